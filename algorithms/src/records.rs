@@ -1,0 +1,215 @@
+//! What a run leaves behind, planned or actual: one stream of records of one shape.
+//!
+//! The simulation driver and the live driver write these and nothing else; tables, JSON, figures,
+//! progress and logs are all made from them. Planned and actual differ in [`Origin`] only.
+//!
+//! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
+
+use serde::{Deserialize, Serialize};
+use sim_core::{Bandwidth, Bytes, SimTime, Span};
+
+use crate::ids::{MigrationId, Name};
+
+/// One entry of the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// A round of a migration has ended.
+    Round(RoundRecord),
+    /// A migration has ended, well or badly.
+    Migration(MigrationRecord),
+    /// Something worth a line in the log happened.
+    Event(EventRecord),
+    /// How one resource was used, all through the run.
+    Resource(ResourceRecord),
+}
+
+/// The records of one run, sorted by kind; what `reports` reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecords {
+    /// The run as a whole.
+    pub run: RunRecord,
+    /// Every migration, by its number: those done, failed, and never started.
+    pub migrations: Vec<MigrationRecord>,
+    /// Every round, in the order in which they ended.
+    pub rounds: Vec<RoundRecord>,
+    /// Every resource that was metered; empty where metering was off.
+    pub resources: Vec<ResourceRecord>,
+    /// The log, in order of time.
+    pub events: Vec<EventRecord>,
+}
+
+/// A run as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The scenario's name.
+    pub scenario: Name,
+    /// The alternative within the scenario, where it has several.
+    pub alternative: Option<Name>,
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// Which replication under that seed, from 0.
+    pub replication: u32,
+    /// Simulated or measured.
+    pub origin: Origin,
+    /// From the beginning to the end of the last migration: a whole plan's time.
+    pub makespan: Span,
+}
+
+/// Where a run took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// On the simulated cluster, in virtual time.
+    Planned,
+    /// On real hosts.
+    Actual,
+}
+
+/// One migration of one guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MigrationRecord {
+    /// Its number in this run.
+    pub migration: MigrationId,
+    /// The guest.
+    pub vm: Name,
+    /// Where it ran before.
+    pub source: Name,
+    /// Where it was to go; `None` where no place was found.
+    pub destination: Option<Name>,
+    /// What was moved, and how.
+    pub kind: MigrationKind,
+    /// The transport's name, such as `tcp`.
+    pub transport: Name,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it ended so, or why the last round was the last, in a few words.
+    pub reason: String,
+    /// The event id that the hypervisor would log, where it logs one.
+    pub event_id: Option<u32>,
+    /// When it was asked for.
+    pub queued: SimTime,
+    /// When it began (preparation included); `None` where it never did.
+    pub started: Option<SimTime>,
+    /// From `started` to its end; zero where it never began.
+    pub total: Span,
+    /// Total time before the pause, when the guest runs slower.
+    pub brownout: Span,
+    /// The pause: the guest runs nowhere. Also called downtime.
+    pub blackout: Span,
+    /// Memory sent over the network, all rounds together.
+    pub memory_bytes_sent: Bytes,
+    /// Disk content sent over the network.
+    pub storage_bytes_sent: Bytes,
+    /// Rounds, the stop-and-copy round included.
+    pub rounds: u32,
+}
+
+/// What was moved, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MigrationKind {
+    /// Memory by pre-copy, storage shared.
+    Live,
+}
+
+/// How a migration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The guest runs at the destination.
+    Completed,
+    /// Given up on request or at its deadline; the guest runs at the source.
+    Cancelled,
+    /// Something broke; the guest runs at the source.
+    Failed,
+    /// It never began; the guest runs where it was.
+    NotStarted,
+}
+
+/// One round of the page loop (QEMU: pass; Hyper-V: transfer pass).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// The migration to which it belongs.
+    pub migration: MigrationId,
+    /// From 1; the last is the stop-and-copy.
+    pub round: u32,
+    /// Whether the guest ran meanwhile.
+    pub phase: RoundPhase,
+    /// When it began.
+    pub start: SimTime,
+    /// From its start until its last byte was across.
+    pub duration: Span,
+    /// Memory sent in it.
+    pub bytes_sent: Bytes,
+    /// What was dirty when it ended: left unsent, or written meanwhile.
+    pub dirty_bytes_left: Bytes,
+    /// `bytes_sent` ÷ `duration`.
+    pub rate: Bandwidth,
+}
+
+/// Whether the guest ran during a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundPhase {
+    /// Copying while the guest runs.
+    PreCopy,
+    /// The last round, guest paused.
+    StopAndCopy,
+}
+
+/// How a resource (one direction of a link, a host's CPU) was used over time: means over equal
+/// intervals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResourceRecord {
+    /// Such as `node01 → switch` or `node01 cpu`.
+    pub resource: Name,
+    /// What it is, and so the unit of `capacity` and `used`.
+    pub kind: ResourceKind,
+    /// What it can do at most, in the unit of `kind`.
+    pub capacity: f64,
+    /// The length of every interval.
+    pub interval: Span,
+    /// Mean use in each interval from the beginning of the run, in the unit of `kind`.
+    pub used: Vec<f64>,
+}
+
+/// Kinds of resources, and their units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// A link or one direction of it, in bits per second.
+    Link,
+    /// A host's processors, in cores.
+    Cpu,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// When.
+    pub time: SimTime,
+    /// How bad.
+    pub level: Level,
+    /// The id under which the hypervisor would log it, where it logs one.
+    pub event_id: Option<u32>,
+    /// The migration concerned.
+    pub migration: Option<MigrationId>,
+    /// The guest concerned.
+    pub vm: Option<Name>,
+    /// The host concerned.
+    pub host: Option<Name>,
+    /// What happened, in a sentence.
+    pub message: String,
+}
+
+/// How bad an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// As it should be.
+    Information,
+    /// Something to look at.
+    Warning,
+    /// Something failed.
+    Error,
+}
