@@ -1,4 +1,6 @@
 //! Migration algorithms as pure state machines, and the records that they leave.
 
+pub mod closed_form;
 pub mod ids;
+pub mod measured;
 pub mod records;
