@@ -1,1 +1,7 @@
-//! placeholder
+//! What a migration cluster is and does, in virtual time.
+
+pub mod cluster;
+pub mod hardware;
+pub mod network;
+pub mod transport;
+pub mod workload;

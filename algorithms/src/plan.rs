@@ -1,0 +1,50 @@
+//! A plan: which guests move where, in phases that follow one another.
+//!
+//! A plan says what was asked for. Order, limits and the choice of destinations are the business of
+//! the [`orchestrator`](crate::orchestrator) that carries it out.
+
+use serde::{Deserialize, Serialize};
+use sim_core::{SimTime, Span};
+
+use crate::ids::{HostId, VmId};
+
+/// Phases, each begun when the one before has ended.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// In order.
+    pub phases: Vec<Phase>,
+}
+
+/// Tasks that go on at the same time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Phase {
+    /// Not before this point of the run; at once where `None`.
+    pub not_before: Option<SimTime>,
+    /// Single moves.
+    pub moves: Vec<Move>,
+    /// Hosts to empty, all their guests at once.
+    pub drains: Vec<HostId>,
+}
+
+/// One guest to move.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    /// Which.
+    pub vm: VmId,
+    /// Where to; the best place by the placement rule where `None`.
+    pub destination: Option<HostId>,
+    /// Not before this long after the phase began.
+    pub delay: Span,
+    /// Only when these moves (by their place in [`Phase::moves`]) have ended, well or badly.
+    pub after: Vec<usize>,
+}
+
+/// How a destination is chosen where the plan names none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Placement {
+    /// The host with the most free memory, as failover clusters choose the "best node".
+    #[default]
+    MostFreeMemory,
+    /// The host with the fewest guests.
+    FewestVms,
+}

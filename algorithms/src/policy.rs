@@ -1,0 +1,183 @@
+//! When a page loop sends, how fast, and when it stops: one file per hypervisor.
+//!
+//! A policy is a pure function of the rounds so far. It owns no state, so that two runs with the
+//! same history take the same decision, and a live migration can be forked at any round.
+//!
+//! ```text
+//!              ┌────────── slice ──────────┐
+//!   dirty ──▶ send ──▶ pass ends? ──▶ count ──▶ after_count ──▶ another round
+//!                                                     └───────▶ pause, stop-and-copy
+//! ```
+
+mod hyper_v;
+mod qemu;
+mod simgrid;
+mod xen;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sim_core::{Bandwidth, Bytes, Span};
+
+pub use hyper_v::HyperV;
+pub use qemu::Qemu;
+pub use simgrid::SimGrid;
+pub use xen::{AdaptiveRate, Xen};
+
+/// What a policy may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RoundsSoFar {
+    /// The guest's memory.
+    pub memory: Bytes,
+    /// Pre-copy rounds that have ended.
+    pub rounds: u32,
+    /// Sent in all of them.
+    pub sent: Bytes,
+    /// The round that ended last.
+    pub last: Option<LastRound>,
+}
+
+/// The round that ended last.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LastRound {
+    /// Sent in it.
+    pub sent: Bytes,
+    /// How long it took.
+    pub duration: Span,
+    /// Dirtied while it ran; known once it was counted.
+    pub dirtied: Bytes,
+}
+
+impl LastRound {
+    /// Bytes per second at which it was sent, for formulas.
+    pub fn bytes_per_sec(&self) -> f64 {
+        per_sec(self.sent, self.duration)
+    }
+
+    /// Bytes per second at which the guest dirtied memory meanwhile, for formulas.
+    pub fn dirtied_per_sec(&self) -> f64 {
+        per_sec(self.dirtied, self.duration)
+    }
+}
+
+fn per_sec(bytes: Bytes, duration: Span) -> f64 {
+    if duration == Span::ZERO {
+        0.0
+    } else {
+        bytes.as_f64() / duration.as_secs_f64()
+    }
+}
+
+/// How much of what is pending to send before looking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slice {
+    /// Send this much, no more than is pending.
+    Send(Bytes),
+    /// The pass has ended: leave the rest, and count.
+    PassEnds,
+}
+
+/// What to do when a round's dirty pages have been counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Copy what is dirty in another round.
+    Round,
+    /// Pause the guest and send the rest.
+    Pause(StopReason),
+}
+
+/// Why the page loop stopped copying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// What was dirty fell under the policy's threshold: pre-copy converged.
+    Converged,
+    /// The limit on the number of rounds was reached.
+    RoundLimit,
+    /// The limit on the memory sent was reached.
+    SentLimit,
+    /// The guest dirties memory faster than the highest rate that the policy allows.
+    RateLimit,
+    /// Told to stop, by an operator or at a deadline.
+    Forced,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopReason::Converged => "converged",
+            StopReason::RoundLimit => "round limit reached",
+            StopReason::SentLimit => "limit on memory sent reached",
+            StopReason::RateLimit => "dirtied faster than the highest rate",
+            StopReason::Forced => "pause was forced",
+        })
+    }
+}
+
+/// A hypervisor's rules for pre-copy.
+pub trait PreCopyPolicy {
+    /// The highest rate at which the next round may be sent.
+    fn rate_limit(&self, _so_far: &RoundsSoFar) -> Option<Bandwidth> {
+        None
+    }
+
+    /// The highest rate of the stop-and-copy round.
+    fn final_rate_limit(&self) -> Option<Bandwidth> {
+        None
+    }
+
+    /// How much of `pending` to send next in the current pass. `measured` is the rate of the pass
+    /// so far, or of the last one, in bytes per second; `None` before anything was sent.
+    fn slice(&self, pending: Bytes, _measured: Option<f64>) -> Slice {
+        if pending == Bytes::ZERO {
+            Slice::PassEnds
+        } else {
+            Slice::Send(pending)
+        }
+    }
+
+    /// Whether to go on when `dirty` bytes were counted after the round that `so_far` ends with.
+    fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next;
+}
+
+/// Any of the policies, as chosen in a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Policy {
+    /// Hyper-V.
+    HyperV(HyperV),
+    /// QEMU.
+    Qemu(Qemu),
+    /// Xen.
+    Xen(Xen),
+    /// SimGrid's live migration plug-in.
+    SimGrid(SimGrid),
+}
+
+impl Policy {
+    fn rules(&self) -> &dyn PreCopyPolicy {
+        match self {
+            Policy::HyperV(policy) => policy,
+            Policy::Qemu(policy) => policy,
+            Policy::Xen(policy) => policy,
+            Policy::SimGrid(policy) => policy,
+        }
+    }
+}
+
+impl PreCopyPolicy for Policy {
+    fn rate_limit(&self, so_far: &RoundsSoFar) -> Option<Bandwidth> {
+        self.rules().rate_limit(so_far)
+    }
+
+    fn final_rate_limit(&self) -> Option<Bandwidth> {
+        self.rules().final_rate_limit()
+    }
+
+    fn slice(&self, pending: Bytes, measured: Option<f64>) -> Slice {
+        self.rules().slice(pending, measured)
+    }
+
+    fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next {
+        self.rules().after_count(so_far, dirty)
+    }
+}

@@ -1,0 +1,18 @@
+//! Hosts: what they have, and how many migrations they allow at a time.
+
+use algorithms::ids::Name;
+use serde::{Deserialize, Serialize};
+use sim_core::Bytes;
+
+/// A host of the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name, unique in the cluster.
+    pub name: Name,
+    /// Memory that guests can have.
+    pub memory: Bytes,
+    /// Processor cores that migrations can use.
+    pub cores: u32,
+    /// Migrations allowed at a time, coming and going together; any number where `None`.
+    pub migration_limit: Option<u32>,
+}
