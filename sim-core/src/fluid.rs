@@ -25,11 +25,13 @@
 //! Time is in whole nanoseconds: an activity completes at the first one at which its work is done.
 
 mod solve;
+mod store;
 
 use crate::heap::IndexedHeap;
 use crate::meter::Meter;
 use crate::time::{SimTime, Span};
 use solve::Scratch;
+use store::{Member, Progress, Resource, Share, Use, UseArena, UseRange};
 
 /// Names a resource of one [`Fluid`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,69 +75,6 @@ pub struct Fluid {
     started: u64,
     changes: Changes,
     scratch: Scratch,
-}
-
-#[derive(Debug, Clone)]
-struct Resource {
-    capacity: f64,
-    load: f64,
-    members: Vec<Member>,
-    meter: Option<Meter>,
-}
-
-/// An activity as a resource sees it.
-#[derive(Debug, Clone, Copy)]
-struct Member {
-    activity: u32,
-    /// Where the activity keeps the other end of this tie, in the arena.
-    use_index: u32,
-    coefficient: f64,
-}
-
-/// What solving reads and writes of an activity; kept apart from the rest, to be compact.
-#[derive(Debug, Clone, Copy)]
-struct Share {
-    level: f64,
-    weight: f64,
-    rate: f64,
-    mark: u64,
-}
-
-/// In a slot that no activity has.
-const ABSENT: Share = Share { level: 0.0, weight: 0.0, rate: 0.0, mark: 0 };
-
-/// The rest of an activity.
-#[derive(Debug, Clone, Copy)]
-struct Progress {
-    /// Work left at `updated`; infinite for an activity without end.
-    remaining: f64,
-    updated: SimTime,
-    cap: f64,
-    sequence: u64,
-    generation: u32,
-    uses: UseRange,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct UseRange {
-    start: u32,
-    len: u32,
-}
-
-/// A resource as an activity sees it.
-#[derive(Debug, Clone, Copy)]
-struct Use {
-    resource: u32,
-    /// Where the activity stands among the resource's members.
-    position: u32,
-    coefficient: f64,
-}
-
-/// All the activities' uses in one array; ranges that were given back are used again by length.
-#[derive(Debug, Clone, Default)]
-struct UseArena {
-    uses: Vec<Use>,
-    free_by_len: Vec<Vec<u32>>,
 }
 
 /// What has changed since rates were last solved, all at the same time `at`.
@@ -221,19 +160,20 @@ impl Fluid {
         self.begin_change(now);
         let slot = self.free_slot();
         let uses = self.join_resources(slot, demand.uses);
+        let Demand { weight, cap, .. } = *demand;
         self.shares[slot as usize] = Share {
-            level: demand.cap / demand.weight,
-            weight: demand.weight,
+            level: cap / weight,
+            weight,
             rate: 0.0,
+            cap,
             mark: 0,
+            uses,
         };
         let progress = &mut self.progress[slot as usize];
         *progress = Progress {
             remaining: work,
             updated: now,
-            cap: demand.cap,
             sequence: self.started,
-            uses,
             ..*progress
         };
         self.started += 1;
@@ -261,7 +201,7 @@ impl Fluid {
         let share = &mut self.shares[activity.slot()];
         self.changes.floor = self.changes.floor.min(share.level);
         share.level = cap / share.weight;
-        self.progress[activity.slot()].cap = cap;
+        share.cap = cap;
         self.touch_uses(activity.slot);
         self.changes.fresh.push(activity.slot);
         true
@@ -355,19 +295,12 @@ impl Fluid {
 
     fn free_slot(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
-            self.shares.push(Share {
-                level: 0.0,
-                weight: 1.0,
-                rate: 0.0,
-                mark: 0,
-            });
+            self.shares.push(Share::ABSENT);
             self.progress.push(Progress {
                 remaining: 0.0,
                 updated: SimTime::ZERO,
-                cap: 0.0,
                 sequence: 0,
                 generation: 0,
-                uses: UseRange::default(),
             });
             self.progress.len() as u32 - 1
         })
@@ -399,18 +332,17 @@ impl Fluid {
     }
 
     fn touch_uses(&mut self, slot: u32) {
-        let uses = self.uses.of(self.progress[slot as usize].uses);
+        let uses = self.uses.of(self.shares[slot as usize].uses);
         self.changes.touched.extend(uses.iter().map(|each| each.resource));
     }
 
     fn remove(&mut self, slot: u32) {
         let progress = &mut self.progress[slot as usize];
         progress.generation = progress.generation.wrapping_add(1);
-        let range = progress.uses;
-        let share = &mut self.shares[slot as usize];
-        self.changes.floor = self.changes.floor.min(share.level);
-        *share = ABSENT;
         self.touch_uses(slot);
+        let share = std::mem::replace(&mut self.shares[slot as usize], Share::ABSENT);
+        self.changes.floor = self.changes.floor.min(share.level);
+        let range = share.uses;
         for index in range.start..range.start + range.len {
             let Use {
                 resource, position, ..
@@ -429,39 +361,5 @@ impl Fluid {
 impl Changes {
     fn is_pending(&self) -> bool {
         !self.touched.is_empty() || !self.fresh.is_empty()
-    }
-}
-
-impl UseArena {
-    fn take(&mut self, len: usize) -> UseRange {
-        let free = self.free_by_len.get_mut(len).and_then(Vec::pop);
-        let start = free.unwrap_or_else(|| {
-            let start = self.uses.len();
-            self.uses.resize(
-                start + len,
-                Use {
-                    resource: 0,
-                    position: 0,
-                    coefficient: 0.0,
-                },
-            );
-            start as u32
-        });
-        UseRange {
-            start,
-            len: len as u32,
-        }
-    }
-
-    fn give_back(&mut self, range: UseRange) {
-        let len = range.len as usize;
-        if self.free_by_len.len() <= len {
-            self.free_by_len.resize(len + 1, Vec::new());
-        }
-        self.free_by_len[len].push(range.start);
-    }
-
-    fn of(&self, range: UseRange) -> &[Use] {
-        &self.uses[range.start as usize..(range.start + range.len) as usize]
     }
 }

@@ -15,8 +15,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
-use super::{Fluid, Share};
+use super::Fluid;
+use super::store::{Member, Resource, Share};
 use crate::time::{SimTime, Span};
 
 /// Relative width within which two rates or levels count as one; far above rounding, far below
@@ -62,6 +64,11 @@ enum Limit {
 }
 
 impl Fill {
+    fn rise(&mut self, member: &Member, share: &Share) {
+        self.slope += member.coefficient * share.weight;
+        self.rising += 1;
+    }
+
     fn level(&self) -> f64 {
         (self.left / self.slope).max(0.0)
     }
@@ -78,7 +85,7 @@ impl Fluid {
         scratch.begin(self.resources.len());
         let cut = self.cut() * (1.0 - CUT_MARGIN);
         self.collect(cut, &mut scratch);
-        self.prepare(&mut scratch);
+        self.list_candidates(&mut scratch);
         self.fill(now, &mut scratch);
         self.account(now, &scratch);
         self.completions.set_all(&scratch.moved);
@@ -132,68 +139,75 @@ impl Fluid {
         level
     }
 
-    /// Marks the activities that are concerned, and the resources that they use.
+    /// Marks the activities that are concerned and the resources that they use, and finds what is
+    /// left of each resource beside the activities that keep their rates.
     fn collect(&mut self, cut: f64, scratch: &mut Scratch) {
-        for resource in &self.changes.touched {
-            scratch.add_resource(*resource);
-        }
         for activity in &self.changes.fresh {
             // It may have left again in the same instant.
             if self.shares[*activity as usize].weight > 0.0 {
-                add_activity(&mut self.shares, *activity, scratch);
+                scratch.add_activity(&mut self.shares, *activity);
             }
         }
+        for resource in &self.changes.touched {
+            scratch.add_resource(*resource);
+        }
         let (mut next_resource, mut next_activity) = (0, 0);
-        while next_resource < scratch.resources.len() || next_activity < scratch.activities.len() {
-            while let Some(resource) = scratch.resources.get(next_resource).copied() {
-                next_resource += 1;
-                for member in &self.resources[resource as usize].members {
-                    if self.shares[member.activity as usize].level >= cut {
-                        add_activity(&mut self.shares, member.activity, scratch);
-                    }
-                }
-            }
-            while let Some(activity) = scratch.activities.get(next_activity).copied() {
+        while let Some(resource) = scratch.resources.get(next_resource).copied() {
+            next_resource += 1;
+            self.collect_members(resource, cut, scratch);
+            // Where every resource is in already, the activities lead to no further one.
+            while scratch.resources.len() < self.resources.len()
+                && let Some(activity) = scratch.activities.get(next_activity).copied()
+            {
                 next_activity += 1;
-                for used in self.uses.of(self.progress[activity as usize].uses) {
+                for used in self.uses.of(self.shares[activity as usize].uses) {
                     scratch.add_resource(used.resource);
                 }
             }
         }
     }
 
-    /// What is left of each resource beside the activities that keep their rates, and what may stop
-    /// the others.
-    fn prepare(&self, scratch: &mut Scratch) {
-        let mut candidates = std::mem::take(&mut scratch.candidates).into_vec();
-        for index in &scratch.resources {
-            let resource = &self.resources[*index as usize];
-            let mut fill = Fill {
-                left: resource.capacity,
-                slope: 0.0,
-                rising: 0,
-            };
-            for member in &resource.members {
-                let share = &self.shares[member.activity as usize];
-                if share.mark == scratch.epoch {
-                    fill.slope += member.coefficient * share.weight;
-                    fill.rising += 1;
-                } else {
-                    fill.left -= member.coefficient * share.rate;
-                }
+    /// All members at or above the cut rise again; what the others have is not to be shared out.
+    fn collect_members(&mut self, resource: u32, cut: f64, scratch: &mut Scratch) {
+        let Resource {
+            capacity, members, ..
+        } = &self.resources[resource as usize];
+        let mut fill = Fill {
+            left: *capacity,
+            slope: 0.0,
+            rising: 0,
+        };
+        for member in members {
+            let share = &mut self.shares[member.activity as usize];
+            if share.mark == scratch.epoch {
+                fill.rise(member, share);
+            } else if share.level >= cut {
+                share.mark = scratch.epoch;
+                scratch.activities.push(member.activity);
+                fill.rise(member, share);
+            } else {
+                fill.left -= member.coefficient * share.rate;
             }
-            scratch.fill[*index as usize] = fill;
+        }
+        scratch.fill[resource as usize] = fill;
+    }
+
+    /// Lists what may stop the rise.
+    fn list_candidates(&self, scratch: &mut Scratch) {
+        let mut candidates = std::mem::take(&mut scratch.candidates).into_vec();
+        for resource in &scratch.resources {
+            let fill = &scratch.fill[*resource as usize];
             if fill.rising > 0 {
                 candidates.push(Reverse(Candidate {
                     level: fill.level().to_bits(),
-                    limit: Limit::Full(*index),
+                    limit: Limit::Full(*resource),
                 }));
             }
         }
         for activity in &scratch.activities {
-            let cap = self.progress[*activity as usize].cap;
-            if cap.is_finite() {
-                let level = cap / self.shares[*activity as usize].weight;
+            let share = &self.shares[*activity as usize];
+            if share.cap.is_finite() {
+                let level = share.cap / share.weight;
                 candidates.push(Reverse(Candidate {
                     level: level.to_bits(),
                     limit: Limit::Cap(*activity),
@@ -207,67 +221,72 @@ impl Fluid {
     fn fill(&mut self, now: SimTime, scratch: &mut Scratch) {
         let mut rising = scratch.activities.len();
         while rising > 0 {
-            let Some(Reverse(candidate)) = scratch.candidates.pop() else {
+            let Some(mut next) = scratch.candidates.peek_mut() else {
                 unreachable!("an activity has a cap or uses a resource, so something stops it");
             };
-            match candidate.limit {
-                Limit::Cap(activity) => {
-                    if self.shares[activity as usize].mark == scratch.epoch {
-                        self.stop(now, activity, f64::from_bits(candidate.level), scratch);
-                        rising -= 1;
-                    }
-                }
-                Limit::Full(resource) => {
-                    let fill = scratch.fill[resource as usize];
-                    if fill.rising == 0 {
-                        continue;
-                    }
-                    // Others have stopped since this candidate was entered: its level is higher now.
-                    let level = fill.level();
-                    if level.to_bits() > candidate.level {
-                        scratch.candidates.push(Reverse(Candidate {
-                            level: level.to_bits(),
-                            ..candidate
-                        }));
-                        continue;
-                    }
-                    for index in 0..self.resources[resource as usize].members.len() {
-                        let activity = self.resources[resource as usize].members[index].activity;
-                        if self.shares[activity as usize].mark == scratch.epoch {
-                            self.stop(now, activity, level, scratch);
-                            rising -= 1;
-                        }
-                    }
+            let candidate = next.0;
+            if let Limit::Full(resource) = candidate.limit {
+                let fill = &scratch.fill[resource as usize];
+                // Where others have stopped since it was listed, its level is higher now.
+                if fill.rising > 0 && fill.level().to_bits() > candidate.level {
+                    next.0.level = fill.level().to_bits();
+                    continue;
                 }
             }
+            PeekMut::pop(next);
+            rising -= match candidate.limit {
+                Limit::Cap(activity) => self.stop(now, activity, f64::from_bits(candidate.level), scratch),
+                Limit::Full(resource) => self.stop_members(now, resource, scratch),
+            };
         }
         scratch.candidates.clear();
     }
 
+    /// A resource is full: all its members that still rise stop. Gives their number.
+    fn stop_members(&mut self, now: SimTime, resource: u32, scratch: &mut Scratch) -> usize {
+        let Fill { rising, .. } = scratch.fill[resource as usize];
+        if rising == 0 {
+            return 0;
+        }
+        let level = scratch.fill[resource as usize].level();
+        let mut stopped = 0;
+        for index in 0..self.resources[resource as usize].members.len() {
+            if stopped == rising as usize {
+                break;
+            }
+            let activity = self.resources[resource as usize].members[index].activity;
+            stopped += self.stop(now, activity, level, scratch);
+        }
+        stopped
+    }
+
     /// An activity has reached its level: gives it its rate, and takes its part of its resources.
-    fn stop(&mut self, now: SimTime, activity: u32, level: f64, scratch: &mut Scratch) {
+    /// Gives 1, or 0 where it had stopped before or does not rise.
+    fn stop(&mut self, now: SimTime, activity: u32, level: f64, scratch: &mut Scratch) -> usize {
         let share = &mut self.shares[activity as usize];
-        let progress = &mut self.progress[activity as usize];
+        if share.mark != scratch.epoch {
+            return 0;
+        }
         share.mark = scratch.epoch + 1;
         share.level = level;
         let rate = level * share.weight;
-        for used in self.uses.of(progress.uses) {
+        for used in self.uses.of(share.uses) {
             let fill = &mut scratch.fill[used.resource as usize];
             fill.left -= used.coefficient * rate;
             fill.slope -= used.coefficient * share.weight;
             fill.rising -= 1;
         }
         if (rate - share.rate).abs() <= SAME * share.rate {
-            return;
+            return 1;
         }
+        let progress = &mut self.progress[activity as usize];
         let done = share.rate * (now - progress.updated).as_secs_f64();
         progress.remaining = (progress.remaining - done).max(0.0);
         progress.updated = now;
         share.rate = rate;
-        scratch.moved.push((
-            (completion(now, progress.remaining, rate), progress.sequence),
-            activity,
-        ));
+        let key = (completion(now, progress.remaining, rate), progress.sequence);
+        scratch.moved.push((key, activity));
+        1
     }
 
     fn account(&mut self, now: SimTime, scratch: &Scratch) {
@@ -290,14 +309,6 @@ fn completion(now: SimTime, remaining: f64, rate: f64) -> SimTime {
     now + Span::from_secs_f64_ceil(remaining / rate)
 }
 
-fn add_activity(shares: &mut [Share], activity: u32, scratch: &mut Scratch) {
-    let share = &mut shares[activity as usize];
-    if share.mark != scratch.epoch {
-        share.mark = scratch.epoch;
-        scratch.activities.push(activity);
-    }
-}
-
 impl Scratch {
     fn begin(&mut self, resources: usize) {
         self.epoch += 2;
@@ -306,6 +317,14 @@ impl Scratch {
         self.resources.clear();
         self.activities.clear();
         self.moved.clear();
+    }
+
+    fn add_activity(&mut self, shares: &mut [Share], activity: u32) {
+        let share = &mut shares[activity as usize];
+        if share.mark != self.epoch {
+            share.mark = self.epoch;
+            self.activities.push(activity);
+        }
     }
 
     fn add_resource(&mut self, resource: u32) {
