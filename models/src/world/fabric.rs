@@ -61,7 +61,9 @@ impl Fabric {
             };
             fabric.links.push(pair);
         }
-        for host in &model.hosts {
+        // Resources that nothing uses would only slow the solving down.
+        let hosts = if model.transport.takes_processor_time() { &model.hosts[..] } else { &[] };
+        for host in hosts {
             let name = format!("{} cpu", host.name).into();
             let cpu = fabric.describe(fluid, name, ResourceKind::Cpu, f64::from(host.cores));
             fabric.cpus.push(cpu);
