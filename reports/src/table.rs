@@ -1,0 +1,197 @@
+//! Tables for the terminal, as text.
+//!
+//! No colour and no line breaking unless [`TableOptions`] asks for it: whether a terminal is there,
+//! and how wide it is, only the command line knows.
+
+use std::collections::BTreeSet;
+
+use algorithms::records::RunRecords;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table};
+
+use crate::compare::Comparison;
+use crate::grid::{self, Grid, Row, Side, Tone};
+use crate::report::ReportInput;
+use crate::summary::{Alternative, alternatives};
+use crate::words;
+
+/// How tables are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Whether rows that want attention are coloured.
+    pub colour: Colour,
+    /// The width in characters into which a table must fit; `None` lets it grow.
+    pub width: Option<u16>,
+    /// How many rows a table has at most before its middle is left out.
+    pub most_rows: usize,
+}
+
+/// Whether to use terminal colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Plain text.
+    Never,
+    /// ANSI escape codes.
+    Always,
+}
+
+impl Default for TableOptions {
+    /// Plain text, as wide as it needs, at most 40 rows.
+    fn default() -> TableOptions {
+        TableOptions { colour: Colour::Never, width: None, most_rows: 40 }
+    }
+}
+
+/// Up to how many migrations have their rounds shown in the terminal.
+const MOST_MIGRATIONS_WITH_ROUNDS: usize = 3;
+
+/// Everything a terminal shows of a report: for each alternative its summary, migrations, rounds
+/// (of one to three migrations) or quantiles (of replications), and planned beside measured; then
+/// the alternatives side by side.
+pub fn report_text(input: &ReportInput, options: TableOptions) -> String {
+    let groups = alternatives(&input.runs);
+    let mut parts: Vec<String> = groups.iter().map(|group| alternative_text(input, group, options)).collect();
+    if groups.len() > 1 {
+        parts.push(format!("Alternatives side by side\n{}", alternatives_table(&groups, options)));
+    }
+    parts.join("\n")
+}
+
+/// Makespan, outcomes, mean and worst times, bytes sent: a line each under a heading.
+pub fn summary_text(run: &RunRecords) -> String {
+    let mut text = format!("{}\n", heading(run));
+    for row in grid::summary(run).rows {
+        text.push_str(&format!("  {:<13} {}\n", row.cells[0], row.cells[1]));
+    }
+    text
+}
+
+/// The migrations of a run.
+pub fn migrations_table(run: &RunRecords, options: TableOptions) -> String {
+    show(&grid::migrations(run), options)
+}
+
+/// The rounds of every migration of a run, each under its guest's name.
+pub fn rounds_tables(run: &RunRecords, options: TableOptions) -> String {
+    let mut text = String::new();
+    for record in &run.migrations {
+        let rounds = grid::rounds(run, record.migration);
+        if rounds.rows.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("Rounds of {} ({})\n{}", record.vm, record.reason, show(&rounds, options)));
+    }
+    text
+}
+
+/// Planned beside measured, then the mean and worst error.
+pub fn comparison_table(comparisons: &[Comparison], options: TableOptions) -> String {
+    let mut text = show(&grid::comparison(comparisons), options);
+    for line in grid::summary_lines(comparisons) {
+        text.push_str(&format!("{line}\n"));
+    }
+    text
+}
+
+/// Quantiles over the replications of one alternative.
+pub fn replications_table(alternative: &Alternative, options: TableOptions) -> String {
+    show(&grid::replications(alternative), options)
+}
+
+/// The alternatives side by side, a row each.
+pub fn alternatives_table(alternatives: &[Alternative], options: TableOptions) -> String {
+    show(&grid::alternatives(alternatives), options)
+}
+
+fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOptions) -> String {
+    let Some(&(index, run)) = group.runs.first() else {
+        return String::new();
+    };
+    let mut text = summary_text(run);
+    text.push_str(&migrations_table(run, options));
+    if (1..=MOST_MIGRATIONS_WITH_ROUNDS).contains(&run.migrations.len()) {
+        text.push_str(&format!("\n{}", rounds_tables(run, options)));
+    }
+    if let Some((source, comparisons)) = input.compared(index) {
+        let table = comparison_table(&comparisons, options);
+        text.push_str(&format!("\nPlanned beside measured ({source})\n{table}"));
+    }
+    if group.runs.len() > 1 {
+        let table = replications_table(group, options);
+        text.push_str(&format!("\nQuantiles over {} replications\n{table}", group.runs.len()));
+    }
+    text
+}
+
+fn heading(run: &RunRecords) -> String {
+    let about = &run.run;
+    let alternative = about.alternative.as_ref().map(|name| format!(" · {name}")).unwrap_or_default();
+    let replication = match about.replication {
+        0 => String::new(),
+        number => format!(" · replication {number}"),
+    };
+    let origin = words::origin(about.origin);
+    format!("{}{alternative} · seed {}{replication} · {origin}", about.scenario, about.seed)
+}
+
+fn show(grid: &Grid, options: TableOptions) -> String {
+    if grid.rows.is_empty() {
+        return "(nothing)\n".to_string();
+    }
+    let kept = kept_rows(&grid.rows, options.most_rows);
+    let mut table = empty_table(grid, options);
+    let mut next = 0;
+    for &index in &kept {
+        if index > next {
+            table.add_row(vec!["⋮"; grid.columns.len()]);
+        }
+        table.add_row(grid.rows[index].cells.iter().map(|cell| coloured(cell, grid.rows[index].tone)));
+        next = index + 1;
+    }
+    let left_out = grid.rows.len() - kept.len();
+    let note = match left_out {
+        0 => String::new(),
+        _ => format!("{left_out} rows are left out; `--out DIR` or `--format json` gives them all\n"),
+    };
+    format!("{}\n{note}", table.trim_fmt())
+}
+
+fn empty_table(grid: &Grid, options: TableOptions) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).force_no_tty();
+    table.style_mut().row_separator = LineStyle::none();
+    table.style_mut().header_separator = LineStyle::none().fill('─').junction('─');
+    if options.colour == Colour::Always {
+        table.enforce_styling();
+    }
+    if let Some(width) = options.width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table.set_header(grid.columns.iter().map(|column| column.heading));
+    for (column, shown) in grid.columns.iter().zip(table.column_iter_mut()) {
+        shown.set_cell_alignment(match column.side {
+            Side::Left => CellAlignment::Left,
+            Side::Right => CellAlignment::Right,
+        });
+    }
+    table
+}
+
+fn coloured(cell: &str, tone: Tone) -> Cell {
+    match tone {
+        Tone::Plain => Cell::new(cell),
+        Tone::Warning => Cell::new(cell).fg(Color::Yellow),
+        Tone::Bad => Cell::new(cell).fg(Color::Red),
+    }
+}
+
+/// Which rows to show: all, or the first, the last, and those in between that want attention.
+fn kept_rows(rows: &[Row], most: usize) -> BTreeSet<usize> {
+    if rows.len() <= most {
+        return (0..rows.len()).collect();
+    }
+    let ends = most * 3 / 8;
+    let middle = ends..rows.len() - ends;
+    let attention = middle.clone().filter(|index| rows[*index].tone != Tone::Plain).take(most / 4);
+    (0..ends).chain(attention).chain(middle.end..rows.len()).collect()
+}
