@@ -38,7 +38,11 @@ pub enum Colour {
 impl Default for TableOptions {
     /// Plain text, as wide as it needs, at most 40 rows.
     fn default() -> TableOptions {
-        TableOptions { colour: Colour::Never, width: None, most_rows: 40 }
+        TableOptions {
+            colour: Colour::Never,
+            width: None,
+            most_rows: 40,
+        }
     }
 }
 
@@ -50,9 +54,15 @@ const MOST_MIGRATIONS_WITH_ROUNDS: usize = 3;
 /// the alternatives side by side.
 pub fn report_text(input: &ReportInput, options: TableOptions) -> String {
     let groups = alternatives(&input.runs);
-    let mut parts: Vec<String> = groups.iter().map(|group| alternative_text(input, group, options)).collect();
+    let mut parts: Vec<String> = groups
+        .iter()
+        .map(|group| alternative_text(input, group, options))
+        .collect();
     if groups.len() > 1 {
-        parts.push(format!("Alternatives side by side\n{}", alternatives_table(&groups, options)));
+        parts.push(format!(
+            "Alternatives side by side\n{}",
+            alternatives_table(&groups, options)
+        ));
     }
     parts.join("\n")
 }
@@ -79,7 +89,12 @@ pub fn rounds_tables(run: &RunRecords, options: TableOptions) -> String {
         if rounds.rows.is_empty() {
             continue;
         }
-        text.push_str(&format!("Rounds of {} ({})\n{}", record.vm, record.reason, show(&rounds, options)));
+        text.push_str(&format!(
+            "Rounds of {} ({})\n{}",
+            record.vm,
+            record.reason,
+            show(&rounds, options)
+        ));
     }
     text
 }
@@ -108,6 +123,9 @@ fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOpti
         return String::new();
     };
     let mut text = summary_text(run);
+    if group.runs.len() > 1 {
+        text.push_str(&format!("  (the first of {} replications)\n", group.runs.len()));
+    }
     text.push_str(&migrations_table(run, options));
     if (1..=MOST_MIGRATIONS_WITH_ROUNDS).contains(&run.migrations.len()) {
         text.push_str(&format!("\n{}", rounds_tables(run, options)));
@@ -118,20 +136,30 @@ fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOpti
     }
     if group.runs.len() > 1 {
         let table = replications_table(group, options);
-        text.push_str(&format!("\nQuantiles over {} replications\n{table}", group.runs.len()));
+        text.push_str(&format!(
+            "\nQuantiles over {} replications\n{table}",
+            group.runs.len()
+        ));
     }
     text
 }
 
 fn heading(run: &RunRecords) -> String {
     let about = &run.run;
-    let alternative = about.alternative.as_ref().map(|name| format!(" · {name}")).unwrap_or_default();
+    let alternative = about
+        .alternative
+        .as_ref()
+        .map(|name| format!(" · {name}"))
+        .unwrap_or_default();
     let replication = match about.replication {
         0 => String::new(),
         number => format!(" · replication {number}"),
     };
     let origin = words::origin(about.origin);
-    format!("{}{alternative} · seed {}{replication} · {origin}", about.scenario, about.seed)
+    format!(
+        "{}{alternative} · seed {}{replication} · {origin}",
+        about.scenario, about.seed
+    )
 }
 
 fn show(grid: &Grid, options: TableOptions) -> String {
@@ -145,7 +173,12 @@ fn show(grid: &Grid, options: TableOptions) -> String {
         if index > next {
             table.add_row(vec!["⋮"; grid.columns.len()]);
         }
-        table.add_row(grid.rows[index].cells.iter().map(|cell| coloured(cell, grid.rows[index].tone)));
+        table.add_row(
+            grid.rows[index]
+                .cells
+                .iter()
+                .map(|cell| coloured(cell, grid.rows[index].tone)),
+        );
         next = index + 1;
     }
     let left_out = grid.rows.len() - kept.len();
@@ -165,7 +198,9 @@ fn empty_table(grid: &Grid, options: TableOptions) -> Table {
         table.enforce_styling();
     }
     if let Some(width) = options.width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
     }
     table.set_header(grid.columns.iter().map(|column| column.heading));
     for (column, shown) in grid.columns.iter().zip(table.column_iter_mut()) {
@@ -192,6 +227,9 @@ fn kept_rows(rows: &[Row], most: usize) -> BTreeSet<usize> {
     }
     let ends = most * 3 / 8;
     let middle = ends..rows.len() - ends;
-    let attention = middle.clone().filter(|index| rows[*index].tone != Tone::Plain).take(most / 4);
+    let attention = middle
+        .clone()
+        .filter(|index| rows[*index].tone != Tone::Plain)
+        .take(most / 4);
     (0..ends).chain(attention).chain(middle.end..rows.len()).collect()
 }

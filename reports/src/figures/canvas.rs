@@ -2,8 +2,8 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::{
-    DrawingArea, DrawingAreaErrorKind, FontStyle, IntoDrawingArea, IntoTextStyle, RGBColor, Rectangle, SVGBackend,
-    Text,
+    DrawingArea, DrawingAreaErrorKind, FontStyle, IntoDrawingArea, IntoTextStyle, RGBColor, Rectangle,
+    SVGBackend, Text,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontTransform};
@@ -23,6 +23,7 @@ pub(crate) const AXIS: RGBColor = RGBColor(120, 128, 140);
 pub(crate) const GRID: RGBColor = RGBColor(228, 231, 236);
 pub(crate) const BAND: RGBColor = RGBColor(243, 244, 246);
 pub(crate) const GREY: RGBColor = RGBColor(160, 166, 175);
+pub(crate) const PALE_GREY: RGBColor = RGBColor(214, 218, 224);
 
 // Okabe and Ito, "Color Universal Design", 2008; yellow left out, since it vanishes on white.
 pub(crate) const BLUE: RGBColor = RGBColor(0, 114, 178);
@@ -72,7 +73,13 @@ impl Lettering {
     pub const TICK: Lettering = Lettering::new(12.0, FAINT_INK, Weight::Normal);
 
     const fn new(size: f64, colour: RGBColor, weight: Weight) -> Lettering {
-        Lettering { size, colour, weight, anchor: Anchor::Start, direction: Direction::Across }
+        Lettering {
+            size,
+            colour,
+            weight,
+            anchor: Anchor::Start,
+            direction: Direction::Across,
+        }
     }
 
     pub const fn anchor(self, anchor: Anchor) -> Lettering {
@@ -84,7 +91,10 @@ impl Lettering {
     }
 
     pub const fn upwards(self) -> Lettering {
-        Lettering { direction: Direction::Upwards, ..self }
+        Lettering {
+            direction: Direction::Upwards,
+            ..self
+        }
     }
 }
 
@@ -97,10 +107,19 @@ pub(crate) fn draw(
 ) -> Result<String, ReportError> {
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
-    let drawn = canvas.fill(&WHITE).and_then(|()| paint(&canvas)).and_then(|()| canvas.present());
+    let drawn = canvas
+        .fill(&WHITE)
+        .and_then(|()| paint(&canvas))
+        .and_then(|()| canvas.present());
     drop(canvas);
-    drawn.map_err(|error| ReportError::Figure { figure, message: error.to_string() })?;
-    let label = format!("<svg role=\"img\" aria-label=\"{}\" ", crate::page::escape(&printable(description)));
+    drawn.map_err(|error| ReportError::Figure {
+        figure,
+        message: error.to_string(),
+    })?;
+    let label = format!(
+        "<svg role=\"img\" aria-label=\"{}\" ",
+        crate::page::escape(&printable(description))
+    );
     Ok(svg.replacen("<svg ", &label, 1))
 }
 
@@ -121,19 +140,37 @@ pub(crate) fn write(canvas: &Canvas, text: &str, at: (i32, i32), look: Lettering
         Direction::Upwards => FontTransform::Rotate270,
     };
     let style = ("sans-serif", look.size * 1.24, weight).into_text_style(canvas);
-    let style = style.color(&look.colour).pos(Pos::new(across, VPos::Center)).transform(turn);
+    let style = style
+        .color(&look.colour)
+        .pos(Pos::new(across, VPos::Center))
+        .transform(turn);
     canvas.draw(&Text::new(printable(text), at, style))
 }
 
 /// Fills the rectangle between two corners.
-pub(crate) fn fill(canvas: &Canvas, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Result<(), DrawError> {
+pub(crate) fn fill(
+    canvas: &Canvas,
+    from: (i32, i32),
+    to: (i32, i32),
+    colour: RGBColor,
+) -> Result<(), DrawError> {
     canvas.draw(&Rectangle::new([from, to], colour.filled()))
 }
 
 /// The title and the line under it; figures go on below [`HEADING_HEIGHT`].
 pub(crate) fn heading(canvas: &Canvas, title: &str, subtitle: &str) -> Result<(), DrawError> {
-    write(canvas, &crate::human::shortened(title, 92), (24, 24), Lettering::TITLE)?;
-    write(canvas, &crate::human::shortened(subtitle, 130), (24, 46), Lettering::SUBTITLE)
+    write(
+        canvas,
+        &crate::human::shortened(title, 92),
+        (24, 24),
+        Lettering::TITLE,
+    )?;
+    write(
+        canvas,
+        &crate::human::shortened(subtitle, 130),
+        (24, 46),
+        Lettering::SUBTITLE,
+    )
 }
 
 /// Where the heading ends, in pixels from the top.
@@ -141,11 +178,13 @@ pub(crate) const HEADING_HEIGHT: i32 = 60;
 
 /// A careful guess at the width of `text` in pixels, rather too wide than too narrow.
 pub(crate) fn text_width(text: &str, size: f64) -> i32 {
-    (text.chars().count() as f64 * size * 0.6).ceil() as i32
+    (text.chars().count() as f64 * size * 0.55).ceil() as i32
 }
 
 /// `text` without the characters that XML forbids even when escaped.
 fn printable(text: &str) -> String {
     let allowed = |letter: char| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}');
-    text.chars().map(|letter| if allowed(letter) { letter } else { '\u{fffd}' }).collect()
+    text.chars()
+        .map(|letter| if allowed(letter) { letter } else { '\u{fffd}' })
+        .collect()
 }

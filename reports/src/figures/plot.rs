@@ -39,7 +39,8 @@ pub(crate) enum Stroke {
     Dashed,
 }
 
-/// The shape of a marker; simulated values are filled, closed forms hollow.
+/// The shape of a marker; simulated values are filled, closed forms hollow and larger, so
+/// that they still show where the two agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marker {
     Circle,
@@ -51,22 +52,47 @@ pub(crate) enum Marker {
 impl Plot<'_, '_> {
     /// Draws grid lines, ticks and titles; lines and markers come on top of it.
     pub fn draw_axes(&self) -> Result<(), DrawError> {
-        let Frame { left, right, top, bottom } = self.frame;
+        let Frame {
+            left,
+            right,
+            top,
+            bottom,
+        } = self.frame;
         for (place, label) in &self.x.ticks {
             let x = self.column(*place);
             self.straight((x, top), (x, bottom), GRID)?;
-            write(self.canvas, label, (x, bottom + 14), Lettering::TICK.anchor(Anchor::Middle))?;
+            write(
+                self.canvas,
+                label,
+                (x, bottom + 14),
+                Lettering::TICK.anchor(Anchor::Middle),
+            )?;
         }
         for (place, label) in &self.y.ticks {
             let y = self.row(*place);
             self.straight((left, y), (right, y), GRID)?;
-            write(self.canvas, label, (left - 8, y), Lettering::TICK.anchor(Anchor::End))?;
+            write(
+                self.canvas,
+                label,
+                (left - 8, y),
+                Lettering::TICK.anchor(Anchor::End),
+            )?;
         }
         self.straight((left, top), (left, bottom), AXIS)?;
         self.straight((left, bottom), (right, bottom), AXIS)?;
         let middle = Lettering::LABEL.anchor(Anchor::Middle);
-        write(self.canvas, &self.x.title, ((left + right) / 2, bottom + 36), middle)?;
-        write(self.canvas, &self.y.title, (24, (top + bottom) / 2), middle.upwards())
+        write(
+            self.canvas,
+            &self.x.title,
+            ((left + right) / 2, bottom + 36),
+            middle,
+        )?;
+        write(
+            self.canvas,
+            &self.y.title,
+            (24, (top + bottom) / 2),
+            middle.upwards(),
+        )
     }
 
     /// The pixel of a point in the axes' units; outside the axes, the nearest on the frame.
@@ -76,8 +102,11 @@ impl Plot<'_, '_> {
 
     /// A line through points; points that are no numbers are left out.
     pub fn line(&self, points: &[(f64, f64)], look: LineLook) -> Result<(), DrawError> {
-        let pixels: Vec<(i32, i32)> =
-            points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()).map(|point| self.pixel(*point)).collect();
+        let pixels: Vec<(i32, i32)> = points
+            .iter()
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .map(|point| self.pixel(*point))
+            .collect();
         if pixels.len() < 2 {
             return Ok(());
         }
@@ -105,7 +134,8 @@ impl Plot<'_, '_> {
     }
 
     fn straight(&self, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Result<(), DrawError> {
-        self.canvas.draw(&PathElement::new([from, to], colour.stroke_width(1)))
+        self.canvas
+            .draw(&PathElement::new([from, to], colour.stroke_width(1)))
     }
 }
 
@@ -120,12 +150,12 @@ pub(crate) fn draw_marker(
         Marker::Circle => canvas.draw(&Circle::new((x, y), 4, colour.filled())),
         Marker::Square => fill(canvas, (x - 4, y - 4), (x + 4, y + 4), colour),
         Marker::HollowCircle => {
-            canvas.draw(&Circle::new((x, y), 4, WHITE.filled()))?;
-            canvas.draw(&Circle::new((x, y), 4, colour.stroke_width(2)))
+            canvas.draw(&Circle::new((x, y), 6, WHITE.filled()))?;
+            canvas.draw(&Circle::new((x, y), 6, colour.stroke_width(2)))
         }
         Marker::HollowSquare => {
-            fill(canvas, (x - 5, y - 5), (x + 5, y + 5), colour)?;
-            fill(canvas, (x - 3, y - 3), (x + 3, y + 3), WHITE)
+            fill(canvas, (x - 7, y - 7), (x + 7, y + 7), colour)?;
+            fill(canvas, (x - 5, y - 5), (x + 5, y + 5), WHITE)
         }
     }
 }

@@ -7,7 +7,8 @@ use plotters::prelude::RGBColor;
 
 use super::axis::Axis;
 use super::canvas::{
-    self, Anchor, BAND, BLUE, Canvas, DrawError, FAINT_INK, HEADING_HEIGHT, Lettering, VERMILLION, WIDTH, fill, write,
+    self, Anchor, BAND, BLUE, Canvas, DrawError, FAINT_INK, HEADING_HEIGHT, Lettering, VERMILLION, WIDTH,
+    fill, write,
 };
 use super::legend::{self, Entry, Sample};
 use super::plot::{Frame, LineLook, Marker, Plot, Stroke};
@@ -28,7 +29,11 @@ pub fn rounds_figure(
     migration: MigrationId,
     closed_form: &[ClosedFormRound],
 ) -> Result<String, ReportError> {
-    let rounds: Vec<&RoundRecord> = run.rounds.iter().filter(|each| each.migration == migration).collect();
+    let rounds: Vec<&RoundRecord> = run
+        .rounds
+        .iter()
+        .filter(|each| each.migration == migration)
+        .collect();
     let record = run.migrations.iter().find(|each| each.migration == migration);
     let lines = lines_of(&rounds, closed_form);
     let title = record.map_or("Rounds".to_string(), |record| format!("Rounds of {}", record.vm));
@@ -50,15 +55,33 @@ struct Line {
 
 fn lines_of(rounds: &[&RoundRecord], closed_form: &[ClosedFormRound]) -> Vec<Line> {
     let simulated = |bytes: fn(&RoundRecord) -> f64| {
-        rounds.iter().map(|round| (f64::from(round.round), bytes(round))).collect::<Vec<_>>()
+        rounds
+            .iter()
+            .map(|round| (f64::from(round.round), bytes(round)))
+            .collect::<Vec<_>>()
     };
     let predicted = |bytes: fn(&ClosedFormRound) -> f64| {
-        closed_form.iter().map(|round| (f64::from(round.round), bytes(round))).collect::<Vec<_>>()
+        closed_form
+            .iter()
+            .map(|round| (f64::from(round.round), bytes(round)))
+            .collect::<Vec<_>>()
     };
-    let line = |name, points, colour, stroke, marker| Line { name, points, colour, stroke, marker };
+    let line = |name, points, colour, stroke, marker| Line {
+        name,
+        points,
+        colour,
+        stroke,
+        marker,
+    };
     // The closed form comes first, so that what happened lies on top of what was predicted.
     let lines = [
-        line("sent, closed form", predicted(|round| round.bytes_sent), BLUE, Stroke::Dashed, Marker::HollowCircle),
+        line(
+            "sent, closed form",
+            predicted(|round| round.bytes_sent),
+            BLUE,
+            Stroke::Dashed,
+            Marker::HollowCircle,
+        ),
         line(
             "dirty left, closed form",
             predicted(|round| round.dirty_bytes_left),
@@ -66,7 +89,13 @@ fn lines_of(rounds: &[&RoundRecord], closed_form: &[ClosedFormRound]) -> Vec<Lin
             Stroke::Dashed,
             Marker::HollowSquare,
         ),
-        line("sent in the round", simulated(|round| round.bytes_sent.as_f64()), BLUE, Stroke::Solid, Marker::Circle),
+        line(
+            "sent in the round",
+            simulated(|round| round.bytes_sent.as_f64()),
+            BLUE,
+            Stroke::Solid,
+            Marker::Circle,
+        ),
         line(
             "dirty when it ended",
             simulated(|round| round.dirty_bytes_left.as_f64()),
@@ -79,28 +108,86 @@ fn lines_of(rounds: &[&RoundRecord], closed_form: &[ClosedFormRound]) -> Vec<Lin
 }
 
 fn paint(canvas: &Canvas, rounds: &[&RoundRecord], lines: &[Line]) -> Result<(), DrawError> {
-    let entries: Vec<Entry> = lines.iter().rev().map(entry_of).collect();
+    // Drawn last, read first: what happened, then what was predicted.
+    let simulated = lines.iter().filter(|line| line.stroke == Stroke::Solid);
+    let predicted = lines.iter().filter(|line| line.stroke == Stroke::Dashed);
+    let entries: Vec<Entry> = simulated.chain(predicted).map(entry_of).collect();
     legend::draw(canvas, &entries, HEADING_HEIGHT)?;
     let top = HEADING_HEIGHT + legend::height(&entries) + 8;
-    let frame = Frame { left: 112, right: WIDTH - 32, top, bottom: HEIGHT - 56 };
-    let last = lines.iter().flat_map(|line| &line.points).map(|(round, _)| *round as u32).max();
+    let frame = Frame {
+        left: 112,
+        right: WIDTH - 32,
+        top,
+        bottom: HEIGHT - 56,
+    };
+    let last = lines
+        .iter()
+        .flat_map(|line| &line.points)
+        .map(|(round, _)| *round as u32)
+        .max();
     let Some(last) = last else {
         let middle = Lettering::SUBTITLE.anchor(Anchor::Middle);
-        return write(canvas, "no rounds: nothing was sent", (WIDTH / 2, HEIGHT / 2), middle);
+        return write(
+            canvas,
+            "no rounds: nothing was sent",
+            (WIDTH / 2, HEIGHT / 2),
+            middle,
+        );
     };
-    let plot = Plot { canvas, x: Axis::numbers("Round", last), y: size_axis(lines), frame };
+    let plot = Plot {
+        canvas,
+        x: Axis::numbers("Round", last),
+        y: size_axis(lines),
+        frame,
+    };
     shade_stop_and_copy(&plot, rounds)?;
     plot.draw_axes()?;
     for line in lines {
-        let look = LineLook { colour: line.colour, width: 2, stroke: line.stroke };
-        plot.line(&line.points, look)?;
-        plot.markers(&line.points, line.marker, line.colour)?;
+        draw_line(&plot, line)?;
+    }
+    Ok(())
+}
+
+/// Draws a line and its markers. A logarithmic axis has no zero: a marker on the lower edge that
+/// says so stands for it, and the line does not lead there.
+fn draw_line(plot: &Plot, line: &Line) -> Result<(), DrawError> {
+    let look = LineLook {
+        colour: line.colour,
+        width: 2,
+        stroke: line.stroke,
+    };
+    let reachable = |bytes: f64| bytes > 0.0 || !plot.y.is_logarithmic();
+    let drawn: Vec<(f64, f64)> = line
+        .points
+        .iter()
+        .copied()
+        .filter(|(_, bytes)| reachable(*bytes))
+        .collect();
+    plot.line(&drawn, look)?;
+    plot.markers(&line.points, line.marker, line.colour)?;
+    for point in line.points.iter().filter(|(_, bytes)| !reachable(*bytes)) {
+        let (x, y) = plot.pixel(*point);
+        write(
+            plot.canvas,
+            "0 B",
+            (x + 10, y - 10),
+            Lettering {
+                colour: line.colour,
+                ..Lettering::TICK
+            },
+        )?;
     }
     Ok(())
 }
 
 fn size_axis(lines: &[Line]) -> Axis {
-    let sizes = || lines.iter().flat_map(|line| &line.points).map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0.0);
+    let sizes = || {
+        lines
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|(_, bytes)| *bytes)
+            .filter(|bytes| *bytes > 0.0)
+    };
     let most = sizes().fold(0.0, f64::max);
     let least = sizes().fold(f64::INFINITY, f64::min);
     if most / least > MOST_LINEAR_RATIO {
@@ -116,9 +203,23 @@ fn shade_stop_and_copy(plot: &Plot, rounds: &[&RoundRecord]) -> Result<(), DrawE
     let number = f64::from(pause.round);
     let (left, _) = plot.pixel((number - 0.5, 0.0));
     let (right, _) = plot.pixel((number + 0.5, 0.0));
-    fill(plot.canvas, (left, plot.frame.top), (right, plot.frame.bottom), BAND)?;
-    let look = Lettering { colour: FAINT_INK, ..Lettering::TICK }.anchor(Anchor::End);
-    write(plot.canvas, "guest paused", (right - 6, plot.frame.top + 12), look)
+    fill(
+        plot.canvas,
+        (left, plot.frame.top),
+        (right, plot.frame.bottom),
+        BAND,
+    )?;
+    let look = Lettering {
+        colour: FAINT_INK,
+        ..Lettering::TICK
+    }
+    .anchor(Anchor::End);
+    write(
+        plot.canvas,
+        "guest paused",
+        (right - 6, plot.frame.top + 12),
+        look,
+    )
 }
 
 fn entry_of(line: &Line) -> Entry {

@@ -17,7 +17,11 @@ pub(crate) fn comparison(comparisons: &[Comparison]) -> Grid {
         left("note"),
     ]);
     for each in comparisons {
-        let tone = if each.planned.is_none() { Tone::Warning } else { Tone::Plain };
+        let tone = if each.planned.is_none() {
+            Tone::Warning
+        } else {
+            Tone::Plain
+        };
         grid.push(tone, cells(each));
     }
     grid.without_if_empty("note")
@@ -27,7 +31,10 @@ pub(crate) fn comparison(comparisons: &[Comparison]) -> Grid {
 pub(crate) fn summary_lines(comparisons: &[Comparison]) -> Vec<String> {
     let summary = summarise(comparisons);
     let predicted = line("error over the values that were predicted", summary.predicted);
-    let calibrated = line("over those that a parameter was fitted to, which proves nothing", summary.calibrated);
+    let calibrated = line(
+        "over those that a parameter was fitted to, which proves nothing",
+        summary.calibrated,
+    );
     predicted.into_iter().chain(calibrated).collect()
 }
 
@@ -35,9 +42,12 @@ fn cells(each: &Comparison) -> Vec<String> {
     vec![
         words::subject(&each.subject).to_string(),
         words::quantity(each.quantity).to_string(),
-        each.planned.map_or(human::NOTHING.to_string(), |planned| shown(each.quantity, planned)),
+        each.planned.map_or(human::NOTHING.to_string(), |planned| {
+            shown(each.quantity, planned)
+        }),
         shown(each.quantity, each.measured),
-        each.error_pct.map_or(human::NOTHING.to_string(), human::signed_percent),
+        each.error_pct
+            .map_or(human::NOTHING.to_string(), human::signed_percent),
         note(each),
     ]
 }
@@ -69,8 +79,8 @@ fn line(over: &str, errors: ErrorSummary) -> Option<String> {
         return Some(format!("{over}: none could be compared{left_out}"));
     };
     Some(format!(
-        "{over}: mean {} %, worst {} ({} compared{left_out})",
-        human::digits((mean * 10.0).round() / 10.0, 3),
+        "{over}: mean {}, worst {} ({} compared{left_out})",
+        human::percent(mean),
         human::signed_percent(worst),
         errors.compared,
     ))

@@ -2,11 +2,13 @@
 
 use algorithms::ids::{MigrationId, Name};
 use algorithms::records::{EventRecord, Level, MigrationRecord, Outcome, RoundRecord, RunRecords};
+use sim_core::SimTime;
 
 use super::{Grid, Tone, left, right};
 use crate::{human, words};
 
-/// One row for each migration; `reason` only on those that were not completed.
+/// One row for each migration. `queued` is empty for those asked for at the very beginning, and
+/// `reason` for those that were completed; a column that is empty throughout is left out.
 pub(crate) fn migrations(run: &RunRecords) -> Grid {
     let mut grid = Grid::new([
         left("vm"),
@@ -25,7 +27,9 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
     for record in &run.migrations {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
-    grid.without_if_empty("storage sent").without_if_empty("reason")
+    grid.without_if_empty("queued")
+        .without_if_empty("storage sent")
+        .without_if_empty("reason")
 }
 
 /// One row for each round of one migration.
@@ -47,31 +51,55 @@ pub(crate) fn rounds(run: &RunRecords, migration: MigrationId) -> Grid {
 
 /// One row for each line of the log.
 pub(crate) fn events(run: &RunRecords) -> Grid {
-    let mut grid =
-        Grid::new([right("time"), left("level"), right("event id"), left("vm"), left("host"), left("message")]);
+    let mut grid = Grid::new([
+        right("time"),
+        left("level"),
+        right("event id"),
+        left("vm"),
+        left("host"),
+        left("message"),
+    ]);
     for record in &run.events {
         grid.push(tone_of_level(record.level), event_cells(record));
     }
-    grid.without_if_empty("event id").without_if_empty("vm").without_if_empty("host")
+    grid.without_if_empty("event id")
+        .without_if_empty("vm")
+        .without_if_empty("host")
 }
 
 fn migration_cells(record: &MigrationRecord) -> Vec<String> {
     let destination = record.destination.as_deref().unwrap_or(human::NOTHING);
     // What never began has no times; zeros would read as "instantly".
-    let began = |shown: String| if record.started.is_some() { shown } else { human::NOTHING.to_string() };
+    let began = |shown: String| {
+        if record.started.is_some() {
+            shown
+        } else {
+            human::NOTHING.to_string()
+        }
+    };
     let storage = record.storage_bytes_sent.as_f64();
     vec![
         record.vm.to_string(),
         format!("{} → {destination}", record.source),
         words::spoken(words::outcome(record.outcome)),
-        human::seconds(record.queued.as_secs_f64()),
-        record.started.map_or(human::NOTHING.to_string(), |time| human::seconds(time.as_secs_f64())),
+        if record.queued > SimTime::ZERO {
+            human::seconds(record.queued.as_secs_f64())
+        } else {
+            String::new()
+        },
+        record.started.map_or(human::NOTHING.to_string(), |time| {
+            human::seconds(time.as_secs_f64())
+        }),
         began(human::seconds(record.total.as_secs_f64())),
         began(human::seconds(record.brownout.as_secs_f64())),
         began(human::pause(record.blackout.as_secs_f64())),
         began(record.rounds.to_string()),
         began(human::bytes(record.memory_bytes_sent.as_f64())),
-        if storage > 0.0 { human::bytes(storage) } else { String::new() },
+        if storage > 0.0 {
+            human::bytes(storage)
+        } else {
+            String::new()
+        },
         reason_of(record),
     ]
 }

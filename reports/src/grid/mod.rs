@@ -49,12 +49,19 @@ pub(crate) enum Tone {
 impl Grid {
     /// A grid of these columns, without rows.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Grid {
-        Grid { columns: columns.into_iter().collect(), rows: Vec::new() }
+        Grid {
+            columns: columns.into_iter().collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
     pub fn push(&mut self, tone: Tone, cells: Vec<String>) {
-        assert_eq!(cells.len(), self.columns.len(), "a row has a cell for every column");
+        assert_eq!(
+            cells.len(),
+            self.columns.len(),
+            "a row has a cell for every column"
+        );
         self.rows.push(Row { cells, tone });
     }
 
@@ -75,10 +82,16 @@ impl Grid {
 
 /// A column of text.
 pub(crate) const fn left(heading: &'static str) -> Column {
-    Column { heading, side: Side::Left }
+    Column {
+        heading,
+        side: Side::Left,
+    }
 }
 
 /// A column of numbers.
 pub(crate) const fn right(heading: &'static str) -> Column {
-    Column { heading, side: Side::Right }
+    Column {
+        heading,
+        side: Side::Right,
+    }
 }

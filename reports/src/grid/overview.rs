@@ -30,19 +30,41 @@ pub(crate) fn summary(run: &RunRecords) -> Grid {
 
 /// Quantiles over the replications of one alternative.
 pub(crate) fn replications(alternative: &Alternative) -> Grid {
-    let summaries: Vec<RunSummary> = alternative.runs.iter().map(|(_, run)| RunSummary::of(run)).collect();
+    let summaries: Vec<RunSummary> = alternative
+        .runs
+        .iter()
+        .map(|(_, run)| RunSummary::of(run))
+        .collect();
     let mut grid = Grid::new([left("quantity"), right("p5"), right("p50"), right("p95")]);
     let mut line = |quantity: &str, values: Vec<f64>, shown: fn(f64) -> String| {
         let cell = |value: Option<f64>| value.map_or(human::NOTHING.to_string(), shown);
         let quantiles = Quantiles::of(values);
-        let [p5, p50, p95] =
-            [quantiles.map(|each| each.p5), quantiles.map(|each| each.p50), quantiles.map(|each| each.p95)];
-        grid.push(Tone::Plain, vec![quantity.to_string(), cell(p5), cell(p50), cell(p95)]);
+        let [p5, p50, p95] = [
+            quantiles.map(|each| each.p5),
+            quantiles.map(|each| each.p50),
+            quantiles.map(|each| each.p95),
+        ];
+        grid.push(
+            Tone::Plain,
+            vec![quantity.to_string(), cell(p5), cell(p50), cell(p95)],
+        );
     };
-    line("makespan", each(&summaries, |run| Some(run.makespan.as_secs_f64())), human::seconds);
-    line("mean total", each(&summaries, |run| run.mean_total_s), human::seconds);
+    line(
+        "makespan",
+        each(&summaries, |run| Some(run.makespan.as_secs_f64())),
+        human::seconds,
+    );
+    line(
+        "mean total",
+        each(&summaries, |run| run.mean_total_s),
+        human::seconds,
+    );
     line("worst blackout", each(&summaries, worst_blackout_s), human::pause);
-    line("not completed", each(&summaries, |run| Some(run.share_not_completed())), human::share);
+    line(
+        "not completed",
+        each(&summaries, |run| Some(run.share_not_completed())),
+        human::share,
+    );
     grid
 }
 
@@ -66,7 +88,11 @@ pub(crate) fn alternatives(alternatives: &[Alternative]) -> Grid {
 }
 
 fn alternative_cells(alternative: &Alternative) -> (Tone, Vec<String>) {
-    let summaries: Vec<RunSummary> = alternative.runs.iter().map(|(_, run)| RunSummary::of(run)).collect();
+    let summaries: Vec<RunSummary> = alternative
+        .runs
+        .iter()
+        .map(|(_, run)| RunSummary::of(run))
+        .collect();
     let median = |value: fn(&RunSummary) -> Option<f64>, shown: fn(f64) -> String| {
         Quantiles::of(each(&summaries, value)).map_or(human::NOTHING.to_string(), |all| shown(all.p50))
     };
@@ -101,8 +127,11 @@ fn outcomes(summary: &RunSummary) -> String {
         (summary.failed, "failed"),
         (summary.not_started, "not started"),
     ];
-    let named: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let named: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     match named.len() {
         0 => "none".to_string(),
         1 => named[0].clone(),
@@ -111,5 +140,9 @@ fn outcomes(summary: &RunSummary) -> String {
 }
 
 fn mean_and_worst(mean_s: f64, (worst, vm): &(Span, Name), shown: fn(f64) -> String) -> String {
-    format!("mean {}, worst {} ({vm})", shown(mean_s), shown(worst.as_secs_f64()))
+    format!(
+        "mean {}, worst {} ({vm})",
+        shown(mean_s),
+        shown(worst.as_secs_f64())
+    )
 }

@@ -42,7 +42,11 @@ impl Html {
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         self.raw("<dl>");
         for (what, how_much) in facts {
-            self.raw(&format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(what), escape(how_much)));
+            self.raw(&format!(
+                "<div><dt>{}</dt><dd>{}</dd></div>",
+                escape(what),
+                escape(how_much)
+            ));
         }
         self.raw("</dl>");
     }
@@ -56,7 +60,11 @@ impl Html {
     pub fn grid(&mut self, grid: &Grid) {
         self.raw("<div class=\"wide\"><table><thead><tr>");
         for column in &grid.columns {
-            self.raw(&format!("<th{}>{}</th>", class_of(column.side), escape(column.heading)));
+            self.raw(&format!(
+                "<th{}>{}</th>",
+                class_of(column.side),
+                escape(column.heading)
+            ));
         }
         self.raw("</tr></thead><tbody>");
         for row in &grid.rows {
@@ -66,7 +74,8 @@ impl Html {
                 Tone::Bad => " class=\"bad\"",
             };
             let cells = row.cells.iter().zip(&grid.columns);
-            let cells = cells.map(|(cell, column)| format!("<td{}>{}</td>", class_of(column.side), escape(cell)));
+            let cells =
+                cells.map(|(cell, column)| format!("<td{}>{}</td>", class_of(column.side), escape(cell)));
             self.raw(&format!("<tr{tone}>{}</tr>", cells.collect::<String>()));
         }
         self.raw("</tbody></table></div>");
@@ -77,9 +86,16 @@ impl Html {
         if grid.rows.is_empty() {
             return;
         }
-        let open = if grid.rows.len() <= MOST_OPEN_ROWS { " open" } else { "" };
+        let open = if grid.rows.len() <= MOST_OPEN_ROWS {
+            " open"
+        } else {
+            ""
+        };
         let title = escape(title);
-        self.raw(&format!("<details{open}><summary>{title} ({})</summary>", grid.rows.len()));
+        self.raw(&format!(
+            "<details{open}><summary>{title} ({})</summary>",
+            grid.rows.len()
+        ));
         self.grid(grid);
         self.raw("</details>");
     }

@@ -25,7 +25,10 @@ pub fn page(input: &ReportInput) -> Result<String, ReportError> {
     let mut body = Html::default();
     body.raw("<header>");
     body.heading(1, &title_of(&input.runs));
-    body.paragraph("muted", &format!("migtwin {}, {}", input.version, counts(&groups)));
+    body.paragraph(
+        "muted",
+        &format!("migtwin {}, {}", input.version, counts(&groups)),
+    );
     body.raw("</header>\n<main>");
     if groups.len() > 1 {
         overview(&mut body, &groups);
@@ -67,7 +70,10 @@ fn how_it_was_made(body: &mut Html, input: &ReportInput) {
     seeds.sort_unstable();
     seeds.dedup();
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
-    let mut facts = vec![("made by", format!("migtwin {}", input.version)), ("seed", seeds.join(", "))];
+    let mut facts = vec![
+        ("made by", format!("migtwin {}", input.version)),
+        ("seed", seeds.join(", ")),
+    ];
     if let Some(command) = &input.command {
         facts.push(("command", command.clone()));
     }

@@ -15,7 +15,11 @@ const MOST_ROUND_CHARTS: usize = 6;
 
 /// The name by which the overview links to the section; every page has the same names.
 pub(crate) fn anchor(index: usize, sections: usize) -> String {
-    if sections == 1 { "run".to_string() } else { format!("alternative-{}", index + 1) }
+    if sections == 1 {
+        "run".to_string()
+    } else {
+        format!("alternative-{}", index + 1)
+    }
 }
 
 /// Writes summary, comparison, figures and tables of one alternative.
@@ -31,7 +35,12 @@ pub(crate) fn write(
     body.raw(&format!("<section id=\"{anchor}\">"));
     body.heading(2, &group.label);
     let facts = grid::summary(run).rows;
-    body.facts(&facts.iter().map(|row| (row.cells[0].as_str(), row.cells[1].clone())).collect::<Vec<_>>());
+    body.facts(
+        &facts
+            .iter()
+            .map(|row| (row.cells[0].as_str(), row.cells[1].clone()))
+            .collect::<Vec<_>>(),
+    );
     replications(body, group);
     comparison(body, input, index);
     plan(body, run)?;
@@ -48,8 +57,11 @@ pub(crate) fn write(
 pub(crate) fn migrations_with_charts(run: &RunRecords) -> Vec<MigrationId> {
     let mut with_rounds: Vec<_> = run.migrations.iter().filter(|each| each.rounds > 0).collect();
     with_rounds.sort_by_key(|each| (std::cmp::Reverse(each.total), each.migration));
-    let mut charted: Vec<MigrationId> =
-        with_rounds.into_iter().take(MOST_ROUND_CHARTS).map(|each| each.migration).collect();
+    let mut charted: Vec<MigrationId> = with_rounds
+        .into_iter()
+        .take(MOST_ROUND_CHARTS)
+        .map(|each| each.migration)
+        .collect();
     charted.sort_unstable();
     charted
 }
@@ -60,7 +72,10 @@ fn replications(body: &mut Html, group: &Alternative) {
     }
     body.heading(3, &format!("Over {} replications", group.runs.len()));
     body.grid(&grid::replications(group));
-    body.paragraph("muted", "All figures and tables around this one show the first replication.");
+    body.paragraph(
+        "muted",
+        "All figures and tables around this one show the first replication.",
+    );
 }
 
 fn comparison(body: &mut Html, input: &ReportInput, index: usize) {
@@ -85,18 +100,30 @@ fn plan(body: &mut Html, run: &RunRecords) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn rounds(body: &mut Html, input: &ReportInput, (index, run): (usize, &RunRecords)) -> Result<(), ReportError> {
+fn rounds(
+    body: &mut Html,
+    input: &ReportInput,
+    (index, run): (usize, &RunRecords),
+) -> Result<(), ReportError> {
     let charted = migrations_with_charts(run);
     if charted.is_empty() {
         return Ok(());
     }
     body.heading(3, "Round by round");
     if charted.len() < run.migrations.len() {
-        let note = format!("The {} longest of {} migrations.", charted.len(), run.migrations.len());
+        let note = format!(
+            "The {} longest of {} migrations.",
+            charted.len(),
+            run.migrations.len()
+        );
         body.paragraph("muted", &note);
     }
     for migration in charted {
-        body.figure(&rounds_figure(run, migration, input.closed_form(index, migration))?);
+        body.figure(&rounds_figure(
+            run,
+            migration,
+            input.closed_form(index, migration),
+        )?);
     }
     Ok(())
 }

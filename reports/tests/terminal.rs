@@ -1,0 +1,82 @@
+//! What the terminal shows.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod fixtures;
+
+use std::collections::BTreeMap;
+
+use reports::{Colour, ReportInput, TableOptions, migrations_table, report_text};
+
+#[test]
+fn a_small_run_with_measured_values() {
+    let measured = BTreeMap::from([(0, fixtures::measured())]);
+    let input = ReportInput {
+        runs: vec![fixtures::small()],
+        measured,
+        ..Default::default()
+    };
+    insta::assert_snapshot!(report_text(&input, TableOptions::default()));
+}
+
+#[test]
+fn a_long_run_loses_its_middle_but_not_what_went_wrong() {
+    let text = migrations_table(&fixtures::drain(320), TableOptions::default());
+    assert_eq!(text.matches("refused the connection").count(), 8);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn alternatives_and_replications() {
+    let mut runs = Vec::new();
+    for replication in 0..3 {
+        for alternative in ["10 GbE", "RDMA"] {
+            let mut run = fixtures::drain(4 + replication);
+            run.run.alternative = Some(fixtures::name(alternative));
+            run.run.replication = replication;
+            runs.push(run);
+        }
+    }
+    insta::assert_snapshot!(report_text(
+        &ReportInput {
+            runs,
+            ..Default::default()
+        },
+        TableOptions::default()
+    ));
+}
+
+#[test]
+fn a_width_is_kept() {
+    let options = TableOptions {
+        width: Some(100),
+        ..Default::default()
+    };
+    let text = migrations_table(&fixtures::small(), options);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn colour_only_when_asked_for() {
+    let run = fixtures::small();
+    assert!(!migrations_table(&run, TableOptions::default()).contains('\u{1b}'));
+    let coloured = migrations_table(
+        &run,
+        TableOptions {
+            colour: Colour::Always,
+            ..Default::default()
+        },
+    );
+    assert!(coloured.contains('\u{1b}'));
+}
+
+#[test]
+fn nothing_is_shown_as_nothing() {
+    let input = ReportInput {
+        runs: vec![fixtures::empty("nothing")],
+        ..Default::default()
+    };
+    insta::assert_snapshot!(report_text(&input, TableOptions::default()));
+    assert_eq!(report_text(&ReportInput::default(), TableOptions::default()), "");
+}
