@@ -55,17 +55,18 @@ pub(crate) fn bytes(bytes: f64) -> String {
     )
 }
 
-/// A speed: `"9.42 Gbit/s"`.
+/// A speed: `"9.42 Gbit/s"`. One that is whole up to a bit or two per second is shown as whole.
 pub(crate) fn bits_per_second(bits: f64) -> String {
     if !bits.is_finite() {
         return NOTHING.to_string();
     }
     let power = power_of(bits, 1000.0, DECIMAL.len());
-    format!(
-        "{} {}bit/s",
-        digits(bits / 1000f64.powi(power as i32), 3),
-        DECIMAL[power]
-    )
+    let shown = digits(bits / 1000f64.powi(power as i32), 3);
+    let shown = shown
+        .strip_suffix(".00")
+        .or(shown.strip_suffix(".0"))
+        .unwrap_or(&shown);
+    format!("{shown} {}bit/s", DECIMAL[power])
 }
 
 /// A size of an error in percent, without sign: `"8.5 %"`.
@@ -96,19 +97,19 @@ pub(crate) fn share(share: f64) -> String {
     format!("{} %", digits(share * 100.0, 3))
 }
 
-/// `value` to `wanted` significant digits, never rounding away digits before the point; as a whole
-/// number where only zeros would stand behind it.
+/// `value` to `wanted` significant digits, never rounding away digits before the point. Only whole
+/// values lose their zeros: a measured 16.04 ms stays "16.0 ms" beside "13.9 ms".
 pub(crate) fn digits(value: f64, wanted: usize) -> String {
+    let whole = (value - value.round()).abs() <= value.abs() * 1e-12;
+    if whole && value.abs() < 10f64.powi(wanted as i32) {
+        return format!("{value:.0}");
+    }
     let before = if value.abs() < 1.0 {
         1
     } else {
         value.abs().log10().floor() as usize + 1
     };
-    let shown = format!("{value:.*}", wanted.saturating_sub(before));
-    match shown.split_once('.') {
-        Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole.to_string(),
-        _ => shown,
-    }
+    format!("{value:.*}", wanted.saturating_sub(before))
 }
 
 /// `text` with its middle replaced by `…` where it is longer than `most` characters.
@@ -172,7 +173,7 @@ mod tests {
             "84 µs",
             "12.3 ms",
             "300 ms",
-            "1 s",
+            "1.000 s",
             "16.38 s",
             "115.6 s",
             "10 min 00 s",
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn sizes_and_speeds_change_unit_in_time() {
         assert_eq!(bytes(0.0), "0 B");
-        assert_eq!(bytes(1023.9), "1 KiB");
+        assert_eq!(bytes(1023.9), "1.00 KiB");
         assert_eq!(bytes(512.0 * 1024.0 * 1024.0), "512 MiB");
         assert_eq!(bytes(3.25 * 1024f64.powi(3)), "3.25 GiB");
         assert_eq!(bytes(f64::INFINITY), NOTHING);

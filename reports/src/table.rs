@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use algorithms::records::RunRecords;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table};
 
 use crate::compare::Comparison;
 use crate::grid::{self, Grid, Row, Side, Tone};
@@ -46,6 +46,12 @@ impl Default for TableOptions {
     }
 }
 
+/// The letters that padding and border take beside each column.
+const BETWEEN_COLUMNS: usize = 2;
+
+/// The least width that columns of text together are left with, when numbers are kept whole.
+const ROOM_FOR_TEXT: usize = 20;
+
 /// Up to how many migrations have their rounds shown in the terminal.
 const MOST_MIGRATIONS_WITH_ROUNDS: usize = 3;
 
@@ -76,9 +82,22 @@ pub fn summary_text(run: &RunRecords) -> String {
     text
 }
 
-/// The migrations of a run.
+/// The migrations of a run. Where they do not fit the width, the reasons stand below the table.
 pub fn migrations_table(run: &RunRecords, options: TableOptions) -> String {
-    show(&grid::migrations(run), options)
+    let mut grid = grid::migrations(run);
+    if grid.rows.is_empty() {
+        return "(no migrations)\n".to_string();
+    }
+    if fits(&grid, options.width) {
+        return show(&grid, options);
+    }
+    let reasons = grid.take_column("reason");
+    let notes = reason_notes(&grid, &reasons, options.most_rows);
+    if !fits(&grid, options.width) {
+        // The notes name every outcome that is not "completed".
+        grid.take_column("outcome");
+    }
+    show(&grid, options) + &notes
 }
 
 /// The rounds of every migration of a run, each under its guest's name.
@@ -124,7 +143,7 @@ fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOpti
     };
     let mut text = summary_text(run);
     if group.runs.len() > 1 {
-        text.push_str(&format!("  (the first of {} replications)\n", group.runs.len()));
+        text.push_str(&format!("The first of {} replications:\n", group.runs.len()));
     }
     text.push_str(&migrations_table(run, options));
     if (1..=MOST_MIGRATIONS_WITH_ROUNDS).contains(&run.migrations.len()) {
@@ -142,6 +161,27 @@ fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOpti
         ));
     }
     text
+}
+
+/// A line for each migration that was not completed.
+fn reason_notes(grid: &Grid, reasons: &[String], most: usize) -> String {
+    let noted = || {
+        grid.rows
+            .iter()
+            .zip(reasons)
+            .filter(|(row, _)| row.tone != Tone::Plain)
+    };
+    let notes = noted()
+        .take(most)
+        .map(|(row, reason)| format!("{}, {}: {reason}\n", row.cells[0], row.cells[2]));
+    let mut notes: String = notes.collect();
+    if noted().count() > most {
+        notes.push_str(&format!(
+            "and {} more that were not completed\n",
+            noted().count() - most
+        ));
+    }
+    notes
 }
 
 fn heading(run: &RunRecords) -> String {
@@ -171,7 +211,7 @@ fn show(grid: &Grid, options: TableOptions) -> String {
     let mut next = 0;
     for &index in &kept {
         if index > next {
-            table.add_row(vec!["⋮"; grid.columns.len()]);
+            table.add_row(["⋮"]);
         }
         table.add_row(
             grid.rows[index]
@@ -204,12 +244,42 @@ fn empty_table(grid: &Grid, options: TableOptions) -> Table {
     }
     table.set_header(grid.columns.iter().map(|column| column.heading));
     for (column, shown) in grid.columns.iter().zip(table.column_iter_mut()) {
+        shown.set_padding((1, 0));
         shown.set_cell_alignment(match column.side {
             Side::Left => CellAlignment::Left,
             Side::Right => CellAlignment::Right,
         });
     }
+    if options
+        .width
+        .is_some_and(|width| unbroken(grid) + ROOM_FOR_TEXT <= usize::from(width))
+    {
+        keep_numbers_whole(grid, &mut table);
+    }
     table
+}
+
+/// Lets only columns of text be broken into lines.
+fn keep_numbers_whole(grid: &Grid, table: &mut Table) {
+    for (column, shown) in grid.columns.iter().zip(table.column_iter_mut()) {
+        if column.side == Side::Right {
+            shown.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
+/// What the columns of numbers need, with the space between them.
+fn unbroken(grid: &Grid) -> usize {
+    let columns = grid.columns.iter().zip(grid.widths());
+    columns
+        .filter(|(column, _)| column.side == Side::Right)
+        .map(|(_, width)| width + BETWEEN_COLUMNS)
+        .sum()
+}
+
+fn fits(grid: &Grid, width: Option<u16>) -> bool {
+    let needed: usize = grid.widths().iter().map(|width| width + BETWEEN_COLUMNS).sum();
+    width.is_none_or(|width| needed <= usize::from(width))
 }
 
 fn coloured(cell: &str, tone: Tone) -> Cell {

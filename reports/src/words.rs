@@ -88,6 +88,8 @@ pub(crate) fn spoken(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     fn json<T: serde::Serialize>(value: T) -> serde_json::Value {

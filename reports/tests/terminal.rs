@@ -47,14 +47,22 @@ fn alternatives_and_replications() {
 }
 
 #[test]
-fn a_width_is_kept() {
-    let options = TableOptions {
-        width: Some(100),
-        ..Default::default()
-    };
-    let text = migrations_table(&fixtures::small(), options);
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    insta::assert_snapshot!(text);
+fn a_width_is_kept_and_numbers_stay_whole() {
+    for width in [80, 100, 120] {
+        let options = TableOptions {
+            width: Some(width),
+            ..Default::default()
+        };
+        let text = migrations_table(&fixtures::small(), options);
+        let table = text.lines().filter(|line| !line.contains(':'));
+        assert!(
+            table
+                .clone()
+                .all(|line| line.chars().count() <= usize::from(width)),
+            "{text}"
+        );
+        insta::assert_snapshot!(format!("width_{width}"), text);
+    }
 }
 
 #[test]

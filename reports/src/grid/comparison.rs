@@ -30,9 +30,9 @@ pub(crate) fn comparison(comparisons: &[Comparison]) -> Grid {
 /// The errors in sentences: predicted values first, calibrated ones apart.
 pub(crate) fn summary_lines(comparisons: &[Comparison]) -> Vec<String> {
     let summary = summarise(comparisons);
-    let predicted = line("error over the values that were predicted", summary.predicted);
+    let predicted = line("Error over the values that were predicted", summary.predicted);
     let calibrated = line(
-        "over those that a parameter was fitted to, which proves nothing",
+        "Over those that a parameter was fitted to, which proves nothing",
         summary.calibrated,
     );
     predicted.into_iter().chain(calibrated).collect()

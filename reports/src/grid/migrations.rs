@@ -20,15 +20,15 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
         right("brownout"),
         right("blackout"),
         right("rounds"),
-        right("memory sent"),
-        right("storage sent"),
+        right("memory\nsent"),
+        right("storage\nsent"),
         left("reason"),
     ]);
     for record in &run.migrations {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
     grid.without_if_empty("queued")
-        .without_if_empty("storage sent")
+        .without_if_empty("storage\nsent")
         .without_if_empty("reason")
 }
 

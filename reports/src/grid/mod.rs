@@ -67,16 +67,34 @@ impl Grid {
 
     /// Drops the column `heading` where no row has anything in it.
     pub fn without_if_empty(mut self, heading: &str) -> Grid {
-        let Some(place) = self.columns.iter().position(|column| column.heading == heading) else {
-            return self;
-        };
-        if self.rows.iter().all(|row| row.cells[place].is_empty()) {
-            self.columns.remove(place);
-            for row in &mut self.rows {
-                row.cells.remove(place);
-            }
+        let place = self.place_of(heading);
+        if place.is_some_and(|place| self.rows.iter().all(|row| row.cells[place].is_empty())) {
+            self.take_column(heading);
         }
         self
+    }
+
+    /// Takes the column `heading` out and gives its cells; none where there is no such column.
+    pub fn take_column(&mut self, heading: &str) -> Vec<String> {
+        let Some(place) = self.place_of(heading) else {
+            return Vec::new();
+        };
+        self.columns.remove(place);
+        self.rows.iter_mut().map(|row| row.cells.remove(place)).collect()
+    }
+
+    /// The letters of the widest cell in each column, heading included.
+    pub fn widths(&self) -> Vec<usize> {
+        let letters = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        let widest = |place: usize| self.rows.iter().map(|row| letters(&row.cells[place])).max();
+        let columns = self.columns.iter().enumerate();
+        columns
+            .map(|(place, column)| letters(column.heading).max(widest(place).unwrap_or(0)))
+            .collect()
+    }
+
+    fn place_of(&self, heading: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.heading == heading)
     }
 }
 

@@ -16,10 +16,10 @@ pub(crate) fn summary(run: &RunRecords) -> Grid {
     line("makespan", human::seconds(summary.makespan.as_secs_f64()));
     line("migrations", outcomes(&summary));
     if let (Some(mean), Some(worst)) = (summary.mean_total_s, &summary.worst_total) {
-        line("total", mean_and_worst(mean, worst, human::seconds));
+        line("total", mean_and_worst(&summary, mean, worst, human::seconds));
     }
     if let (Some(mean), Some(worst)) = (summary.mean_blackout_s, &summary.worst_blackout) {
-        line("blackout", mean_and_worst(mean, worst, human::pause));
+        line("blackout", mean_and_worst(&summary, mean, worst, human::pause));
     }
     line("memory sent", human::bytes(summary.memory_bytes_sent.as_f64()));
     if summary.storage_bytes_sent.get() > 0 {
@@ -139,10 +139,15 @@ fn outcomes(summary: &RunSummary) -> String {
     }
 }
 
-fn mean_and_worst(mean_s: f64, (worst, vm): &(Span, Name), shown: fn(f64) -> String) -> String {
-    format!(
-        "mean {}, worst {} ({vm})",
-        shown(mean_s),
-        shown(worst.as_secs_f64())
-    )
+fn mean_and_worst(
+    summary: &RunSummary,
+    mean_s: f64,
+    worst: &(Span, Name),
+    shown: fn(f64) -> String,
+) -> String {
+    let (longest, vm) = (shown(worst.0.as_secs_f64()), &worst.1);
+    if summary.completed == 1 {
+        return format!("{longest} ({vm})");
+    }
+    format!("mean {}, worst {longest} ({vm})", shown(mean_s))
 }
