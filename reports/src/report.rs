@@ -14,7 +14,7 @@ use crate::export::{make_directory, write_frames, write_text};
 use crate::figures::{gantt_figure, rounds_figure, usage_figure};
 use crate::json::json_text;
 use crate::page::{migrations_with_charts, page};
-use crate::summary::alternatives;
+use crate::summary::{Alternative, alternatives};
 
 /// What a report is made of.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,11 +31,34 @@ pub struct ReportInput {
     pub command: Option<String>,
 }
 
+/// An alternative's label, and its planned beside measured.
+pub(crate) type LabelledComparisons = (String, Vec<Comparison>);
+
 impl ReportInput {
     /// The source of what was measured in place of a run, and planned beside measured; `None` where nothing was.
     pub fn compared(&self, run: usize) -> Option<(&str, Vec<Comparison>)> {
         let measured = self.measured.get(&run)?;
         Some((&measured.source, compare(self.runs.get(run)?, measured)))
+    }
+
+    /// Planned beside measured of every alternative where something was measured, each by its first
+    /// replication, with the sources of what was measured.
+    pub(crate) fn compared_alternatives(
+        &self,
+        groups: &[Alternative],
+    ) -> (Vec<&str>, Vec<LabelledComparisons>) {
+        let (mut sources, mut all) = (Vec::new(), Vec::new());
+        for group in groups {
+            let Some((source, comparisons)) = group.runs.first().and_then(|(index, _)| self.compared(*index))
+            else {
+                continue;
+            };
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+            all.push((group.label.clone(), comparisons));
+        }
+        (sources, all)
     }
 
     /// The closed form of a migration of a run; empty where there is none.

@@ -46,6 +46,9 @@ impl Default for TableOptions {
     }
 }
 
+/// Up to how many alternatives have their migrations listed in the terminal.
+const MOST_ALTERNATIVES_IN_FULL: usize = 3;
+
 /// The letters that padding and border take beside each column.
 const BETWEEN_COLUMNS: usize = 2;
 
@@ -55,21 +58,29 @@ const ROOM_FOR_TEXT: usize = 20;
 /// Up to how many migrations have their rounds shown in the terminal.
 const MOST_MIGRATIONS_WITH_ROUNDS: usize = 3;
 
-/// Everything a terminal shows of a report: for each alternative its summary, migrations, rounds
-/// (of one to three migrations) or quantiles (of replications), and planned beside measured; then
-/// the alternatives side by side.
+/// Everything a terminal shows of a report.
+///
+/// For each alternative its summary, and quantiles where it has replications; its migrations, where
+/// there are at most three alternatives; the rounds of a run of one to three migrations. Then the
+/// alternatives side by side, and planned beside measured.
 pub fn report_text(input: &ReportInput, options: TableOptions) -> String {
     let groups = alternatives(&input.runs);
+    let detail = if groups.len() <= MOST_ALTERNATIVES_IN_FULL {
+        Detail::Full
+    } else {
+        Detail::Summary
+    };
     let mut parts: Vec<String> = groups
         .iter()
-        .map(|group| alternative_text(input, group, options))
+        .map(|group| alternative_text(group, detail, options))
         .collect();
     if groups.len() > 1 {
         parts.push(format!(
             "Alternatives side by side\n{}",
-            alternatives_table(&groups, options)
+            alternatives_table(input, options)
         ));
     }
+    parts.extend(measured_text(input, &groups, options));
     parts.join("\n")
 }
 
@@ -120,11 +131,7 @@ pub fn rounds_tables(run: &RunRecords, options: TableOptions) -> String {
 
 /// Planned beside measured, then the mean and worst error.
 pub fn comparison_table(comparisons: &[Comparison], options: TableOptions) -> String {
-    let mut text = show(&grid::comparison(comparisons), options);
-    for line in grid::summary_lines(comparisons) {
-        text.push_str(&format!("{line}\n"));
-    }
-    text
+    show(&grid::comparison(comparisons), options) + &error_lines(comparisons)
 }
 
 /// Quantiles over the replications of one alternative.
@@ -133,25 +140,32 @@ pub fn replications_table(alternative: &Alternative, options: TableOptions) -> S
 }
 
 /// The alternatives side by side, a row each.
-pub fn alternatives_table(alternatives: &[Alternative], options: TableOptions) -> String {
-    show(&grid::alternatives(alternatives), options)
+pub fn alternatives_table(input: &ReportInput, options: TableOptions) -> String {
+    let groups = alternatives(&input.runs);
+    let (_, compared) = input.compared_alternatives(&groups);
+    show(&grid::alternatives(&groups, &compared), options)
 }
 
-fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOptions) -> String {
-    let Some(&(index, run)) = group.runs.first() else {
+/// How much of an alternative is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Full,
+    Summary,
+}
+
+fn alternative_text(group: &Alternative, detail: Detail, options: TableOptions) -> String {
+    let Some(&(_, run)) = group.runs.first() else {
         return String::new();
     };
     let mut text = summary_text(run);
-    if group.runs.len() > 1 {
-        text.push_str(&format!("The first of {} replications:\n", group.runs.len()));
-    }
-    text.push_str(&migrations_table(run, options));
-    if (1..=MOST_MIGRATIONS_WITH_ROUNDS).contains(&run.migrations.len()) {
-        text.push_str(&format!("\n{}", rounds_tables(run, options)));
-    }
-    if let Some((source, comparisons)) = input.compared(index) {
-        let table = comparison_table(&comparisons, options);
-        text.push_str(&format!("\nPlanned beside measured ({source})\n{table}"));
+    if detail == Detail::Full {
+        if group.runs.len() > 1 {
+            text.push_str(&format!("The first of {} replications:\n", group.runs.len()));
+        }
+        text.push_str(&migrations_table(run, options));
+        if (1..=MOST_MIGRATIONS_WITH_ROUNDS).contains(&run.migrations.len()) {
+            text.push_str(&format!("\n{}", rounds_tables(run, options)));
+        }
     }
     if group.runs.len() > 1 {
         let table = replications_table(group, options);
@@ -161,6 +175,28 @@ fn alternative_text(input: &ReportInput, group: &Alternative, options: TableOpti
         ));
     }
     text
+}
+
+/// Planned beside measured of all alternatives in one table; nothing where nothing was measured.
+fn measured_text(input: &ReportInput, groups: &[Alternative], options: TableOptions) -> Option<String> {
+    let (sources, mut compared) = input.compared_alternatives(groups);
+    if compared.is_empty() {
+        return None;
+    }
+    if let ([_], [(label, _)]) = (groups, compared.as_mut_slice()) {
+        label.clear();
+    }
+    let table = show(&grid::labelled_comparison(&compared), options);
+    let all: Vec<Comparison> = compared.into_iter().flat_map(|(_, each)| each).collect();
+    let heading = format!("Planned beside measured ({})", sources.join("; "));
+    Some(format!("{heading}\n{table}{}", error_lines(&all)))
+}
+
+fn error_lines(comparisons: &[Comparison]) -> String {
+    grid::summary_lines(comparisons)
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// A line for each migration that was not completed.

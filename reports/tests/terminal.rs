@@ -47,6 +47,20 @@ fn alternatives_and_replications() {
 }
 
 #[test]
+fn many_alternatives_are_summed_up_beside_what_was_measured() {
+    let mut input = ReportInput::default();
+    for (index, alternative) in ["1 GbE", "10 GbE", "25 GbE", "RDMA"].iter().enumerate() {
+        let mut run = fixtures::small();
+        run.run.alternative = Some(fixtures::name(alternative));
+        input.runs.push(run);
+        let mut measured = fixtures::measured();
+        measured.values.truncate(3 - index % 2);
+        input.measured.insert(index, measured);
+    }
+    insta::assert_snapshot!(report_text(&input, TableOptions::default()));
+}
+
+#[test]
 fn a_width_is_kept_and_numbers_stay_whole() {
     for width in [80, 100, 120] {
         let options = TableOptions {

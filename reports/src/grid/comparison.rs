@@ -4,11 +4,18 @@ use algorithms::measured::Quantity;
 
 use super::{Grid, Tone, left, right};
 use crate::compare::{Comparison, ErrorSummary, summarise};
+use crate::report::LabelledComparisons;
 use crate::{human, words};
 
 /// One row for each measured value.
 pub(crate) fn comparison(comparisons: &[Comparison]) -> Grid {
+    labelled_comparison(&[(String::new(), comparisons.to_vec())])
+}
+
+/// One row for each measured value of each alternative, named where it has a name.
+pub(crate) fn labelled_comparison(alternatives: &[LabelledComparisons]) -> Grid {
     let mut grid = Grid::new([
+        left("alternative"),
         left("of"),
         left("quantity"),
         right("planned"),
@@ -16,15 +23,18 @@ pub(crate) fn comparison(comparisons: &[Comparison]) -> Grid {
         right("error"),
         left("note"),
     ]);
-    for each in comparisons {
+    for (label, each) in alternatives
+        .iter()
+        .flat_map(|(label, all)| all.iter().map(move |each| (label, each)))
+    {
         let tone = if each.planned.is_none() {
             Tone::Warning
         } else {
             Tone::Plain
         };
-        grid.push(tone, cells(each));
+        grid.push(tone, cells(label, each));
     }
-    grid.without_if_empty("note")
+    grid.without_if_empty("alternative").without_if_empty("note")
 }
 
 /// The errors in sentences: predicted values first, calibrated ones apart.
@@ -38,8 +48,9 @@ pub(crate) fn summary_lines(comparisons: &[Comparison]) -> Vec<String> {
     predicted.into_iter().chain(calibrated).collect()
 }
 
-fn cells(each: &Comparison) -> Vec<String> {
+fn cells(label: &str, each: &Comparison) -> Vec<String> {
     vec![
+        label.to_string(),
         words::subject(&each.subject).to_string(),
         words::quantity(each.quantity).to_string(),
         each.planned.map_or(human::NOTHING.to_string(), |planned| {

@@ -6,7 +6,7 @@ mod comparison;
 mod migrations;
 mod overview;
 
-pub(crate) use comparison::{comparison, summary_lines};
+pub(crate) use comparison::{comparison, labelled_comparison, summary_lines};
 pub(crate) use migrations::{events, migrations, rounds};
 pub(crate) use overview::{alternatives, replications, summary};
 

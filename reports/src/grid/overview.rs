@@ -5,7 +5,9 @@ use algorithms::records::RunRecords;
 use sim_core::Span;
 
 use super::{Grid, Tone, left, right};
+use crate::compare::summarise;
 use crate::human;
+use crate::report::LabelledComparisons;
 use crate::summary::{Alternative, Quantiles, RunSummary};
 
 /// A run in a few lines: what, and how much.
@@ -68,8 +70,9 @@ pub(crate) fn replications(alternative: &Alternative) -> Grid {
     grid
 }
 
-/// One row for each alternative; medians where it has replications.
-pub(crate) fn alternatives(alternatives: &[Alternative]) -> Grid {
+/// One row for each alternative; medians where it has replications, and the mean error over what was
+/// predicted where something was measured.
+pub(crate) fn alternatives(alternatives: &[Alternative], compared: &[LabelledComparisons]) -> Grid {
     let mut grid = Grid::new([
         left("alternative"),
         right("runs"),
@@ -79,12 +82,17 @@ pub(crate) fn alternatives(alternatives: &[Alternative]) -> Grid {
         right("worst blackout"),
         right("memory sent"),
         right("not completed"),
+        right("mean error"),
     ]);
     for alternative in alternatives {
-        let (tone, cells) = alternative_cells(alternative);
+        let comparisons = compared.iter().find(|(label, _)| *label == alternative.label);
+        let error = comparisons.and_then(|(_, all)| summarise(all).predicted.mean_absolute_pct);
+        let (tone, mut cells) = alternative_cells(alternative);
+        cells.push(error.map_or(String::new(), human::percent));
         grid.push(tone, cells);
     }
     grid.without_if_empty("makespan p95")
+        .without_if_empty("mean error")
 }
 
 fn alternative_cells(alternative: &Alternative) -> (Tone, Vec<String>) {

@@ -11,6 +11,7 @@ use algorithms::records::RunRecords;
 pub(crate) use html::escape;
 pub(crate) use section::migrations_with_charts;
 
+use crate::compare::Comparison;
 use crate::error::ReportError;
 use crate::grid;
 use crate::report::ReportInput;
@@ -31,7 +32,7 @@ pub fn page(input: &ReportInput) -> Result<String, ReportError> {
     );
     body.raw("</header>\n<main>");
     if groups.len() > 1 {
-        overview(&mut body, &groups);
+        overview(&mut body, input, &groups);
     }
     for (index, group) in groups.iter().enumerate() {
         section::write(&mut body, input, group, section::anchor(index, groups.len()))?;
@@ -51,9 +52,10 @@ fn document(title: &str, body: &str) -> String {
     )
 }
 
-fn overview(body: &mut Html, groups: &[Alternative]) {
+fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) {
+    let (sources, compared) = input.compared_alternatives(groups);
     body.heading(2, "Alternatives side by side");
-    body.grid(&grid::alternatives(groups));
+    body.grid(&grid::alternatives(groups, &compared));
     if groups.iter().any(|group| group.runs.len() > 1) {
         body.paragraph("muted", "Of an alternative with several replications, medians.");
     }
@@ -62,6 +64,13 @@ fn overview(body: &mut Html, groups: &[Alternative]) {
         body.link(&section::anchor(index, groups.len()), &group.label);
     }
     body.raw("</ul></nav>");
+    if !compared.is_empty() {
+        let all: Vec<Comparison> = compared.into_iter().flat_map(|(_, each)| each).collect();
+        body.paragraph("muted", &format!("Measured: {}", sources.join("; ")));
+        grid::summary_lines(&all)
+            .iter()
+            .for_each(|line| body.paragraph("finding", line));
+    }
 }
 
 fn how_it_was_made(body: &mut Html, input: &ReportInput) {
