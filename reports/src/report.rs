@@ -21,7 +21,8 @@ use crate::summary::{Alternative, alternatives};
 pub struct ReportInput {
     /// The runs: alternatives and replications in any order.
     pub runs: Vec<RunRecords>,
-    /// What was measured in place of a run, by the run's index in `runs`.
+    /// What was measured in place of a run, by the run's index in `runs`. Of an alternative with
+    /// replications, tables and page show the first; give it for that one at least.
     pub measured: BTreeMap<usize, Measured>,
     /// The closed form of a migration, by its run's index in `runs` and its number.
     pub closed_forms: BTreeMap<(usize, MigrationId), Vec<ClosedFormRound>>,

@@ -12,7 +12,7 @@ use crate::{human, words};
 pub(crate) fn migrations(run: &RunRecords) -> Grid {
     let mut grid = Grid::new([
         left("vm"),
-        left("source →\ndestination"),
+        left("from → to"),
         left("outcome"),
         right("queued"),
         right("started"),

@@ -6,7 +6,7 @@
 mod html;
 mod section;
 
-use algorithms::records::RunRecords;
+use algorithms::records::{Origin, RunRecords};
 
 pub(crate) use html::escape;
 pub(crate) use section::migrations_with_charts;
@@ -17,6 +17,7 @@ use crate::grid;
 use crate::report::ReportInput;
 use crate::summary::{Alternative, alternatives};
 use html::Html;
+use section::Place;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -35,7 +36,7 @@ pub fn page(input: &ReportInput) -> Result<String, ReportError> {
         overview(&mut body, input, &groups);
     }
     for (index, group) in groups.iter().enumerate() {
-        section::write(&mut body, input, group, section::anchor(index, groups.len()))?;
+        section::write(&mut body, input, group, Place::of(group, index, groups.len()))?;
     }
     how_it_was_made(&mut body, input);
     body.raw("</main>");
@@ -61,7 +62,7 @@ fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) {
     }
     body.raw("<nav><ul>");
     for (index, group) in groups.iter().enumerate() {
-        body.link(&section::anchor(index, groups.len()), &group.label);
+        body.link(&Place::of(group, index, groups.len()).anchor, &group.label);
     }
     body.raw("</ul></nav>");
     if !compared.is_empty() {
@@ -87,11 +88,15 @@ fn how_it_was_made(body: &mut Html, input: &ReportInput) {
         facts.push(("command", command.clone()));
     }
     body.facts(&facts);
-    body.paragraph(
-        "muted",
-        "The same scenario, seed and version give the same records, byte for byte. \
-         The numbers behind the figures stand beside this page as Parquet and CSV, and in records.json.",
-    );
+    if input.runs.iter().all(|run| run.run.origin == Origin::Planned) {
+        body.paragraph(
+            "muted",
+            "The same scenario, seed and version give the same records, byte for byte.",
+        );
+    }
+    let beside =
+        "The numbers behind the figures stand beside this page as Parquet and CSV, and in records.json.";
+    body.paragraph("muted", beside);
 }
 
 fn title_of(runs: &[RunRecords]) -> String {

@@ -1,5 +1,7 @@
 //! The part of the page that is about one alternative.
 
+use std::collections::BTreeSet;
+
 use algorithms::ids::MigrationId;
 use algorithms::records::{ResourceKind, RunRecords};
 
@@ -13,12 +15,23 @@ use crate::summary::Alternative;
 /// How many migrations have a chart of their rounds: of more, the longest.
 const MOST_ROUND_CHARTS: usize = 6;
 
-/// The name by which the overview links to the section; every page has the same names.
-pub(crate) fn anchor(index: usize, sections: usize) -> String {
-    if sections == 1 {
-        "run".to_string()
-    } else {
-        format!("alternative-{}", index + 1)
+/// Where a section stands on the page.
+pub(crate) struct Place<'a> {
+    /// The name by which the overview links to it.
+    pub anchor: String,
+    /// What stands above it.
+    pub title: &'a str,
+}
+
+impl Place<'_> {
+    /// The place of the section number `index` of `sections`. Anchors are numbered, so that they are
+    /// the same whatever an alternative is called.
+    pub fn of<'a>(group: &'a Alternative, index: usize, sections: usize) -> Place<'a> {
+        let title = if sections == 1 { "Summary" } else { &group.label };
+        Place {
+            anchor: format!("alternative-{}", index + 1),
+            title,
+        }
     }
 }
 
@@ -27,13 +40,13 @@ pub(crate) fn write(
     body: &mut Html,
     input: &ReportInput,
     group: &Alternative,
-    anchor: String,
+    Place { anchor, title }: Place,
 ) -> Result<(), ReportError> {
     let Some(&(index, run)) = group.runs.first() else {
         return Ok(());
     };
     body.raw(&format!("<section id=\"{anchor}\">"));
-    body.heading(2, &group.label);
+    body.heading(2, title);
     let facts = grid::summary(run).rows;
     body.facts(
         &facts
@@ -46,7 +59,9 @@ pub(crate) fn write(
     plan(body, run)?;
     rounds(body, input, (index, run))?;
     usage(body, run)?;
-    body.heading(3, "Tables");
+    if !(run.migrations.is_empty() && run.events.is_empty()) {
+        body.heading(3, "Tables");
+    }
     body.folding_grid("Migrations", &grid::migrations(run));
     body.folding_grid("Events", &grid::events(run));
     body.raw("</section>");
@@ -55,7 +70,12 @@ pub(crate) fn write(
 
 /// The longest migrations that have rounds, at most six, in the order of their numbers.
 pub(crate) fn migrations_with_charts(run: &RunRecords) -> Vec<MigrationId> {
-    let mut with_rounds: Vec<_> = run.migrations.iter().filter(|each| each.rounds > 0).collect();
+    // A large run may have been recorded without its rounds.
+    let recorded: BTreeSet<MigrationId> = run.rounds.iter().map(|round| round.migration).collect();
+    let migrations = run.migrations.iter();
+    let mut with_rounds: Vec<_> = migrations
+        .filter(|each| recorded.contains(&each.migration))
+        .collect();
     with_rounds.sort_by_key(|each| (std::cmp::Reverse(each.total), each.migration));
     let mut charted: Vec<MigrationId> = with_rounds
         .into_iter()
