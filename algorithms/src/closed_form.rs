@@ -63,8 +63,5 @@ pub struct Bounds {
 /// Akoush's bounds on total migration time under Xen's stop rules (29 rounds, 50 pages, 3 × memory).
 pub fn akoush_bounds(memory: Bytes, link: Bandwidth, overhead: Span) -> Bounds {
     let worst = Bytes::new((5 * memory.get()).saturating_sub(PAGE_SIZE));
-    Bounds {
-        at_least: link.time_for(memory) + overhead,
-        at_most: link.time_for(worst) + overhead,
-    }
+    Bounds { at_least: link.time_for(memory) + overhead, at_most: link.time_for(worst) + overhead }
 }

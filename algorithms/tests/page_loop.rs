@@ -20,47 +20,23 @@ fn guest() -> Host {
 
 #[test]
 fn what_a_host_should_not_have_sent_is_refused_and_changes_nothing() {
-    let mut pages = PageLoop::new(
-        MigrationId(0),
-        Policy::HyperV(HyperV::default()),
-        Bytes::from_gib(1),
-    );
+    let mut pages = PageLoop::new(MigrationId(0), Policy::HyperV(HyperV::default()), Bytes::from_gib(1));
     let before = pages.clone();
-    for input in [
-        PageInput::RoundSent,
-        PageInput::Paused,
-        PageInput::Resumed,
-        PageInput::ForcePause,
-    ] {
+    for input in [PageInput::RoundSent, PageInput::Paused, PageInput::Resumed, PageInput::ForcePause] {
         let refused = pages.handle(SimTime::ZERO, input).unwrap_err();
-        assert!(
-            refused.to_string().contains("does not fit the state Idle"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("does not fit the state Idle"), "{refused}");
         assert_eq!(pages, before);
     }
     pages.handle(SimTime::ZERO, PageInput::Begin).unwrap();
-    assert!(
-        pages.handle(SimTime::ZERO, PageInput::Begin).is_err(),
-        "it has begun already"
-    );
+    assert!(pages.handle(SimTime::ZERO, PageInput::Begin).is_err(), "it has begun already");
 }
 
 #[test]
 fn a_count_of_less_than_what_was_left_unsent_is_refused() {
-    let mut drive = Drive::new(
-        guest(),
-        Policy::Qemu(Qemu {
-            max_bandwidth: None,
-            ..Qemu::default()
-        }),
-    );
+    let mut drive = Drive::new(guest(), Policy::Qemu(Qemu { max_bandwidth: None, ..Qemu::default() }));
     drive.step();
     drive.step();
-    let refused = drive
-        .pages
-        .clone()
-        .handle(drive.now, PageInput::Counted { dirty: Bytes::ZERO });
+    let refused = drive.pages.clone().handle(drive.now, PageInput::Counted { dirty: Bytes::ZERO });
     assert!(refused.is_err(), "unsent pages are dirty");
 }
 
@@ -92,10 +68,7 @@ fn a_loop_stored_at_any_step_goes_on_as_if_nothing_had_been() {
 fn policy() -> impl Strategy<Value = Policy> {
     prop_oneof![
         (1u32..20, 0u64..64).prop_map(|(max_passes, mib)| {
-            Policy::HyperV(HyperV {
-                max_passes,
-                stop_below: Bytes::from_mib(mib),
-            })
+            Policy::HyperV(HyperV { max_passes, stop_below: Bytes::from_mib(mib) })
         }),
         Just(Policy::Xen(Xen::default())),
         Just(Policy::Xen(Xen::clark())),

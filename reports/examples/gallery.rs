@@ -10,9 +10,7 @@ use algorithms::ids::MigrationId;
 use reports::{ReportError, ReportInput, TableOptions, report_text, write_report};
 
 fn main() -> Result<(), ReportError> {
-    let directory = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "/tmp/migtwin-gallery".to_string());
+    let directory = std::env::args().nth(1).unwrap_or_else(|| "/tmp/migtwin-gallery".to_string());
     let kinds = [
         ("small", small()),
         ("drain-320", of_runs(vec![fixtures::drain(320)])),
@@ -26,32 +24,22 @@ fn main() -> Result<(), ReportError> {
         let directory = Path::new(&directory).join(name);
         let written = write_report(&directory, &input)?;
         let text = report_text(&input, TableOptions::default());
-        std::fs::write(directory.join("terminal.txt"), text).map_err(|source| ReportError::Write {
-            path: directory.clone(),
-            source,
-        })?;
+        std::fs::write(directory.join("terminal.txt"), text)
+            .map_err(|source| ReportError::Write { path: directory.clone(), source })?;
         eprintln!("{name}: {} files in {}", written.len(), directory.display());
     }
     Ok(())
 }
 
 fn of_runs(runs: Vec<algorithms::records::RunRecords>) -> ReportInput {
-    ReportInput {
-        runs,
-        version: "0.1.0".into(),
-        ..Default::default()
-    }
+    ReportInput { runs, version: "0.1.0".into(), ..Default::default() }
 }
 
 fn small() -> ReportInput {
     let mut input = of_runs(vec![fixtures::small()]);
     input.measured.insert(0, fixtures::measured());
-    input
-        .closed_forms
-        .insert((0, MigrationId(0)), fixtures::closed_form(8, 50));
-    input
-        .closed_forms
-        .insert((0, MigrationId(1)), fixtures::closed_form(64, 600));
+    input.closed_forms.insert((0, MigrationId(0)), fixtures::closed_form(8, 50));
+    input.closed_forms.insert((0, MigrationId(1)), fixtures::closed_form(64, 600));
     input.command = Some("migtwin simulate precopy-101.ron --seed 42 --out report".into());
     input
 }

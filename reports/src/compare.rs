@@ -56,11 +56,7 @@ pub struct ComparisonSummary {
 
 /// Every measured value beside the run's, a guest's by its last migration.
 pub fn compare(run: &RunRecords, measured: &Measured) -> Vec<Comparison> {
-    measured
-        .values
-        .iter()
-        .map(|value| compare_value(run, value))
-        .collect()
+    measured.values.iter().map(|value| compare_value(run, value)).collect()
 }
 
 /// Mean and worst errors, predicted and calibrated values apart.
@@ -92,11 +88,9 @@ fn compare_value(run: &RunRecords, value: &MeasuredValue) -> Comparison {
 fn of_run(run: &RunRecords, quantity: Quantity) -> Result<f64, String> {
     match quantity {
         Quantity::Makespan => Ok(run.run.makespan.as_secs_f64()),
-        Quantity::MemoryBytesSent => Ok(run
-            .migrations
-            .iter()
-            .map(|each| each.memory_bytes_sent.as_f64())
-            .sum()),
+        Quantity::MemoryBytesSent => {
+            Ok(run.migrations.iter().map(|each| each.memory_bytes_sent.as_f64()).sum())
+        }
         Quantity::Rounds => Ok(run.migrations.iter().map(|each| f64::from(each.rounds)).sum()),
         Quantity::Started | Quantity::Total | Quantity::Blackout => {
             Err(format!("`{}` is of a guest, name one", words::quantity(quantity)))
@@ -105,11 +99,7 @@ fn of_run(run: &RunRecords, quantity: Quantity) -> Result<f64, String> {
 }
 
 fn of_guest(run: &RunRecords, name: &str, quantity: Quantity) -> Result<f64, String> {
-    let last = run
-        .migrations
-        .iter()
-        .filter(|each| *each.vm == *name)
-        .max_by_key(|each| each.migration);
+    let last = run.migrations.iter().filter(|each| *each.vm == *name).max_by_key(|each| each.migration);
     let Some(last) = last else {
         return Err("no migration of this guest in the run".to_string());
     };

@@ -28,10 +28,7 @@ pub fn write_frames(directory: &Path, runs: &[RunRecords]) -> Result<Vec<PathBuf
     make_directory(directory)?;
     let mut written = Vec::with_capacity(2 * all.len());
     for (name, mut frame) in all {
-        written.push(write_parquet(
-            &directory.join(format!("{name}.parquet")),
-            &mut frame,
-        )?);
+        written.push(write_parquet(&directory.join(format!("{name}.parquet")), &mut frame)?);
         written.push(write_csv(&directory.join(format!("{name}.csv")), &mut frame)?);
     }
     Ok(written)
@@ -40,21 +37,14 @@ pub fn write_frames(directory: &Path, runs: &[RunRecords]) -> Result<Vec<PathBuf
 /// Writes text to `path`, whole or not at all.
 pub(crate) fn write_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
     write_whole(&path, |file| {
-        file.write_all(text.as_bytes())
-            .map_err(|source| ReportError::Write {
-                path: path.clone(),
-                source,
-            })
+        file.write_all(text.as_bytes()).map_err(|source| ReportError::Write { path: path.clone(), source })
     })?;
     Ok(path)
 }
 
 /// Creates `directory` and what leads to it.
 pub(crate) fn make_directory(directory: &Path) -> Result<(), ReportError> {
-    fs::create_dir_all(directory).map_err(|source| ReportError::Write {
-        path: directory.into(),
-        source,
-    })
+    fs::create_dir_all(directory).map_err(|source| ReportError::Write { path: directory.into(), source })
 }
 
 fn write_parquet(path: &Path, frame: &mut DataFrame) -> Result<PathBuf, ReportError> {
@@ -62,20 +52,14 @@ fn write_parquet(path: &Path, frame: &mut DataFrame) -> Result<PathBuf, ReportEr
         // No compression codec is built in: the frames are small, and each codec is a C library.
         let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Uncompressed);
         let written = writer.finish(frame);
-        written.map(|_| ()).map_err(|source| ReportError::Encode {
-            path: path.into(),
-            source,
-        })
+        written.map(|_| ()).map_err(|source| ReportError::Encode { path: path.into(), source })
     })
 }
 
 fn write_csv(path: &Path, frame: &mut DataFrame) -> Result<PathBuf, ReportError> {
     write_whole(path, |file| {
         let written = CsvWriter::new(file).finish(frame);
-        written.map_err(|source| ReportError::Encode {
-            path: path.into(),
-            source,
-        })
+        written.map_err(|source| ReportError::Encode { path: path.into(), source })
     })
 }
 
@@ -97,10 +81,7 @@ fn write_and_rename(
     partial: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), ReportError>,
 ) -> Result<(), ReportError> {
-    let refused = |source| ReportError::Write {
-        path: path.into(),
-        source,
-    };
+    let refused = |source| ReportError::Write { path: path.into(), source };
     let mut file = BufWriter::new(File::create(partial).map_err(refused)?);
     write(&mut file)?;
     file.flush().map_err(refused)?;

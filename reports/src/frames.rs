@@ -45,14 +45,10 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
 pub fn rounds(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
     let rows = Rows::of(runs, |run| {
         let names = names_of(run);
-        run.rounds
-            .iter()
-            .map(move |round| (names.get(&round.migration).copied(), round))
+        run.rounds.iter().map(move |round| (names.get(&round.migration).copied(), round))
     });
     let columns = vec![
-        rows.column("migration", |(_, row): (Option<&Name>, &RoundRecord)| {
-            row.migration.0
-        }),
+        rows.column("migration", |(_, row): (Option<&Name>, &RoundRecord)| row.migration.0),
         rows.column("vm", |(vm, _)| vm.map(|name| name.to_string())),
         rows.column("round", |(_, row)| row.round),
         rows.column("phase", |(_, row)| words::phase(row.phase)),
@@ -71,21 +67,15 @@ pub fn rounds(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
 /// unit that `unit` names: bits per second for a link, cores for a CPU.
 pub fn resources(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
     let rows = Rows::of(runs, |run| {
-        run.resources.iter().flat_map(|resource| {
-            resource
-                .used
-                .iter()
-                .enumerate()
-                .map(move |sample| (resource, sample))
-        })
+        run.resources
+            .iter()
+            .flat_map(|resource| resource.used.iter().enumerate().map(move |sample| (resource, sample)))
     });
     let columns = vec![
         rows.column("resource", |(row, _): Sample| row.resource.to_string()),
         rows.column("kind", |(row, _)| words::resource_kind(row.kind)),
         rows.column("unit", |(row, _)| words::resource_unit(row.kind)),
-        rows.column("time_s", |(row, (index, _))| {
-            row.interval.as_secs_f64() * index as f64
-        }),
+        rows.column("time_s", |(row, (index, _))| row.interval.as_secs_f64() * index as f64),
         rows.column("interval_s", |(row, _)| row.interval.as_secs_f64()),
         rows.column("used", |(_, (_, used))| *used),
         rows.column("capacity", |(row, _)| row.capacity),
@@ -118,9 +108,7 @@ struct Rows<'a, T> {
 
 impl<'a, T: Copy> Rows<'a, T> {
     fn of<I: Iterator<Item = T>>(runs: &'a [RunRecords], rows_of: impl Fn(&'a RunRecords) -> I) -> Self {
-        let rows = runs
-            .iter()
-            .flat_map(|run| rows_of(run).map(|row| (&run.run, row)));
+        let rows = runs.iter().flat_map(|run| rows_of(run).map(|row| (&run.run, row)));
         Rows { rows: rows.collect() }
     }
 
@@ -128,25 +116,18 @@ impl<'a, T: Copy> Rows<'a, T> {
     where
         Series: NamedFrom<Vec<V>, P>,
     {
-        Column::new(
-            name.into(),
-            self.rows.iter().map(|(_, row)| value(*row)).collect::<Vec<V>>(),
-        )
+        Column::new(name.into(), self.rows.iter().map(|(_, row)| value(*row)).collect::<Vec<V>>())
     }
 
     fn run_column<V, P: ?Sized>(&self, name: &str, value: impl Fn(&'a RunRecord) -> V) -> Column
     where
         Series: NamedFrom<Vec<V>, P>,
     {
-        Column::new(
-            name.into(),
-            self.rows.iter().map(|(run, _)| value(run)).collect::<Vec<V>>(),
-        )
+        Column::new(name.into(), self.rows.iter().map(|(run, _)| value(run)).collect::<Vec<V>>())
     }
 
     fn frame(&self, frame: &'static str, columns: Vec<Column>) -> Result<DataFrame, ReportError> {
-        self.stack(columns)
-            .map_err(|source| ReportError::Frame { frame, source })
+        self.stack(columns).map_err(|source| ReportError::Frame { frame, source })
     }
 
     fn stack(&self, columns: Vec<Column>) -> PolarsResult<DataFrame> {
@@ -167,8 +148,5 @@ fn text(name: &Option<Name>) -> Option<String> {
 }
 
 fn names_of(run: &RunRecords) -> BTreeMap<MigrationId, &Name> {
-    run.migrations
-        .iter()
-        .map(|record| (record.migration, &record.vm))
-        .collect()
+    run.migrations.iter().map(|record| (record.migration, &record.vm)).collect()
 }

@@ -48,11 +48,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
         return NOTHING.to_string();
     }
     let power = power_of(bytes, 1024.0, BINARY.len());
-    format!(
-        "{} {}",
-        digits(bytes / 1024f64.powi(power as i32), 3),
-        BINARY[power]
-    )
+    format!("{} {}", digits(bytes / 1024f64.powi(power as i32), 3), BINARY[power])
 }
 
 /// A speed: `"9.42 Gbit/s"`. One that is whole up to a bit or two per second is shown as whole.
@@ -62,10 +58,7 @@ pub(crate) fn bits_per_second(bits: f64) -> String {
     }
     let power = power_of(bits, 1000.0, DECIMAL.len());
     let shown = digits(bits / 1000f64.powi(power as i32), 3);
-    let shown = shown
-        .strip_suffix(".00")
-        .or(shown.strip_suffix(".0"))
-        .unwrap_or(&shown);
+    let shown = shown.strip_suffix(".00").or(shown.strip_suffix(".0")).unwrap_or(&shown);
     format!("{shown} {}bit/s", DECIMAL[power])
 }
 
@@ -104,11 +97,7 @@ pub(crate) fn digits(value: f64, wanted: usize) -> String {
     if whole && value.abs() < 10f64.powi(wanted as i32) {
         return format!("{value:.0}");
     }
-    let before = if value.abs() < 1.0 {
-        1
-    } else {
-        value.abs().log10().floor() as usize + 1
-    };
+    let before = if value.abs() < 1.0 { 1 } else { value.abs().log10().floor() as usize + 1 };
     format!("{value:.*}", wanted.saturating_sub(before))
 }
 
@@ -152,22 +141,10 @@ mod tests {
 
     #[test]
     fn times_read_well_at_every_size() {
-        let shown: Vec<String> = [
-            0.0,
-            8.4e-5,
-            0.0123,
-            0.3,
-            0.9999,
-            16.3812,
-            115.642,
-            599.99,
-            725.0,
-            66539.4,
-            4e6,
-            f64::NAN,
-        ]
-        .map(seconds)
-        .to_vec();
+        let shown: Vec<String> =
+            [0.0, 8.4e-5, 0.0123, 0.3, 0.9999, 16.3812, 115.642, 599.99, 725.0, 66539.4, 4e6, f64::NAN]
+                .map(seconds)
+                .to_vec();
         let expected = [
             "0 s",
             "84 µs",

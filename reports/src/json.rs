@@ -150,17 +150,11 @@ pub fn json_text(
         runs: Vec<RunJson<'a>>,
     }
     let comparisons = |index| measured.get(&index).map_or(&[][..], Vec::as_slice);
-    let each = runs
-        .iter()
-        .enumerate()
-        .map(|(index, run)| run_json(run, comparisons(index)));
+    let each = runs.iter().enumerate().map(|(index, run)| run_json(run, comparisons(index)));
     let mut each: Vec<RunJson> = each.collect();
     let text = match each.len() {
         1 => serde_json::to_string_pretty(&each.remove(0)),
-        _ => serde_json::to_string_pretty(&Runs {
-            schema: SCHEMA,
-            runs: each,
-        }),
+        _ => serde_json::to_string_pretty(&Runs { schema: SCHEMA, runs: each }),
     };
     Ok(text?)
 }

@@ -64,9 +64,7 @@ impl ReportInput {
 
     /// The closed form of a migration of a run; empty where there is none.
     pub fn closed_form(&self, run: usize, migration: MigrationId) -> &[ClosedFormRound] {
-        self.closed_forms
-            .get(&(run, migration))
-            .map_or(&[], Vec::as_slice)
+        self.closed_forms.get(&(run, migration)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -100,11 +98,7 @@ fn write_figures(directory: &Path, input: &ReportInput) -> Result<Vec<PathBuf>, 
             continue;
         };
         // Numbers, not labels: a label may hold what no file name may.
-        let prefix = if groups.len() == 1 {
-            String::new()
-        } else {
-            format!("alternative-{}-", number + 1)
-        };
+        let prefix = if groups.len() == 1 { String::new() } else { format!("alternative-{}-", number + 1) };
         for (name, svg) in figures_of(input, index)? {
             written.push(write_text(directory.join(format!("{prefix}{name}.svg")), &svg)?);
         }

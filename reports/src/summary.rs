@@ -60,17 +60,9 @@ pub struct Quantiles {
 impl RunSummary {
     /// The summary of `run`.
     pub fn of(run: &RunRecords) -> RunSummary {
-        let count = |outcome| {
-            run.migrations
-                .iter()
-                .filter(|each| each.outcome == outcome)
-                .count()
-        };
-        let completed: Vec<_> = run
-            .migrations
-            .iter()
-            .filter(|each| each.outcome == Outcome::Completed)
-            .collect();
+        let count = |outcome| run.migrations.iter().filter(|each| each.outcome == outcome).count();
+        let completed: Vec<_> =
+            run.migrations.iter().filter(|each| each.outcome == Outcome::Completed).collect();
         RunSummary {
             makespan: run.run.makespan,
             migrations: run.migrations.len(),
@@ -116,10 +108,7 @@ pub fn alternatives(runs: &[RunRecords]) -> Vec<Alternative<'_>> {
     for (index, run) in runs.iter().enumerate() {
         let place = *places.entry(key_of(run)).or_insert(groups.len());
         if place == groups.len() {
-            groups.push(Alternative {
-                label: label_of(run, runs),
-                runs: Vec::new(),
-            });
+            groups.push(Alternative { label: label_of(run, runs), runs: Vec::new() });
         }
         groups[place].runs.push((index, run));
     }

@@ -38,11 +38,7 @@ pub enum Colour {
 impl Default for TableOptions {
     /// Plain text, as wide as it needs, at most 40 rows.
     fn default() -> TableOptions {
-        TableOptions {
-            colour: Colour::Never,
-            width: None,
-            most_rows: 40,
-        }
+        TableOptions { colour: Colour::Never, width: None, most_rows: 40 }
     }
 }
 
@@ -65,20 +61,11 @@ const MOST_MIGRATIONS_WITH_ROUNDS: usize = 3;
 /// alternatives side by side, and planned beside measured.
 pub fn report_text(input: &ReportInput, options: TableOptions) -> String {
     let groups = alternatives(&input.runs);
-    let detail = if groups.len() <= MOST_ALTERNATIVES_IN_FULL {
-        Detail::Full
-    } else {
-        Detail::Summary
-    };
-    let mut parts: Vec<String> = groups
-        .iter()
-        .map(|group| alternative_text(group, detail, options))
-        .collect();
+    let detail = if groups.len() <= MOST_ALTERNATIVES_IN_FULL { Detail::Full } else { Detail::Summary };
+    let mut parts: Vec<String> =
+        groups.iter().map(|group| alternative_text(group, detail, options)).collect();
     if groups.len() > 1 {
-        parts.push(format!(
-            "Alternatives side by side\n{}",
-            alternatives_table(input, options)
-        ));
+        parts.push(format!("Alternatives side by side\n{}", alternatives_table(input, options)));
     }
     parts.extend(measured_text(input, &groups, options));
     parts.join("\n")
@@ -119,12 +106,7 @@ pub fn rounds_tables(run: &RunRecords, options: TableOptions) -> String {
         if rounds.rows.is_empty() {
             continue;
         }
-        text.push_str(&format!(
-            "Rounds of {} ({})\n{}",
-            record.vm,
-            record.reason,
-            show(&rounds, options)
-        ));
+        text.push_str(&format!("Rounds of {} ({})\n{}", record.vm, record.reason, show(&rounds, options)));
     }
     text
 }
@@ -169,10 +151,7 @@ fn alternative_text(group: &Alternative, detail: Detail, options: TableOptions) 
     }
     if group.runs.len() > 1 {
         let table = replications_table(group, options);
-        text.push_str(&format!(
-            "\nQuantiles over {} replications\n{table}",
-            group.runs.len()
-        ));
+        text.push_str(&format!("\nQuantiles over {} replications\n{table}", group.runs.len()));
     }
     text
 }
@@ -193,49 +172,30 @@ fn measured_text(input: &ReportInput, groups: &[Alternative], options: TableOpti
 }
 
 fn error_lines(comparisons: &[Comparison]) -> String {
-    grid::summary_lines(comparisons)
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect()
+    grid::summary_lines(comparisons).iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// A line for each migration that was not completed.
 fn reason_notes(grid: &Grid, reasons: &[String], most: usize) -> String {
-    let noted = || {
-        grid.rows
-            .iter()
-            .zip(reasons)
-            .filter(|(row, _)| row.tone != Tone::Plain)
-    };
-    let notes = noted()
-        .take(most)
-        .map(|(row, reason)| format!("{}, {}: {reason}\n", row.cells[0], row.cells[2]));
+    let noted = || grid.rows.iter().zip(reasons).filter(|(row, _)| row.tone != Tone::Plain);
+    let notes =
+        noted().take(most).map(|(row, reason)| format!("{}, {}: {reason}\n", row.cells[0], row.cells[2]));
     let mut notes: String = notes.collect();
     if noted().count() > most {
-        notes.push_str(&format!(
-            "and {} more that were not completed\n",
-            noted().count() - most
-        ));
+        notes.push_str(&format!("and {} more that were not completed\n", noted().count() - most));
     }
     notes
 }
 
 fn heading(run: &RunRecords) -> String {
     let about = &run.run;
-    let alternative = about
-        .alternative
-        .as_ref()
-        .map(|name| format!(" · {name}"))
-        .unwrap_or_default();
+    let alternative = about.alternative.as_ref().map(|name| format!(" · {name}")).unwrap_or_default();
     let replication = match about.replication {
         0 => String::new(),
         number => format!(" · replication {number}"),
     };
     let origin = words::origin(about.origin);
-    format!(
-        "{}{alternative} · seed {}{replication} · {origin}",
-        about.scenario, about.seed
-    )
+    format!("{}{alternative} · seed {}{replication} · {origin}", about.scenario, about.seed)
 }
 
 fn show(grid: &Grid, options: TableOptions) -> String {
@@ -249,12 +209,7 @@ fn show(grid: &Grid, options: TableOptions) -> String {
         if index > next {
             table.add_row(["⋮"]);
         }
-        table.add_row(
-            grid.rows[index]
-                .cells
-                .iter()
-                .map(|cell| coloured(cell, grid.rows[index].tone)),
-        );
+        table.add_row(grid.rows[index].cells.iter().map(|cell| coloured(cell, grid.rows[index].tone)));
         next = index + 1;
     }
     let left_out = grid.rows.len() - kept.len();
@@ -274,9 +229,7 @@ fn empty_table(grid: &Grid, options: TableOptions) -> Table {
         table.enforce_styling();
     }
     if let Some(width) = options.width {
-        table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table.set_header(grid.columns.iter().map(|column| column.heading));
     for (column, shown) in grid.columns.iter().zip(table.column_iter_mut()) {
@@ -286,10 +239,7 @@ fn empty_table(grid: &Grid, options: TableOptions) -> Table {
             Side::Right => CellAlignment::Right,
         });
     }
-    if options
-        .width
-        .is_some_and(|width| unbroken(grid) + ROOM_FOR_TEXT <= usize::from(width))
-    {
+    if options.width.is_some_and(|width| unbroken(grid) + ROOM_FOR_TEXT <= usize::from(width)) {
         keep_numbers_whole(grid, &mut table);
     }
     table
@@ -307,10 +257,7 @@ fn keep_numbers_whole(grid: &Grid, table: &mut Table) {
 /// What the columns of numbers need, with the space between them.
 fn unbroken(grid: &Grid) -> usize {
     let columns = grid.columns.iter().zip(grid.widths());
-    columns
-        .filter(|(column, _)| column.side == Side::Right)
-        .map(|(_, width)| width + BETWEEN_COLUMNS)
-        .sum()
+    columns.filter(|(column, _)| column.side == Side::Right).map(|(_, width)| width + BETWEEN_COLUMNS).sum()
 }
 
 fn fits(grid: &Grid, width: Option<u16>) -> bool {
@@ -333,9 +280,6 @@ fn kept_rows(rows: &[Row], most: usize) -> BTreeSet<usize> {
     }
     let ends = most * 3 / 8;
     let middle = ends..rows.len() - ends;
-    let attention = middle
-        .clone()
-        .filter(|index| rows[*index].tone != Tone::Plain)
-        .take(most / 4);
+    let attention = middle.clone().filter(|index| rows[*index].tone != Tone::Plain).take(most / 4);
     (0..ends).chain(attention).chain(middle.end..rows.len()).collect()
 }

@@ -101,12 +101,7 @@ mod tests {
         for each in [Origin::Planned, Origin::Actual] {
             assert_eq!(json(each), origin(each));
         }
-        for each in [
-            Outcome::Completed,
-            Outcome::Cancelled,
-            Outcome::Failed,
-            Outcome::NotStarted,
-        ] {
+        for each in [Outcome::Completed, Outcome::Cancelled, Outcome::Failed, Outcome::NotStarted] {
             assert_eq!(json(each), outcome(each));
         }
         for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy] {

@@ -10,16 +10,8 @@ use reports::{compare, summarise};
 use sim_core::Span;
 
 fn one(subject: Subject, quantity: Quantity, value: f64) -> Measured {
-    let values = vec![MeasuredValue {
-        subject,
-        quantity,
-        value,
-        calibrated: false,
-    }];
-    Measured {
-        source: "a test".to_string(),
-        values,
-    }
+    let values = vec![MeasuredValue { subject, quantity, value, calibrated: false }];
+    Measured { source: "a test".to_string(), values }
 }
 
 #[test]
@@ -47,18 +39,12 @@ fn a_guest_is_judged_by_its_last_migration() {
     fixtures::add_migration(&mut run, "web01", 16, 50, 20.0);
     let vm = Subject::Vm(fixtures::name("web01"));
     let compared = compare(&run, &one(vm, Quantity::Started, 20.0));
-    assert_eq!(
-        (compared[0].planned, compared[0].error_pct),
-        (Some(20.0), Some(0.0))
-    );
+    assert_eq!((compared[0].planned, compared[0].error_pct), (Some(20.0), Some(0.0)));
     // The order of the records does not matter, their numbers do.
     run.migrations.reverse();
     assert_eq!(run.migrations[0].migration, MigrationId(1));
     let vm = Subject::Vm(fixtures::name("web01"));
-    assert_eq!(
-        compare(&run, &one(vm, Quantity::Started, 20.0))[0].planned,
-        Some(20.0)
-    );
+    assert_eq!(compare(&run, &one(vm, Quantity::Started, 20.0))[0].planned, Some(20.0));
 }
 
 #[test]
@@ -71,25 +57,15 @@ fn nothing_is_divided_by_zero_and_no_quantity_is_misread() {
         (vm, Quantity::Makespan, 10.0),
         (Subject::Run, Quantity::Blackout, 1.0),
     ] {
-        assert_eq!(
-            compare(&run, &one(subject, quantity, value))[0].error_pct,
-            None,
-            "{quantity:?}"
-        );
+        assert_eq!(compare(&run, &one(subject, quantity, value))[0].error_pct, None, "{quantity:?}");
     }
 }
 
 #[test]
 fn calibrated_values_do_not_flatter_the_error() {
     let summary = summarise(&compare(&fixtures::small(), &fixtures::measured()));
-    assert_eq!(
-        (summary.predicted.compared, summary.predicted.not_compared),
-        (4, 3)
-    );
-    assert_eq!(
-        (summary.calibrated.compared, summary.calibrated.not_compared),
-        (1, 0)
-    );
+    assert_eq!((summary.predicted.compared, summary.predicted.not_compared), (4, 3));
+    assert_eq!((summary.calibrated.compared, summary.calibrated.not_compared), (1, 0));
     let worst = summary.predicted.worst_pct.unwrap();
     assert!((worst - 15.1).abs() < 0.1, "{worst}");
 }

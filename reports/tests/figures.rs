@@ -24,10 +24,7 @@ fn assert_well_formed(svg: &str) {
     let mut open = Vec::new();
     for part in svg.split('<').skip(1) {
         let (tag, text) = part.split_once('>').expect("every tag ends");
-        assert!(
-            !text.chars().any(|letter| letter.is_control() && letter != '\n'),
-            "{text:?}"
-        );
+        assert!(!text.chars().any(|letter| letter.is_control() && letter != '\n'), "{text:?}");
         for reference in text.split('&').skip(1) {
             assert!(reference.contains(';'), "a bare & in {text:?}");
         }
@@ -43,12 +40,7 @@ fn assert_well_formed(svg: &str) {
 
 #[test]
 fn figures_are_well_formed() {
-    for run in [
-        fixtures::empty("nothing"),
-        fixtures::small(),
-        fixtures::drain(1),
-        fixtures::drain(400),
-    ] {
+    for run in [fixtures::empty("nothing"), fixtures::small(), fixtures::drain(1), fixtures::drain(400)] {
         for svg in all(&run, &fixtures::closed_form(8, 50)) {
             assert_well_formed(&svg);
         }
@@ -108,33 +100,19 @@ fn of_thousands_some_are_shown_and_the_figure_says_so() {
 #[test]
 fn sizes_over_more_than_two_decades_are_on_a_logarithmic_axis() {
     let run = fixtures::small();
-    assert!(
-        rounds_figure(&run, MigrationId(0), &[])
-            .unwrap()
-            .contains("logarithmic")
-    );
+    assert!(rounds_figure(&run, MigrationId(0), &[]).unwrap().contains("logarithmic"));
     let mut even = run.clone();
     even.rounds.retain(|round| round.round == 1);
-    assert!(
-        !rounds_figure(&even, MigrationId(0), &[])
-            .unwrap()
-            .contains("logarithmic")
-    );
+    assert!(!rounds_figure(&even, MigrationId(0), &[]).unwrap().contains("logarithmic"));
 }
 
 #[test]
 fn the_closed_form_is_drawn_only_where_there_is_one() {
     let run = fixtures::small();
     assert!(
-        rounds_figure(&run, MigrationId(0), &fixtures::closed_form(8, 50))
-            .unwrap()
-            .contains("closed form")
+        rounds_figure(&run, MigrationId(0), &fixtures::closed_form(8, 50)).unwrap().contains("closed form")
     );
-    assert!(
-        !rounds_figure(&run, MigrationId(0), &[])
-            .unwrap()
-            .contains("closed form")
-    );
+    assert!(!rounds_figure(&run, MigrationId(0), &[]).unwrap().contains("closed form"));
 }
 
 #[test]

@@ -38,9 +38,7 @@ fn planned_and_actual_stack_under_the_same_columns() {
     let frame = frames::migrations(&[planned, actual]).unwrap();
     let column = |name: &str| -> Vec<String> {
         let column = frame.column(name).unwrap();
-        (0..frame.height())
-            .map(|row| column.get(row).unwrap().to_string())
-            .collect()
+        (0..frame.height()).map(|row| column.get(row).unwrap().to_string()).collect()
     };
     assert_eq!(column("origin")[2..4], ["\"planned\"", "\"actual\""]);
     assert_eq!(column("alternative")[2..4], ["null", "\"rdma\""]);
@@ -52,10 +50,7 @@ fn a_frame_of_nothing_has_the_same_columns_and_types() {
     let (empty, full) = (all(&[]), all(&[fixtures::small()]));
     for ((name, empty), (_, full)) in empty.iter().zip(&full) {
         assert_eq!(empty.height(), 0, "{name}");
-        let untyped = full
-            .columns()
-            .iter()
-            .any(|column| *column.dtype() == DataType::Null);
+        let untyped = full.columns().iter().any(|column| *column.dtype() == DataType::Null);
         assert!(!untyped, "{name} has a column without a type");
         assert_eq!(empty.schema(), full.schema(), "{name}");
     }
@@ -107,11 +102,6 @@ fn an_error_names_the_path_and_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let blocked = directory.path().join("report");
     std::fs::write(&blocked, "a file where a directory should be").unwrap();
-    let error = reports::write_frames(&blocked.join("frames"), &[])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("report/frames") && error.contains("--out"),
-        "{error}"
-    );
+    let error = reports::write_frames(&blocked.join("frames"), &[]).unwrap_err().to_string();
+    assert!(error.contains("report/frames") && error.contains("--out"), "{error}");
 }

@@ -12,11 +12,7 @@ use algorithms::records::RunRecords;
 use reports::{ReportInput, page, write_report};
 
 fn input(runs: Vec<RunRecords>) -> ReportInput {
-    ReportInput {
-        runs,
-        version: "0.1.0".to_string(),
-        ..Default::default()
-    }
+    ReportInput { runs, version: "0.1.0".to_string(), ..Default::default() }
 }
 
 #[test]
@@ -25,26 +21,14 @@ fn nothing_is_fetched_and_nothing_runs() {
     input.measured = BTreeMap::from([(0, fixtures::measured())]);
     input.closed_forms = BTreeMap::from([((0, MigrationId(0)), fixtures::closed_form(8, 50))]);
     let html = page(&input).unwrap();
-    for forbidden in [
-        "<script",
-        "<link",
-        "<img",
-        "@import",
-        "url(",
-        "src=",
-        "javascript:",
-    ] {
+    for forbidden in ["<script", "<link", "<img", "@import", "url(", "src=", "javascript:"] {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
     let outside = html.replace("http://www.w3.org/2000/svg", "");
     assert!(!outside.contains("http://") && !outside.contains("https://"));
-    for part in [
-        "Planned beside measured",
-        "The plan over time",
-        "Round by round",
-        "Links",
-        "How this was made",
-    ] {
+    for part in
+        ["Planned beside measured", "The plan over time", "Round by round", "Links", "How this was made"]
+    {
         assert!(html.contains(part), "{part}");
     }
 }
@@ -94,11 +78,7 @@ fn long_tables_are_folded_and_complete() {
 #[test]
 fn no_runs_and_empty_runs_give_a_page() {
     assert!(page(&ReportInput::default()).unwrap().contains("No runs"));
-    assert!(
-        page(&input(vec![fixtures::empty("nothing")]))
-            .unwrap()
-            .contains("This run had no migrations.")
-    );
+    assert!(page(&input(vec![fixtures::empty("nothing")])).unwrap().contains("This run had no migrations."));
 }
 
 #[test]
@@ -118,12 +98,7 @@ fn a_report_is_the_same_every_time() {
     let one = write_report(first.path(), &input).unwrap();
     let other = write_report(second.path(), &input).unwrap();
     for (one, other) in one.iter().zip(&other) {
-        assert_eq!(
-            std::fs::read(one).unwrap(),
-            std::fs::read(other).unwrap(),
-            "{}",
-            one.display()
-        );
+        assert_eq!(std::fs::read(one).unwrap(), std::fs::read(other).unwrap(), "{}", one.display());
     }
 }
 

@@ -11,11 +11,7 @@ use reports::{Colour, ReportInput, TableOptions, migrations_table, report_text};
 #[test]
 fn a_small_run_with_measured_values() {
     let measured = BTreeMap::from([(0, fixtures::measured())]);
-    let input = ReportInput {
-        runs: vec![fixtures::small()],
-        measured,
-        ..Default::default()
-    };
+    let input = ReportInput { runs: vec![fixtures::small()], measured, ..Default::default() };
     insta::assert_snapshot!(report_text(&input, TableOptions::default()));
 }
 
@@ -38,10 +34,7 @@ fn alternatives_and_replications() {
         }
     }
     insta::assert_snapshot!(report_text(
-        &ReportInput {
-            runs,
-            ..Default::default()
-        },
+        &ReportInput { runs, ..Default::default() },
         TableOptions::default()
     ));
 }
@@ -63,18 +56,10 @@ fn many_alternatives_are_summed_up_beside_what_was_measured() {
 #[test]
 fn a_width_is_kept_and_numbers_stay_whole() {
     for width in [80, 100, 120] {
-        let options = TableOptions {
-            width: Some(width),
-            ..Default::default()
-        };
+        let options = TableOptions { width: Some(width), ..Default::default() };
         let text = migrations_table(&fixtures::small(), options);
         let table = text.lines().filter(|line| !line.contains(':'));
-        assert!(
-            table
-                .clone()
-                .all(|line| line.chars().count() <= usize::from(width)),
-            "{text}"
-        );
+        assert!(table.clone().all(|line| line.chars().count() <= usize::from(width)), "{text}");
         insta::assert_snapshot!(format!("width_{width}"), text);
     }
 }
@@ -83,22 +68,13 @@ fn a_width_is_kept_and_numbers_stay_whole() {
 fn colour_only_when_asked_for() {
     let run = fixtures::small();
     assert!(!migrations_table(&run, TableOptions::default()).contains('\u{1b}'));
-    let coloured = migrations_table(
-        &run,
-        TableOptions {
-            colour: Colour::Always,
-            ..Default::default()
-        },
-    );
+    let coloured = migrations_table(&run, TableOptions { colour: Colour::Always, ..Default::default() });
     assert!(coloured.contains('\u{1b}'));
 }
 
 #[test]
 fn nothing_is_shown_as_nothing() {
-    let input = ReportInput {
-        runs: vec![fixtures::empty("nothing")],
-        ..Default::default()
-    };
+    let input = ReportInput { runs: vec![fixtures::empty("nothing")], ..Default::default() };
     insta::assert_snapshot!(report_text(&input, TableOptions::default()));
     assert_eq!(report_text(&ReportInput::default(), TableOptions::default()), "");
 }

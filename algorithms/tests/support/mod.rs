@@ -31,13 +31,7 @@ impl Drive {
     pub fn new(host: Host, policy: Policy) -> Drive {
         let mut pages = PageLoop::new(MigrationId(0), policy, host.memory);
         pages.handle(SimTime::ZERO, PageInput::Begin).unwrap();
-        Drive {
-            host,
-            pages,
-            now: SimTime::ZERO,
-            rounds: Vec::new(),
-            last_count: SimTime::ZERO,
-        }
+        Drive { host, pages, now: SimTime::ZERO, rounds: Vec::new(), last_count: SimTime::ZERO }
     }
 
     /// Goes on until the loop is done.
@@ -63,20 +57,12 @@ impl Drive {
                 Output::Wait(_) => break,
             }
         }
-        self.pages
-            .handle(
-                self.now,
-                answer.expect("a loop that waits has asked for something"),
-            )
-            .unwrap();
+        self.pages.handle(self.now, answer.expect("a loop that waits has asked for something")).unwrap();
         None
     }
 
     pub fn pre_copy_rounds(&self) -> usize {
-        self.rounds
-            .iter()
-            .filter(|round| round.phase == RoundPhase::PreCopy)
-            .count()
+        self.rounds.iter().filter(|round| round.phase == RoundPhase::PreCopy).count()
     }
 
     fn carry_out(&mut self, command: PageCommand) -> PageInput {
@@ -91,9 +77,7 @@ impl Drive {
                 self.last_count = self.now;
                 let dirtied = self.host.dirty_rate.as_f64() * span.as_secs_f64();
                 let dirty = unsent + Bytes::from_f64_floor(dirtied);
-                PageInput::Counted {
-                    dirty: dirty.min(self.host.working_set.max(unsent)),
-                }
+                PageInput::Counted { dirty: dirty.min(self.host.working_set.max(unsent)) }
             }
             PageCommand::Pause => PageInput::Paused,
             PageCommand::Resume => {

@@ -22,13 +22,8 @@ enum Scale {
 type Unit = (f64, &'static str);
 
 const KIB: f64 = 1024.0;
-const BYTES: [Unit; 5] = [
-    (1.0, "B"),
-    (KIB, "KiB"),
-    (KIB * KIB, "MiB"),
-    (KIB * KIB * KIB, "GiB"),
-    (KIB * KIB * KIB * KIB, "TiB"),
-];
+const BYTES: [Unit; 5] =
+    [(1.0, "B"), (KIB, "KiB"), (KIB * KIB, "MiB"), (KIB * KIB * KIB, "GiB"), (KIB * KIB * KIB * KIB, "TiB")];
 const SPEEDS: [Unit; 4] = [(1.0, "bit/s"), (1e3, "kbit/s"), (1e6, "Mbit/s"), (1e9, "Gbit/s")];
 const TIMES: [Unit; 3] = [(1e-6, "µs"), (1e-3, "ms"), (1.0, "s")];
 const CORES: [Unit; 1] = [(1.0, "cores")];
@@ -74,21 +69,11 @@ impl Axis {
     pub fn numbers(what: &str, most: u32) -> Axis {
         let (low, high) = (0.5, f64::from(most.max(1)) + 0.5);
         let step = nice_step(high - low, 20.0).max(1.0);
-        let mut axis = Axis {
-            low,
-            high,
-            scale: Scale::Linear,
-            ticks: Vec::new(),
-            title: what.to_string(),
-        };
+        let mut axis = Axis { low, high, scale: Scale::Linear, ticks: Vec::new(), title: what.to_string() };
         let steps = 1..=(high / step) as u32;
         let first = (step > 1.0).then_some(1.0);
-        let values = first
-            .into_iter()
-            .chain(steps.map(|index| f64::from(index) * step));
-        axis.ticks = values
-            .map(|value| (axis.place(value), format!("{value}")))
-            .collect();
+        let values = first.into_iter().chain(steps.map(|index| f64::from(index) * step));
+        axis.ticks = values.map(|value| (axis.place(value), format!("{value}"))).collect();
         axis
     }
 
@@ -99,10 +84,7 @@ impl Axis {
         let (from, to) = (least.log2(), most.log2());
         let span = (to - from).ceil() as i32;
         // Only powers of two that divide ten meet every unit: 1 KiB, 1 MiB, 1 GiB.
-        let step = [1, 2, 5, 10]
-            .into_iter()
-            .find(|step| span / step < MOST_LOG_STEPS)
-            .unwrap_or(20);
+        let step = [1, 2, 5, 10].into_iter().find(|step| span / step < MOST_LOG_STEPS).unwrap_or(20);
         // A quarter of a step below the least leaves room for what stands for zero.
         let first = (from / f64::from(step) - 0.25).floor() as i32 * step;
         let last = (to / f64::from(step)).ceil() as i32 * step;
@@ -114,22 +96,14 @@ impl Axis {
             title: format!("{what} (logarithmic)"),
         };
         let powers = (first..=last).step_by(step as usize);
-        axis.ticks = powers
-            .map(|power| (axis.place(2f64.powi(power)), power_of_two(power)))
-            .collect();
+        axis.ticks = powers.map(|power| (axis.place(2f64.powi(power)), power_of_two(power))).collect();
         axis
     }
 
     /// An axis without ticks from 0 to `most`.
     pub fn bare(most: f64) -> Axis {
         let high = positive_or(most, 1.0);
-        Axis {
-            low: 0.0,
-            high,
-            scale: Scale::Linear,
-            ticks: Vec::new(),
-            title: String::new(),
-        }
+        Axis { low: 0.0, high, scale: Scale::Linear, ticks: Vec::new(), title: String::new() }
     }
 
     /// Whether the axis has no zero.
@@ -144,11 +118,7 @@ impl Axis {
             Scale::Logarithmic => value.log2(),
         };
         let place = (value - self.low) / (self.high - self.low);
-        if place.is_nan() {
-            0.0
-        } else {
-            place.clamp(0.0, 1.0)
-        }
+        if place.is_nan() { 0.0 } else { place.clamp(0.0, 1.0) }
     }
 
     fn linear(what: &str, most: f64, (size, name): Unit, end: End) -> Axis {
@@ -157,19 +127,9 @@ impl Axis {
             End::Exact => (most / size / step + 1e-9).floor(),
             End::Round => (most / size / step - 1e-9).ceil(),
         };
-        let high = if end == End::Exact {
-            most
-        } else {
-            steps * step * size
-        };
+        let high = if end == End::Exact { most } else { steps * step * size };
         let title = format!("{what} ({name})");
-        let mut axis = Axis {
-            low: 0.0,
-            high,
-            scale: Scale::Linear,
-            ticks: Vec::new(),
-            title,
-        };
+        let mut axis = Axis { low: 0.0, high, scale: Scale::Linear, ticks: Vec::new(), title };
         let decimals = (-step.log10().floor()).max(0.0) as usize;
         axis.ticks = (0..=steps as u32)
             .map(|index| f64::from(index) * step)
@@ -196,10 +156,7 @@ fn unit_for(value: f64, units: &[Unit], least: f64) -> Unit {
 fn nice_step(range: f64, wanted: f64) -> f64 {
     let raw = positive_or(range / wanted, 1.0);
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|step| step * power >= raw * 0.999)
-        .unwrap_or(10.0);
+    let step = [1.0, 2.0, 5.0].into_iter().find(|step| step * power >= raw * 0.999).unwrap_or(10.0);
     step * power
 }
 
@@ -209,11 +166,7 @@ fn power_of_two(power: i32) -> String {
 }
 
 fn positive_or(value: f64, otherwise: f64) -> f64 {
-    if value.is_finite() && value > 0.0 {
-        value
-    } else {
-        otherwise
-    }
+    if value.is_finite() && value > 0.0 { value } else { otherwise }
 }
 
 #[cfg(test)]
@@ -234,10 +187,7 @@ mod tests {
             (link.title.as_str(), labels(&link)),
             ("Use (Gbit/s)", vec!["0", "2", "4", "6", "8", "10"])
         );
-        assert_eq!(
-            labels(&Axis::time("Time", 0.5)),
-            ["0", "100", "200", "300", "400", "500"]
-        );
+        assert_eq!(labels(&Axis::time("Time", 0.5)), ["0", "100", "200", "300", "400", "500"]);
     }
 
     #[test]
@@ -246,10 +196,7 @@ mod tests {
         assert_eq!(labels(&axis)[..3], ["64 KiB", "256 KiB", "1 MiB"]);
         assert_eq!(axis.place(2f64.powi(25)), 0.5);
         let wide = Axis::bytes_logarithmic("Sent", 4096.0, 1e12);
-        assert_eq!(
-            labels(&wide),
-            ["1 KiB", "32 KiB", "1 MiB", "32 MiB", "1 GiB", "32 GiB", "1 TiB"]
-        );
+        assert_eq!(labels(&wide), ["1 KiB", "32 KiB", "1 MiB", "32 MiB", "1 GiB", "32 GiB", "1 TiB"]);
     }
 
     #[test]
@@ -261,11 +208,9 @@ mod tests {
     #[test]
     fn nonsense_gives_an_axis_all_the_same() {
         for most in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-300, 1e300] {
-            for axis in [
-                Axis::time("t", most),
-                Axis::bytes("b", most),
-                Axis::bytes_logarithmic("l", most, most),
-            ] {
+            for axis in
+                [Axis::time("t", most), Axis::bytes("b", most), Axis::bytes_logarithmic("l", most, most)]
+            {
                 assert!((0.0..=1.0).contains(&axis.place(f64::NAN)));
                 assert!(axis.ticks.len() < 50, "{most} gives {} ticks", axis.ticks.len());
             }

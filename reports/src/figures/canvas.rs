@@ -73,13 +73,7 @@ impl Lettering {
     pub const TICK: Lettering = Lettering::new(12.0, FAINT_INK, Weight::Normal);
 
     const fn new(size: f64, colour: RGBColor, weight: Weight) -> Lettering {
-        Lettering {
-            size,
-            colour,
-            weight,
-            anchor: Anchor::Start,
-            direction: Direction::Across,
-        }
+        Lettering { size, colour, weight, anchor: Anchor::Start, direction: Direction::Across }
     }
 
     pub const fn anchor(self, anchor: Anchor) -> Lettering {
@@ -91,10 +85,7 @@ impl Lettering {
     }
 
     pub const fn upwards(self) -> Lettering {
-        Lettering {
-            direction: Direction::Upwards,
-            ..self
-        }
+        Lettering { direction: Direction::Upwards, ..self }
     }
 }
 
@@ -107,19 +98,10 @@ pub(crate) fn draw(
 ) -> Result<String, ReportError> {
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
-    let drawn = canvas
-        .fill(&WHITE)
-        .and_then(|()| paint(&canvas))
-        .and_then(|()| canvas.present());
+    let drawn = canvas.fill(&WHITE).and_then(|()| paint(&canvas)).and_then(|()| canvas.present());
     drop(canvas);
-    drawn.map_err(|error| ReportError::Figure {
-        figure,
-        message: error.to_string(),
-    })?;
-    let label = format!(
-        "<svg role=\"img\" aria-label=\"{}\" ",
-        crate::page::escape(&printable(description))
-    );
+    drawn.map_err(|error| ReportError::Figure { figure, message: error.to_string() })?;
+    let label = format!("<svg role=\"img\" aria-label=\"{}\" ", crate::page::escape(&printable(description)));
     Ok(svg.replacen("<svg ", &label, 1))
 }
 
@@ -140,10 +122,7 @@ pub(crate) fn write(canvas: &Canvas, text: &str, at: (i32, i32), look: Lettering
         Direction::Upwards => FontTransform::Rotate270,
     };
     let style = ("sans-serif", look.size * 1.24, weight).into_text_style(canvas);
-    let style = style
-        .color(&look.colour)
-        .pos(Pos::new(across, VPos::Center))
-        .transform(turn);
+    let style = style.color(&look.colour).pos(Pos::new(across, VPos::Center)).transform(turn);
     canvas.draw(&Text::new(printable(text), at, style))
 }
 
@@ -159,18 +138,8 @@ pub(crate) fn fill(
 
 /// The title and the line under it; figures go on below [`HEADING_HEIGHT`].
 pub(crate) fn heading(canvas: &Canvas, title: &str, subtitle: &str) -> Result<(), DrawError> {
-    write(
-        canvas,
-        &crate::human::shortened(title, 92),
-        (24, 24),
-        Lettering::TITLE,
-    )?;
-    write(
-        canvas,
-        &crate::human::shortened(subtitle, 130),
-        (24, 46),
-        Lettering::SUBTITLE,
-    )
+    write(canvas, &crate::human::shortened(title, 92), (24, 24), Lettering::TITLE)?;
+    write(canvas, &crate::human::shortened(subtitle, 130), (24, 46), Lettering::SUBTITLE)
 }
 
 /// Where the heading ends, in pixels from the top.
@@ -184,7 +153,5 @@ pub(crate) fn text_width(text: &str, size: f64) -> i32 {
 /// `text` without the characters that XML forbids even when escaped.
 fn printable(text: &str) -> String {
     let allowed = |letter: char| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}');
-    text.chars()
-        .map(|letter| if allowed(letter) { letter } else { '\u{fffd}' })
-        .collect()
+    text.chars().map(|letter| if allowed(letter) { letter } else { '\u{fffd}' }).collect()
 }

@@ -40,24 +40,14 @@ pub fn gantt_figure(run: &RunRecords) -> Result<String, ReportError> {
     canvas::draw("the plan over time", &title, bottom + 56, |canvas| {
         canvas::heading(canvas, &title, &subtitle)?;
         legend::draw(canvas, &entries, HEADING_HEIGHT)?;
-        let frame = Frame {
-            left: left_of(&rows),
-            right: WIDTH - 32,
-            top,
-            bottom,
-        };
+        let frame = Frame { left: left_of(&rows), right: WIDTH - 32, top, bottom };
         paint(canvas, frame, &rows, end_of(run))
     })
 }
 
 fn paint(canvas: &Canvas, frame: Frame, rows: &[&MigrationRecord], end_s: f64) -> Result<(), DrawError> {
     let x = Axis::time("Time since the run began", end_s);
-    let plot = Plot {
-        canvas,
-        x,
-        y: Axis::bare(1.0),
-        frame,
-    };
+    let plot = Plot { canvas, x, y: Axis::bare(1.0), frame };
     plot.draw_axes()?;
     let height = row_height(rows.len());
     let every = (LABEL_HEIGHT + height - 1) / height;
@@ -76,11 +66,7 @@ fn paint(canvas: &Canvas, frame: Frame, rows: &[&MigrationRecord], end_s: f64) -
 /// Draws one migration's bar into a row given by its top and height.
 fn draw_row(plot: &Plot, record: &MigrationRecord, (top, height): (i32, i32)) -> Result<(), DrawError> {
     let pad = (height / 6).clamp(0, 3);
-    let (above, below, middle) = (
-        top + pad,
-        top + height - pad.max(i32::from(height > 3)),
-        top + height / 2,
-    );
+    let (above, below, middle) = (top + pad, top + height - pad.max(i32::from(height > 3)), top + height / 2);
     let x = |seconds: f64| plot.pixel((seconds, 0.0)).0;
     let arm = (height / 3).clamp(2, 4);
     let queued = x(record.queued.as_secs_f64());
@@ -88,56 +74,25 @@ fn draw_row(plot: &Plot, record: &MigrationRecord, (top, height): (i32, i32)) ->
         return draw_cross(plot.canvas, (queued.max(plot.frame.left + arm), middle), arm, INK);
     };
     let ended = started + record.total.as_secs_f64();
-    let colour = if record.outcome == Outcome::Completed {
-        SKY
-    } else {
-        PURPLE
-    };
+    let colour = if record.outcome == Outcome::Completed { SKY } else { PURPLE };
     // Hundreds of waiting lines side by side would outshout the bars.
-    let (thin, waiting, widest) = if height > DENSE_ROW {
-        (1, GREY, 3)
-    } else {
-        (0, PALE_GREY, 2)
-    };
-    fill(
-        plot.canvas,
-        (queued, middle - thin),
-        (x(started), middle + 1),
-        waiting,
-    )?;
-    fill(
-        plot.canvas,
-        (x(started), above),
-        (x(ended).max(x(started) + 1), below),
-        colour,
-    )?;
+    let (thin, waiting, widest) = if height > DENSE_ROW { (1, GREY, 3) } else { (0, PALE_GREY, 2) };
+    fill(plot.canvas, (queued, middle - thin), (x(started), middle + 1), waiting)?;
+    fill(plot.canvas, (x(started), above), (x(ended).max(x(started) + 1), below), colour)?;
     if record.outcome != Outcome::Completed {
         return draw_cross(plot.canvas, (x(ended) + arm + 2, middle), arm, INK);
     }
     let paused = started + record.brownout.as_secs_f64();
     let resumed = x(paused + record.blackout.as_secs_f64());
-    fill(
-        plot.canvas,
-        (x(paused).min(resumed - widest), above - pad),
-        (resumed, below + pad),
-        VERMILLION,
-    )
+    fill(plot.canvas, (x(paused).min(resumed - widest), above - pad), (resumed, below + pad), VERMILLION)
 }
 
 fn entries_of(rows: &[&MigrationRecord]) -> Vec<Entry> {
-    let entry = |sample, colour, text: &str| Entry {
-        sample,
-        colour,
-        text: text.to_string(),
-    };
+    let entry = |sample, colour, text: &str| Entry { sample, colour, text: text.to_string() };
     let mut entries = vec![
         entry(Sample::Thin, GREY, "waiting"),
         entry(Sample::Thick, SKY, "brownout (copying, guest runs)"),
-        entry(
-            Sample::Tick,
-            VERMILLION,
-            "blackout (guest paused; widened to be seen)",
-        ),
+        entry(Sample::Tick, VERMILLION, "blackout (guest paused; widened to be seen)"),
     ];
     if rows.iter().any(|row| row.outcome != Outcome::Completed) {
         entries.push(entry(Sample::Cross, INK, "not completed"));
@@ -148,13 +103,7 @@ fn entries_of(rows: &[&MigrationRecord]) -> Vec<Entry> {
 fn sorted(run: &RunRecords) -> Vec<&MigrationRecord> {
     let mut rows: Vec<&MigrationRecord> = run.migrations.iter().collect();
     // What never began comes last.
-    rows.sort_by_key(|row| {
-        (
-            row.started.is_none(),
-            row.started.unwrap_or(row.queued),
-            row.migration,
-        )
-    });
+    rows.sort_by_key(|row| (row.started.is_none(), row.started.unwrap_or(row.queued), row.migration));
     rows
 }
 
@@ -163,9 +112,8 @@ fn picked(rows: Vec<&MigrationRecord>) -> Vec<&MigrationRecord> {
         return rows;
     }
     // What went wrong must not be the thing that is left out; half the bars at most go to it.
-    let went_wrong = (0..rows.len())
-        .filter(|index| rows[*index].outcome != Outcome::Completed)
-        .take(MOST_BARS / 2);
+    let went_wrong =
+        (0..rows.len()).filter(|index| rows[*index].outcome != Outcome::Completed).take(MOST_BARS / 2);
     let mut kept: BTreeSet<usize> = went_wrong.collect();
     let evenly = MOST_BARS - kept.len();
     kept.extend((0..evenly).map(|index| index * rows.len() / evenly));
@@ -182,47 +130,30 @@ fn label_of(record: &MigrationRecord) -> String {
 }
 
 fn left_of(rows: &[&MigrationRecord]) -> i32 {
-    let widest = rows
-        .iter()
-        .map(|row| canvas::text_width(&label_of(row), 12.0))
-        .max();
+    let widest = rows.iter().map(|row| canvas::text_width(&label_of(row), 12.0)).max();
     widest.unwrap_or(0) + 24
 }
 
 /// When the last bar ends; what was queued "never" does not count.
 fn end_of(run: &RunRecords) -> f64 {
-    let ends = run
-        .migrations
-        .iter()
-        .filter_map(|row| Some((row.started? + row.total).as_secs_f64()));
+    let ends = run.migrations.iter().filter_map(|row| Some((row.started? + row.total).as_secs_f64()));
     ends.fold(run.run.makespan.as_secs_f64(), f64::max)
 }
 
 fn title_of(run: &RunRecords) -> String {
     let count = run.migrations.len();
     let plural = if count == 1 { "" } else { "s" };
-    format!(
-        "{count} migration{plural} in {}",
-        human::seconds(run.run.makespan.as_secs_f64())
-    )
+    format!("{count} migration{plural} in {}", human::seconds(run.run.makespan.as_secs_f64()))
 }
 
 fn subtitle_of(run: &RunRecords, shown: usize) -> String {
     let summary = RunSummary::of(run);
-    let mut text = format!(
-        "{} · seed {} · {} completed",
-        run.run.scenario, run.run.seed, summary.completed
-    );
+    let mut text = format!("{} · seed {} · {} completed", run.run.scenario, run.run.seed, summary.completed);
     if let Some((longest, vm)) = &summary.worst_blackout {
-        text.push_str(&format!(
-            ", longest blackout {} ({vm})",
-            human::pause(longest.as_secs_f64())
-        ));
+        text.push_str(&format!(", longest blackout {} ({vm})", human::pause(longest.as_secs_f64())));
     }
     if shown < run.migrations.len() {
-        text.push_str(&format!(
-            " · {shown} of them shown: those that went wrong, and evenly picked others"
-        ));
+        text.push_str(&format!(" · {shown} of them shown: those that went wrong, and evenly picked others"));
     }
     text
 }

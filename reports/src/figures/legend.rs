@@ -33,9 +33,7 @@ const GAP: i32 = 22;
 
 /// The height that a legend takes, in pixels.
 pub(crate) fn height(entries: &[Entry]) -> i32 {
-    places(entries)
-        .last()
-        .map_or(0, |(_, row)| (row + 1) * ROW_HEIGHT + 6)
+    places(entries).last().map_or(0, |(_, row)| (row + 1) * ROW_HEIGHT + 6)
 }
 
 /// Draws a legend whose first row begins at `top`.
@@ -72,9 +70,7 @@ fn draw_sample(canvas: &Canvas, entry: &Entry, (x, y): (i32, i32)) -> Result<(),
                 Stroke::Solid => canvas.draw(&PathElement::new([(x, y), (end, y)], style))?,
                 Stroke::Dashed => canvas.draw(&DashedPathElement::new([(x, y), (end, y)], 6, 4, style))?,
             }
-            marker.map_or(Ok(()), |marker| {
-                draw_marker(canvas, (middle, y), marker, entry.colour)
-            })
+            marker.map_or(Ok(()), |marker| draw_marker(canvas, (middle, y), marker, entry.colour))
         }
         Sample::Thick => fill(canvas, (x, y - 5), (end, y + 5), entry.colour),
         Sample::Thin => fill(canvas, (x, y - 1), (end, y + 1), entry.colour),

@@ -52,47 +52,22 @@ pub(crate) enum Marker {
 impl Plot<'_, '_> {
     /// Draws grid lines, ticks and titles; lines and markers come on top of it.
     pub fn draw_axes(&self) -> Result<(), DrawError> {
-        let Frame {
-            left,
-            right,
-            top,
-            bottom,
-        } = self.frame;
+        let Frame { left, right, top, bottom } = self.frame;
         for (place, label) in &self.x.ticks {
             let x = self.column(*place);
             self.straight((x, top), (x, bottom), GRID)?;
-            write(
-                self.canvas,
-                label,
-                (x, bottom + 14),
-                Lettering::TICK.anchor(Anchor::Middle),
-            )?;
+            write(self.canvas, label, (x, bottom + 14), Lettering::TICK.anchor(Anchor::Middle))?;
         }
         for (place, label) in &self.y.ticks {
             let y = self.row(*place);
             self.straight((left, y), (right, y), GRID)?;
-            write(
-                self.canvas,
-                label,
-                (left - 8, y),
-                Lettering::TICK.anchor(Anchor::End),
-            )?;
+            write(self.canvas, label, (left - 8, y), Lettering::TICK.anchor(Anchor::End))?;
         }
         self.straight((left, top), (left, bottom), AXIS)?;
         self.straight((left, bottom), (right, bottom), AXIS)?;
         let middle = Lettering::LABEL.anchor(Anchor::Middle);
-        write(
-            self.canvas,
-            &self.x.title,
-            ((left + right) / 2, bottom + 36),
-            middle,
-        )?;
-        write(
-            self.canvas,
-            &self.y.title,
-            (24, (top + bottom) / 2),
-            middle.upwards(),
-        )
+        write(self.canvas, &self.x.title, ((left + right) / 2, bottom + 36), middle)?;
+        write(self.canvas, &self.y.title, (24, (top + bottom) / 2), middle.upwards())
     }
 
     /// The pixel of a point in the axes' units; outside the axes, the nearest on the frame.
@@ -134,8 +109,7 @@ impl Plot<'_, '_> {
     }
 
     fn straight(&self, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Result<(), DrawError> {
-        self.canvas
-            .draw(&PathElement::new([from, to], colour.stroke_width(1)))
+        self.canvas.draw(&PathElement::new([from, to], colour.stroke_width(1)))
     }
 }
 

@@ -29,11 +29,7 @@ pub fn rounds_figure(
     migration: MigrationId,
     closed_form: &[ClosedFormRound],
 ) -> Result<String, ReportError> {
-    let rounds: Vec<&RoundRecord> = run
-        .rounds
-        .iter()
-        .filter(|each| each.migration == migration)
-        .collect();
+    let rounds: Vec<&RoundRecord> = run.rounds.iter().filter(|each| each.migration == migration).collect();
     let record = run.migrations.iter().find(|each| each.migration == migration);
     let lines = lines_of(&rounds, closed_form);
     let title = record.map_or("Rounds".to_string(), |record| format!("Rounds of {}", record.vm));
@@ -55,24 +51,12 @@ struct Line {
 
 fn lines_of(rounds: &[&RoundRecord], closed_form: &[ClosedFormRound]) -> Vec<Line> {
     let simulated = |bytes: fn(&RoundRecord) -> f64| {
-        rounds
-            .iter()
-            .map(|round| (f64::from(round.round), bytes(round)))
-            .collect::<Vec<_>>()
+        rounds.iter().map(|round| (f64::from(round.round), bytes(round))).collect::<Vec<_>>()
     };
     let predicted = |bytes: fn(&ClosedFormRound) -> f64| {
-        closed_form
-            .iter()
-            .map(|round| (f64::from(round.round), bytes(round)))
-            .collect::<Vec<_>>()
+        closed_form.iter().map(|round| (f64::from(round.round), bytes(round))).collect::<Vec<_>>()
     };
-    let line = |name, points, colour, stroke, marker| Line {
-        name,
-        points,
-        colour,
-        stroke,
-        marker,
-    };
+    let line = |name, points, colour, stroke, marker| Line { name, points, colour, stroke, marker };
     // The closed form comes first, so that what happened lies on top of what was predicted.
     let lines = [
         line(
@@ -114,32 +98,13 @@ fn paint(canvas: &Canvas, rounds: &[&RoundRecord], lines: &[Line]) -> Result<(),
     let entries: Vec<Entry> = simulated.chain(predicted).map(entry_of).collect();
     legend::draw(canvas, &entries, HEADING_HEIGHT)?;
     let top = HEADING_HEIGHT + legend::height(&entries) + 8;
-    let frame = Frame {
-        left: 112,
-        right: WIDTH - 32,
-        top,
-        bottom: HEIGHT - 56,
-    };
-    let last = lines
-        .iter()
-        .flat_map(|line| &line.points)
-        .map(|(round, _)| *round as u32)
-        .max();
+    let frame = Frame { left: 112, right: WIDTH - 32, top, bottom: HEIGHT - 56 };
+    let last = lines.iter().flat_map(|line| &line.points).map(|(round, _)| *round as u32).max();
     let Some(last) = last else {
         let middle = Lettering::SUBTITLE.anchor(Anchor::Middle);
-        return write(
-            canvas,
-            "no rounds: nothing was sent",
-            (WIDTH / 2, HEIGHT / 2),
-            middle,
-        );
+        return write(canvas, "no rounds: nothing was sent", (WIDTH / 2, HEIGHT / 2), middle);
     };
-    let plot = Plot {
-        canvas,
-        x: Axis::numbers("Round", last),
-        y: size_axis(lines),
-        frame,
-    };
+    let plot = Plot { canvas, x: Axis::numbers("Round", last), y: size_axis(lines), frame };
     shade_stop_and_copy(&plot, rounds)?;
     plot.draw_axes()?;
     for line in lines {
@@ -151,43 +116,21 @@ fn paint(canvas: &Canvas, rounds: &[&RoundRecord], lines: &[Line]) -> Result<(),
 /// Draws a line and its markers. A logarithmic axis has no zero: a marker on the lower edge that
 /// says so stands for it, and the line does not lead there.
 fn draw_line(plot: &Plot, line: &Line) -> Result<(), DrawError> {
-    let look = LineLook {
-        colour: line.colour,
-        width: 2,
-        stroke: line.stroke,
-    };
+    let look = LineLook { colour: line.colour, width: 2, stroke: line.stroke };
     let reachable = |bytes: f64| bytes > 0.0 || !plot.y.is_logarithmic();
-    let drawn: Vec<(f64, f64)> = line
-        .points
-        .iter()
-        .copied()
-        .filter(|(_, bytes)| reachable(*bytes))
-        .collect();
+    let drawn: Vec<(f64, f64)> = line.points.iter().copied().filter(|(_, bytes)| reachable(*bytes)).collect();
     plot.line(&drawn, look)?;
     plot.markers(&line.points, line.marker, line.colour)?;
     for point in line.points.iter().filter(|(_, bytes)| !reachable(*bytes)) {
         let (x, y) = plot.pixel(*point);
-        write(
-            plot.canvas,
-            "0 B",
-            (x + 10, y - 10),
-            Lettering {
-                colour: line.colour,
-                ..Lettering::TICK
-            },
-        )?;
+        write(plot.canvas, "0 B", (x + 10, y - 10), Lettering { colour: line.colour, ..Lettering::TICK })?;
     }
     Ok(())
 }
 
 fn size_axis(lines: &[Line]) -> Axis {
-    let sizes = || {
-        lines
-            .iter()
-            .flat_map(|line| &line.points)
-            .map(|(_, bytes)| *bytes)
-            .filter(|bytes| *bytes > 0.0)
-    };
+    let sizes =
+        || lines.iter().flat_map(|line| &line.points).map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0.0);
     let most = sizes().fold(0.0, f64::max);
     let least = sizes().fold(f64::INFINITY, f64::min);
     if most / least > MOST_LINEAR_RATIO {
@@ -203,23 +146,9 @@ fn shade_stop_and_copy(plot: &Plot, rounds: &[&RoundRecord]) -> Result<(), DrawE
     let number = f64::from(pause.round);
     let (left, _) = plot.pixel((number - 0.5, 0.0));
     let (right, _) = plot.pixel((number + 0.5, 0.0));
-    fill(
-        plot.canvas,
-        (left, plot.frame.top),
-        (right, plot.frame.bottom),
-        BAND,
-    )?;
-    let look = Lettering {
-        colour: FAINT_INK,
-        ..Lettering::TICK
-    }
-    .anchor(Anchor::End);
-    write(
-        plot.canvas,
-        "guest paused",
-        (right - 6, plot.frame.top + 12),
-        look,
-    )
+    fill(plot.canvas, (left, plot.frame.top), (right, plot.frame.bottom), BAND)?;
+    let look = Lettering { colour: FAINT_INK, ..Lettering::TICK }.anchor(Anchor::End);
+    write(plot.canvas, "guest paused", (right - 6, plot.frame.top + 12), look)
 }
 
 fn entry_of(line: &Line) -> Entry {

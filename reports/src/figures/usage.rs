@@ -35,46 +35,25 @@ pub fn usage_figure(run: &RunRecords, kind: ResourceKind) -> Result<String, Repo
 fn paint(canvas: &Canvas, kind: ResourceKind, shown: &[&ResourceRecord]) -> Result<(), DrawError> {
     if shown.is_empty() {
         let middle = Lettering::SUBTITLE.anchor(Anchor::Middle);
-        return write(
-            canvas,
-            "nothing was used, or metering was off",
-            (WIDTH / 2, HEIGHT / 2),
-            middle,
-        );
+        return write(canvas, "nothing was used, or metering was off", (WIDTH / 2, HEIGHT / 2), middle);
     }
-    let most_used = shown
-        .iter()
-        .flat_map(|each| finite(&each.used))
-        .fold(0.0, f64::max);
+    let most_used = shown.iter().flat_map(|each| finite(&each.used)).fold(0.0, f64::max);
     let capacities = capacities_in_view(shown, most_used);
     let entries = entries_of(kind, shown, &capacities);
     legend::draw(canvas, &entries, HEADING_HEIGHT)?;
     let top = HEADING_HEIGHT + legend::height(&entries) + 8;
-    let frame = Frame {
-        left: 92,
-        right: WIDTH - 32,
-        top,
-        bottom: HEIGHT - 56,
-    };
+    let frame = Frame { left: 92, right: WIDTH - 32, top, bottom: HEIGHT - 56 };
     let most = capacities.iter().copied().fold(most_used, f64::max);
     let end_s = shown.iter().map(|each| end_of(each)).fold(0.0, f64::max);
-    let plot = Plot {
-        canvas,
-        x: Axis::time("Time since the run began", end_s),
-        y: axis_of(kind, most),
-        frame,
-    };
+    let plot =
+        Plot { canvas, x: Axis::time("Time since the run began", end_s), y: axis_of(kind, most), frame };
     plot.draw_axes()?;
     for capacity in &capacities {
         plot.line(&[(0.0, *capacity), (end_s, *capacity)], capacity_look())?;
     }
     // The busiest is drawn last, on top.
     for (index, resource) in shown.iter().enumerate().rev() {
-        let look = LineLook {
-            colour: COLOURS[index],
-            width: 2,
-            stroke: Stroke::Solid,
-        };
+        let look = LineLook { colour: COLOURS[index], width: 2, stroke: Stroke::Solid };
         plot.line(&steps(resource), look)?;
     }
     Ok(())
@@ -86,15 +65,9 @@ fn busiest<'a>(all: &[&'a ResourceRecord]) -> Vec<&'a ResourceRecord> {
     let mut used: Vec<(f64, &ResourceRecord)> = all.iter().map(|each| (total(each), *each)).collect();
     used.retain(|(total, _)| *total > 0.0);
     used.sort_by(|left, right| {
-        right
-            .0
-            .total_cmp(&left.0)
-            .then_with(|| left.1.resource.cmp(&right.1.resource))
+        right.0.total_cmp(&left.0).then_with(|| left.1.resource.cmp(&right.1.resource))
     });
-    used.into_iter()
-        .take(COLOURS.len())
-        .map(|(_, each)| each)
-        .collect()
+    used.into_iter().take(COLOURS.len()).map(|(_, each)| each).collect()
 }
 
 /// The corners of the staircase that means over intervals are.
@@ -121,29 +94,14 @@ fn capacities_in_view(shown: &[&ResourceRecord], most_used: f64) -> Vec<f64> {
 }
 
 fn entries_of(kind: ResourceKind, shown: &[&ResourceRecord], capacities: &[f64]) -> Vec<Entry> {
-    let line = |stroke, colour, text| Entry {
-        sample: Sample::Line(stroke, None),
-        colour,
-        text,
-    };
-    let resources = shown.iter().zip(COLOURS).map(|(each, colour)| {
-        line(
-            Stroke::Solid,
-            colour,
-            human::shortened(&each.resource, LONGEST_NAME),
-        )
-    });
-    let names: Vec<String> = capacities
+    let line = |stroke, colour, text| Entry { sample: Sample::Line(stroke, None), colour, text };
+    let resources = shown
         .iter()
-        .map(|capacity| amount(kind, *capacity))
-        .collect();
-    let capacity = (!names.is_empty()).then(|| {
-        line(
-            Stroke::Dashed,
-            AXIS,
-            human::shortened(&format!("capacity {}", names.join(", ")), 60),
-        )
-    });
+        .zip(COLOURS)
+        .map(|(each, colour)| line(Stroke::Solid, colour, human::shortened(&each.resource, LONGEST_NAME)));
+    let names: Vec<String> = capacities.iter().map(|capacity| amount(kind, *capacity)).collect();
+    let capacity = (!names.is_empty())
+        .then(|| line(Stroke::Dashed, AXIS, human::shortened(&format!("capacity {}", names.join(", ")), 60)));
     resources.chain(capacity).collect()
 }
 
@@ -174,26 +132,16 @@ fn subtitle_of(shown: &[&ResourceRecord], all: usize) -> String {
     };
     let interval = human::seconds(first.interval.as_secs_f64());
     let mut text = format!("means over {interval} · busiest {} of {all}", shown.len());
-    let most_used = shown
-        .iter()
-        .flat_map(|each| finite(&each.used))
-        .fold(0.0, f64::max);
+    let most_used = shown.iter().flat_map(|each| finite(&each.used)).fold(0.0, f64::max);
     let greatest = finite_of(shown.iter().map(|each| each.capacity)).fold(0.0, f64::max);
     if greatest > most_used * MOST_HEADROOM {
-        text.push_str(&format!(
-            " · capacity {} lies above the figure",
-            amount(first.kind, greatest)
-        ));
+        text.push_str(&format!(" · capacity {} lies above the figure", amount(first.kind, greatest)));
     }
     text
 }
 
 const fn capacity_look() -> LineLook {
-    LineLook {
-        colour: AXIS,
-        width: 2,
-        stroke: Stroke::Dashed,
-    }
+    LineLook { colour: AXIS, width: 2, stroke: Stroke::Dashed }
 }
 
 fn end_of(resource: &ResourceRecord) -> f64 {

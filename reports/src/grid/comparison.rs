@@ -23,15 +23,10 @@ pub(crate) fn labelled_comparison(alternatives: &[LabelledComparisons]) -> Grid 
         right("error"),
         left("note"),
     ]);
-    for (label, each) in alternatives
-        .iter()
-        .flat_map(|(label, all)| all.iter().map(move |each| (label, each)))
+    for (label, each) in
+        alternatives.iter().flat_map(|(label, all)| all.iter().map(move |each| (label, each)))
     {
-        let tone = if each.planned.is_none() {
-            Tone::Warning
-        } else {
-            Tone::Plain
-        };
+        let tone = if each.planned.is_none() { Tone::Warning } else { Tone::Plain };
         grid.push(tone, cells(label, each));
     }
     grid.without_if_empty("alternative").without_if_empty("note")
@@ -41,10 +36,8 @@ pub(crate) fn labelled_comparison(alternatives: &[LabelledComparisons]) -> Grid 
 pub(crate) fn summary_lines(comparisons: &[Comparison]) -> Vec<String> {
     let summary = summarise(comparisons);
     let predicted = line("Error over the values that were predicted", summary.predicted);
-    let calibrated = line(
-        "Over those that a parameter was fitted to, which proves nothing",
-        summary.calibrated,
-    );
+    let calibrated =
+        line("Over those that a parameter was fitted to, which proves nothing", summary.calibrated);
     predicted.into_iter().chain(calibrated).collect()
 }
 
@@ -53,12 +46,9 @@ fn cells(label: &str, each: &Comparison) -> Vec<String> {
         label.to_string(),
         words::subject(&each.subject).to_string(),
         words::quantity(each.quantity).to_string(),
-        each.planned.map_or(human::NOTHING.to_string(), |planned| {
-            shown(each.quantity, planned)
-        }),
+        each.planned.map_or(human::NOTHING.to_string(), |planned| shown(each.quantity, planned)),
         shown(each.quantity, each.measured),
-        each.error_pct
-            .map_or(human::NOTHING.to_string(), human::signed_percent),
+        each.error_pct.map_or(human::NOTHING.to_string(), human::signed_percent),
         note(each),
     ]
 }

@@ -27,9 +27,7 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
     for record in &run.migrations {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
-    grid.without_if_empty("queued")
-        .without_if_empty("storage\nsent")
-        .without_if_empty("reason")
+    grid.without_if_empty("queued").without_if_empty("storage\nsent").without_if_empty("reason")
 }
 
 /// One row for each round of one migration.
@@ -62,20 +60,14 @@ pub(crate) fn events(run: &RunRecords) -> Grid {
     for record in &run.events {
         grid.push(tone_of_level(record.level), event_cells(record));
     }
-    grid.without_if_empty("event id")
-        .without_if_empty("vm")
-        .without_if_empty("host")
+    grid.without_if_empty("event id").without_if_empty("vm").without_if_empty("host")
 }
 
 fn migration_cells(record: &MigrationRecord) -> Vec<String> {
     let destination = record.destination.as_deref().unwrap_or(human::NOTHING);
     // What never began has no times; zeros would read as "instantly".
     let began = |shown: String| {
-        if record.started.is_some() {
-            shown
-        } else {
-            human::NOTHING.to_string()
-        }
+        if record.started.is_some() { shown } else { human::NOTHING.to_string() }
     };
     let storage = record.storage_bytes_sent.as_f64();
     vec![
@@ -87,19 +79,13 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         } else {
             String::new()
         },
-        record.started.map_or(human::NOTHING.to_string(), |time| {
-            human::seconds(time.as_secs_f64())
-        }),
+        record.started.map_or(human::NOTHING.to_string(), |time| human::seconds(time.as_secs_f64())),
         began(human::seconds(record.total.as_secs_f64())),
         began(human::seconds(record.brownout.as_secs_f64())),
         began(human::pause(record.blackout.as_secs_f64())),
         began(record.rounds.to_string()),
         began(human::bytes(record.memory_bytes_sent.as_f64())),
-        if storage > 0.0 {
-            human::bytes(storage)
-        } else {
-            String::new()
-        },
+        if storage > 0.0 { human::bytes(storage) } else { String::new() },
         reason_of(record),
     ]
 }

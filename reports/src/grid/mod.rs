@@ -49,19 +49,12 @@ pub(crate) enum Tone {
 impl Grid {
     /// A grid of these columns, without rows.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Grid {
-        Grid {
-            columns: columns.into_iter().collect(),
-            rows: Vec::new(),
-        }
+        Grid { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
     pub fn push(&mut self, tone: Tone, cells: Vec<String>) {
-        assert_eq!(
-            cells.len(),
-            self.columns.len(),
-            "a row has a cell for every column"
-        );
+        assert_eq!(cells.len(), self.columns.len(), "a row has a cell for every column");
         self.rows.push(Row { cells, tone });
     }
 
@@ -88,9 +81,7 @@ impl Grid {
         let letters = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
         let widest = |place: usize| self.rows.iter().map(|row| letters(&row.cells[place])).max();
         let columns = self.columns.iter().enumerate();
-        columns
-            .map(|(place, column)| letters(column.heading).max(widest(place).unwrap_or(0)))
-            .collect()
+        columns.map(|(place, column)| letters(column.heading).max(widest(place).unwrap_or(0))).collect()
     }
 
     fn place_of(&self, heading: &str) -> Option<usize> {
@@ -100,16 +91,10 @@ impl Grid {
 
 /// A column of text.
 pub(crate) const fn left(heading: &'static str) -> Column {
-    Column {
-        heading,
-        side: Side::Left,
-    }
+    Column { heading, side: Side::Left }
 }
 
 /// A column of numbers.
 pub(crate) const fn right(heading: &'static str) -> Column {
-    Column {
-        heading,
-        side: Side::Right,
-    }
+    Column { heading, side: Side::Right }
 }

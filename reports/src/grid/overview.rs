@@ -32,41 +32,19 @@ pub(crate) fn summary(run: &RunRecords) -> Grid {
 
 /// Quantiles over the replications of one alternative.
 pub(crate) fn replications(alternative: &Alternative) -> Grid {
-    let summaries: Vec<RunSummary> = alternative
-        .runs
-        .iter()
-        .map(|(_, run)| RunSummary::of(run))
-        .collect();
+    let summaries: Vec<RunSummary> = alternative.runs.iter().map(|(_, run)| RunSummary::of(run)).collect();
     let mut grid = Grid::new([left("quantity"), right("p5"), right("p50"), right("p95")]);
     let mut line = |quantity: &str, values: Vec<f64>, shown: fn(f64) -> String| {
         let cell = |value: Option<f64>| value.map_or(human::NOTHING.to_string(), shown);
         let quantiles = Quantiles::of(values);
-        let [p5, p50, p95] = [
-            quantiles.map(|each| each.p5),
-            quantiles.map(|each| each.p50),
-            quantiles.map(|each| each.p95),
-        ];
-        grid.push(
-            Tone::Plain,
-            vec![quantity.to_string(), cell(p5), cell(p50), cell(p95)],
-        );
+        let [p5, p50, p95] =
+            [quantiles.map(|each| each.p5), quantiles.map(|each| each.p50), quantiles.map(|each| each.p95)];
+        grid.push(Tone::Plain, vec![quantity.to_string(), cell(p5), cell(p50), cell(p95)]);
     };
-    line(
-        "makespan",
-        each(&summaries, |run| Some(run.makespan.as_secs_f64())),
-        human::seconds,
-    );
-    line(
-        "mean total",
-        each(&summaries, |run| run.mean_total_s),
-        human::seconds,
-    );
+    line("makespan", each(&summaries, |run| Some(run.makespan.as_secs_f64())), human::seconds);
+    line("mean total", each(&summaries, |run| run.mean_total_s), human::seconds);
     line("worst blackout", each(&summaries, worst_blackout_s), human::pause);
-    line(
-        "not completed",
-        each(&summaries, |run| Some(run.share_not_completed())),
-        human::share,
-    );
+    line("not completed", each(&summaries, |run| Some(run.share_not_completed())), human::share);
     grid
 }
 
@@ -91,16 +69,11 @@ pub(crate) fn alternatives(alternatives: &[Alternative], compared: &[LabelledCom
         cells.push(error.map_or(String::new(), human::percent));
         grid.push(tone, cells);
     }
-    grid.without_if_empty("makespan p95")
-        .without_if_empty("mean error")
+    grid.without_if_empty("makespan p95").without_if_empty("mean error")
 }
 
 fn alternative_cells(alternative: &Alternative) -> (Tone, Vec<String>) {
-    let summaries: Vec<RunSummary> = alternative
-        .runs
-        .iter()
-        .map(|(_, run)| RunSummary::of(run))
-        .collect();
+    let summaries: Vec<RunSummary> = alternative.runs.iter().map(|(_, run)| RunSummary::of(run)).collect();
     let median = |value: fn(&RunSummary) -> Option<f64>, shown: fn(f64) -> String| {
         Quantiles::of(each(&summaries, value)).map_or(human::NOTHING.to_string(), |all| shown(all.p50))
     };

@@ -42,11 +42,7 @@ impl Html {
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         self.raw("<dl>");
         for (what, how_much) in facts {
-            self.raw(&format!(
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(what),
-                escape(how_much)
-            ));
+            self.raw(&format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(what), escape(how_much)));
         }
         self.raw("</dl>");
     }
@@ -60,11 +56,7 @@ impl Html {
     pub fn grid(&mut self, grid: &Grid) {
         self.raw("<div class=\"wide\"><table><thead><tr>");
         for column in &grid.columns {
-            self.raw(&format!(
-                "<th{}>{}</th>",
-                class_of(column.side),
-                escape(column.heading)
-            ));
+            self.raw(&format!("<th{}>{}</th>", class_of(column.side), escape(column.heading)));
         }
         self.raw("</tr></thead><tbody>");
         for row in &grid.rows {
@@ -86,16 +78,9 @@ impl Html {
         if grid.rows.is_empty() {
             return;
         }
-        let open = if grid.rows.len() <= MOST_OPEN_ROWS {
-            " open"
-        } else {
-            ""
-        };
+        let open = if grid.rows.len() <= MOST_OPEN_ROWS { " open" } else { "" };
         let title = escape(title);
-        self.raw(&format!(
-            "<details{open}><summary>{title} ({})</summary>",
-            grid.rows.len()
-        ));
+        self.raw(&format!("<details{open}><summary>{title} ({})</summary>", grid.rows.len()));
         self.grid(grid);
         self.raw("</details>");
     }

@@ -27,10 +27,7 @@ pub fn page(input: &ReportInput) -> Result<String, ReportError> {
     let mut body = Html::default();
     body.raw("<header>");
     body.heading(1, &title_of(&input.runs));
-    body.paragraph(
-        "muted",
-        &format!("migtwin {}, {}", input.version, counts(&groups)),
-    );
+    body.paragraph("muted", &format!("migtwin {}, {}", input.version, counts(&groups)));
     body.raw("</header>\n<main>");
     if groups.len() > 1 {
         overview(&mut body, input, &groups);
@@ -68,9 +65,7 @@ fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) {
     if !compared.is_empty() {
         let all: Vec<Comparison> = compared.into_iter().flat_map(|(_, each)| each).collect();
         body.paragraph("muted", &format!("Measured: {}", sources.join("; ")));
-        grid::summary_lines(&all)
-            .iter()
-            .for_each(|line| body.paragraph("finding", line));
+        grid::summary_lines(&all).iter().for_each(|line| body.paragraph("finding", line));
     }
 }
 
@@ -80,19 +75,13 @@ fn how_it_was_made(body: &mut Html, input: &ReportInput) {
     seeds.sort_unstable();
     seeds.dedup();
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
-    let mut facts = vec![
-        ("made by", format!("migtwin {}", input.version)),
-        ("seed", seeds.join(", ")),
-    ];
+    let mut facts = vec![("made by", format!("migtwin {}", input.version)), ("seed", seeds.join(", "))];
     if let Some(command) = &input.command {
         facts.push(("command", command.clone()));
     }
     body.facts(&facts);
     if input.runs.iter().all(|run| run.run.origin == Origin::Planned) {
-        body.paragraph(
-            "muted",
-            "The same scenario, seed and version give the same records, byte for byte.",
-        );
+        body.paragraph("muted", "The same scenario, seed and version give the same records, byte for byte.");
     }
     let beside =
         "The numbers behind the figures stand beside this page as Parquet and CSV, and in records.json.";

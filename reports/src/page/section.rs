@@ -28,10 +28,7 @@ impl Place<'_> {
     /// the same whatever an alternative is called.
     pub fn of<'a>(group: &'a Alternative, index: usize, sections: usize) -> Place<'a> {
         let title = if sections == 1 { "Summary" } else { &group.label };
-        Place {
-            anchor: format!("alternative-{}", index + 1),
-            title,
-        }
+        Place { anchor: format!("alternative-{}", index + 1), title }
     }
 }
 
@@ -48,12 +45,7 @@ pub(crate) fn write(
     body.raw(&format!("<section id=\"{anchor}\">"));
     body.heading(2, title);
     let facts = grid::summary(run).rows;
-    body.facts(
-        &facts
-            .iter()
-            .map(|row| (row.cells[0].as_str(), row.cells[1].clone()))
-            .collect::<Vec<_>>(),
-    );
+    body.facts(&facts.iter().map(|row| (row.cells[0].as_str(), row.cells[1].clone())).collect::<Vec<_>>());
     replications(body, group);
     comparison(body, input, index);
     plan(body, run)?;
@@ -73,15 +65,10 @@ pub(crate) fn migrations_with_charts(run: &RunRecords) -> Vec<MigrationId> {
     // A large run may have been recorded without its rounds.
     let recorded: BTreeSet<MigrationId> = run.rounds.iter().map(|round| round.migration).collect();
     let migrations = run.migrations.iter();
-    let mut with_rounds: Vec<_> = migrations
-        .filter(|each| recorded.contains(&each.migration))
-        .collect();
+    let mut with_rounds: Vec<_> = migrations.filter(|each| recorded.contains(&each.migration)).collect();
     with_rounds.sort_by_key(|each| (std::cmp::Reverse(each.total), each.migration));
-    let mut charted: Vec<MigrationId> = with_rounds
-        .into_iter()
-        .take(MOST_ROUND_CHARTS)
-        .map(|each| each.migration)
-        .collect();
+    let mut charted: Vec<MigrationId> =
+        with_rounds.into_iter().take(MOST_ROUND_CHARTS).map(|each| each.migration).collect();
     charted.sort_unstable();
     charted
 }
@@ -92,10 +79,7 @@ fn replications(body: &mut Html, group: &Alternative) {
     }
     body.heading(3, &format!("Over {} replications", group.runs.len()));
     body.grid(&grid::replications(group));
-    body.paragraph(
-        "muted",
-        "All figures and tables around this one show the first replication.",
-    );
+    body.paragraph("muted", "All figures and tables around this one show the first replication.");
 }
 
 fn comparison(body: &mut Html, input: &ReportInput, index: usize) {
@@ -131,19 +115,11 @@ fn rounds(
     }
     body.heading(3, "Round by round");
     if charted.len() < run.migrations.len() {
-        let note = format!(
-            "The {} longest of {} migrations.",
-            charted.len(),
-            run.migrations.len()
-        );
+        let note = format!("The {} longest of {} migrations.", charted.len(), run.migrations.len());
         body.paragraph("muted", &note);
     }
     for migration in charted {
-        body.figure(&rounds_figure(
-            run,
-            migration,
-            input.closed_form(index, migration),
-        )?);
+        body.figure(&rounds_figure(run, migration, input.closed_form(index, migration))?);
     }
     Ok(())
 }
