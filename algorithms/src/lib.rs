@@ -3,7 +3,11 @@
 pub mod closed_form;
 pub mod controller;
 pub mod ids;
+pub mod machine;
 pub mod measured;
+pub mod orchestrator;
+pub mod page_loop;
 pub mod plan;
+pub mod planner;
 pub mod policy;
 pub mod records;

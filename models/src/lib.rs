@@ -5,3 +5,4 @@ pub mod hardware;
 pub mod network;
 pub mod transport;
 pub mod workload;
+pub mod world;

@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 
 use algorithms::ids::{HostId, Name};
+use algorithms::orchestrator::Reach;
 use petgraph::graph::{EdgeIndex, NodeIndex, UnGraph};
+use petgraph::unionfind::UnionFind;
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Span};
@@ -117,6 +119,25 @@ impl Network {
     /// The path from one host to another, if there is one.
     pub fn path(&self, source: HostId, destination: HostId) -> Option<Path> {
         self.paths_from(source).remove(&destination)
+    }
+
+    /// Which of the first `hosts` hosts reach which.
+    pub fn reach(&self, hosts: usize) -> Reach {
+        let mut union = UnionFind::new(self.graph.node_count());
+        for edge in self.graph.edge_references() {
+            union.union(edge.source().index(), edge.target().index());
+        }
+        // A host that is not in the graph is an island of its own, with a number that no node has.
+        let island = |host: usize| match self.hosts.get(host) {
+            Some(Some(node)) => union.find(node.index()),
+            _ => self.graph.node_count() + host,
+        };
+        let islands: Vec<u32> = (0..hosts).map(|host| island(host) as u32).collect();
+        if islands.windows(2).all(|pair| pair[0] == pair[1]) {
+            Reach::All
+        } else {
+            Reach::Islands(islands)
+        }
     }
 
     /// For every node reached from `start`: the edge by which the best path arrives.

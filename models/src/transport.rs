@@ -55,6 +55,11 @@ impl Transport {
         }
     }
 
+    /// Whether processors are among what it uses.
+    pub fn takes_processor_time(&self) -> bool {
+        self.send_core_seconds_per_gb > 0.0 || self.receive_core_seconds_per_gb > 0.0
+    }
+
     /// The most payload that one migration can have, in bytes per second: every stream is limited
     /// by `per_stream`, and by one core at each end, since a stream is one thread.
     pub fn cap_bytes_per_sec(&self) -> f64 {

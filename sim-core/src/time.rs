@@ -8,8 +8,7 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Mul, Sub};
 use std::str::FromStr;
 
-use crate::quantity::{Kind, QuantityError, Terms, Unit};
-use crate::units::text_serde;
+use crate::quantity::{Kind, QuantityError, Terms, Unit, text_serde};
 
 /// A point in virtual time: nanoseconds since the run began.
 ///
@@ -92,7 +91,10 @@ impl Span {
 
     /// The shortest whole-nanosecond span that is not shorter than `secs` seconds.
     pub fn from_secs_f64_ceil(secs: f64) -> Span {
-        Span((secs * NANOS_PER_SEC).ceil() as u64)
+        // By casts, since `f64::ceil` is a function call on processors without SSE 4.1.
+        let nanos = secs * NANOS_PER_SEC;
+        let whole = nanos as u64;
+        Span(whole.saturating_add(u64::from((whole as f64) < nanos)))
     }
 
     /// Whole nanoseconds.

@@ -1,0 +1,354 @@
+//! Carrying out a plan: phases, order, limits, destinations.
+//!
+//! A move waits until it is due (its delay is over, the moves that it follows have ended), then
+//! gets its destination and joins its source's queue. Queues are first in, first out; the head goes
+//! when both ends have a free slot, and those behind it wait for it. Hosts are served in the order of
+//! their numbers.
+//!
+//! ```text
+//!   plan ─▶ phase ─▶ waiting ─ due ─▶ queue of the source ─ slots free ─▶ under way ─▶ ended
+//!                       └─ no place ─▶ refused
+//! ```
+
+mod cluster;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use sim_core::SimTime;
+
+use crate::ids::{HostId, MigrationId, VmId};
+use crate::machine::{Outbox, Output, Refused};
+use crate::plan::{Move, Phase, Plan};
+use crate::records::Outcome;
+pub use cluster::{ClusterView, Reach};
+
+/// What the orchestrator is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// Begin the first phase.
+    Begin,
+    /// The time that it waited for has come.
+    Tick,
+    /// Start nothing more.
+    Stop,
+    /// A migration has ended.
+    Ended {
+        /// Which.
+        migration: MigrationId,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// What the orchestrator wants done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Start a migration; its end comes back as [`Input::Ended`].
+    Start(Assignment),
+    /// Record that a move will not take place.
+    Refuse {
+        /// Its number.
+        migration: MigrationId,
+        /// The guest.
+        vm: VmId,
+        /// Where it stays.
+        source: HostId,
+        /// Where it should have gone, if that was said.
+        destination: Option<HostId>,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A migration to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Its number.
+    pub migration: MigrationId,
+    /// The guest.
+    pub vm: VmId,
+    /// Where it runs.
+    pub source: HostId,
+    /// Where it goes.
+    pub destination: HostId,
+    /// When it joined its source's queue.
+    pub queued: SimTime,
+}
+
+/// The state machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Orchestrator {
+    plan: Plan,
+    next_phase: usize,
+    cluster: ClusterView,
+    next_migration: u32,
+    /// Moves of this phase that have not joined a queue.
+    waiting: BTreeMap<MigrationId, Waiting>,
+    /// Moves of this phase that others follow, by the followed.
+    followers: BTreeMap<MigrationId, Vec<MigrationId>>,
+    queues: BTreeMap<HostId, VecDeque<Assignment>>,
+    under_way: BTreeMap<MigrationId, Assignment>,
+    outbox: Outbox<Command, ()>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Waiting {
+    vm: VmId,
+    destination: Option<HostId>,
+    due: SimTime,
+    follows: BTreeSet<MigrationId>,
+}
+
+impl Orchestrator {
+    /// An orchestrator that waits for [`Input::Begin`].
+    pub fn new(plan: Plan, cluster: ClusterView) -> Orchestrator {
+        Orchestrator {
+            plan,
+            next_phase: 0,
+            cluster,
+            next_migration: 0,
+            waiting: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            outbox: Outbox::new(),
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where a migration is said to have ended that is not under way.
+    pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
+        match input {
+            Input::Begin | Input::Tick => {}
+            Input::Stop => {
+                self.plan.phases.truncate(self.next_phase);
+                self.refuse_all("the run ended before its turn");
+            }
+            Input::Ended { migration, outcome } => {
+                let Some(assignment) = self.under_way.remove(&migration) else {
+                    return Err(Refused {
+                        input: format!("{input:?}"),
+                        state: "it is not under way".into(),
+                    });
+                };
+                self.cluster.ended(&assignment, outcome);
+                self.release_followers(migration);
+            }
+        }
+        self.go_on(now);
+        Ok(())
+    }
+
+    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
+    pub fn poll(&mut self) -> Output<Command, ()> {
+        match self.outbox.pop() {
+            Some(output) => output,
+            None if self.is_idle() && self.next_phase >= self.plan.phases.len() => Output::Done(()),
+            None => Output::Wait(self.next_due()),
+        }
+    }
+
+    /// The cluster as it stands.
+    pub fn cluster(&self) -> &ClusterView {
+        &self.cluster
+    }
+
+    /// Migrations asked for so far, the refused included.
+    pub fn asked_for(&self) -> u32 {
+        self.next_migration
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.queues.is_empty() && self.under_way.is_empty()
+    }
+
+    fn next_due(&self) -> SimTime {
+        let due = self
+            .waiting
+            .values()
+            .filter(|move_| move_.follows.is_empty())
+            .map(|move_| move_.due);
+        let phase = match self.plan.phases.get(self.next_phase) {
+            Some(phase) if self.is_idle() => phase.not_before.unwrap_or(SimTime::ZERO),
+            _ => SimTime::MAX,
+        };
+        due.min().unwrap_or(SimTime::MAX).min(phase)
+    }
+
+    /// Does everything that can be done at `now`.
+    fn go_on(&mut self, now: SimTime) {
+        loop {
+            if self.is_idle() {
+                match self.plan.phases.get(self.next_phase) {
+                    Some(phase) if phase.not_before.is_none_or(|time| time <= now) => self.begin_phase(now),
+                    _ => return,
+                }
+            }
+            self.enqueue_due(now);
+            self.dispatch();
+            if self.is_stuck() {
+                self.refuse_all("it follows a move that waits for it in turn");
+            }
+            if !self.is_idle() {
+                return;
+            }
+        }
+    }
+
+    /// Whether everything that waits follows something else that waits.
+    fn is_stuck(&self) -> bool {
+        let none_can_go = self.waiting.values().all(|move_| !move_.follows.is_empty());
+        self.under_way.is_empty() && self.queues.is_empty() && none_can_go
+    }
+
+    fn refuse_all(&mut self, reason: &str) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let waiting = waiting.map(|(migration, move_)| (migration, move_.vm, move_.destination));
+        let queued = std::mem::take(&mut self.queues).into_values().flatten();
+        let queued = queued.map(|each| {
+            self.cluster.unassigned(&each);
+            (each.migration, each.vm, Some(each.destination))
+        });
+        let refused: Vec<_> = waiting.chain(queued).collect();
+        for (migration, vm, destination) in refused {
+            let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
+            self.outbox.command(Command::Refuse {
+                migration,
+                vm,
+                source,
+                destination,
+                reason,
+            });
+        }
+    }
+
+    fn begin_phase(&mut self, now: SimTime) {
+        let phase = std::mem::take(&mut self.plan.phases[self.next_phase]);
+        self.next_phase += 1;
+        self.cluster.close_only(&phase.drains);
+        self.followers.clear();
+        let first = self.next_migration;
+        for (index, move_) in phase.moves.iter().enumerate() {
+            let follows = followed_by(&phase, index)
+                .map(|other| MigrationId(first + other as u32))
+                .collect();
+            self.wait(move_.vm, move_.destination, now + move_.delay, follows);
+        }
+        // A guest that this phase moves by itself is not drained as well.
+        let moved: BTreeSet<VmId> = phase.moves.iter().map(|move_| move_.vm).collect();
+        for host in phase.drains.iter().collect::<BTreeSet<_>>() {
+            for vm in self.cluster.guests_on(*host) {
+                if !moved.contains(&vm) {
+                    self.wait(vm, None, now, BTreeSet::new());
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, vm: VmId, destination: Option<HostId>, due: SimTime, follows: BTreeSet<MigrationId>) {
+        let migration = MigrationId(self.next_migration);
+        self.next_migration += 1;
+        for followed in &follows {
+            self.followers.entry(*followed).or_default().push(migration);
+        }
+        self.waiting.insert(
+            migration,
+            Waiting {
+                vm,
+                destination,
+                due,
+                follows,
+            },
+        );
+    }
+
+    fn release_followers(&mut self, ended: MigrationId) {
+        for follower in self.followers.remove(&ended).unwrap_or_default() {
+            if let Some(move_) = self.waiting.get_mut(&follower) {
+                move_.follows.remove(&ended);
+            }
+        }
+    }
+
+    /// Gives every due move its destination and a place in its source's queue, in order.
+    fn enqueue_due(&mut self, now: SimTime) {
+        // A refusal can make others due; each pass takes at least one away.
+        loop {
+            let is_due = |move_: &Waiting| move_.follows.is_empty() && move_.due <= now;
+            let due: Vec<MigrationId> = self
+                .waiting
+                .iter()
+                .filter(|(_, move_)| is_due(move_))
+                .map(|(id, _)| *id)
+                .collect();
+            if due.is_empty() {
+                return;
+            }
+            for migration in due {
+                if let Some(move_) = self.waiting.remove(&migration) {
+                    self.enqueue(now, migration, &move_);
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, now: SimTime, migration: MigrationId, move_: &Waiting) {
+        let Waiting { vm, destination, .. } = *move_;
+        let source = self.cluster.host_of(vm);
+        match self.cluster.place(vm, destination) {
+            Ok(destination) => {
+                self.cluster.assigned(vm, destination);
+                let assignment = Assignment {
+                    migration,
+                    vm,
+                    source,
+                    destination,
+                    queued: now,
+                };
+                self.queues.entry(source).or_default().push_back(assignment);
+            }
+            Err(reason) => {
+                self.outbox.command(Command::Refuse {
+                    migration,
+                    vm,
+                    source,
+                    destination,
+                    reason,
+                });
+                self.release_followers(migration);
+            }
+        }
+    }
+
+    /// Starts the head of every queue for which both ends have a slot.
+    fn dispatch(&mut self) {
+        let Orchestrator {
+            queues,
+            cluster,
+            under_way,
+            outbox,
+            ..
+        } = self;
+        queues.retain(|_, queue| {
+            while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
+                cluster.started(assignment);
+                under_way.insert(assignment.migration, *assignment);
+                outbox.command(Command::Start(*assignment));
+                queue.pop_front();
+            }
+            !queue.is_empty()
+        });
+    }
+}
+
+/// The moves of `phase` that number `index` follows: those that it names, and an earlier move of the
+/// same guest.
+fn followed_by(phase: &Phase, index: usize) -> impl Iterator<Item = usize> {
+    let Move { vm, after, .. } = &phase.moves[index];
+    let earlier = phase.moves[..index].iter().rposition(|other| other.vm == *vm);
+    after.iter().copied().chain(earlier)
+}

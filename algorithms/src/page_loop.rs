@@ -1,0 +1,391 @@
+//! The page loop of pre-copy: rounds, counts, the pause. One for every hypervisor; a
+//! [`Policy`] says when it sends what and when it stops.
+//!
+//! ```text
+//!            ┌────────── another slice ─────────┐
+//!            ▼                                  │
+//!  Idle ─▶ Sending ─ RoundSent ─▶ pass ends? ───┘
+//!            ▲                        │ Count
+//!            │ another round          ▼
+//!            └──────────────────── Counting
+//!                                     │ enough: Pause
+//!                                     ▼
+//!           Pausing ─▶ CountingRest ─▶ SendingRest ─▶ Resuming ─▶ Done
+//!           Paused      Counted         RoundSent      Resumed
+//! ```
+//!
+//! Sizes are in bytes of guest memory. The loop does not know pages, hosts or the network: it is
+//! told how many bytes were sent and how many are dirty.
+
+use serde::{Deserialize, Serialize};
+use sim_core::{Bandwidth, Bytes, SimTime, Span};
+
+use crate::ids::MigrationId;
+use crate::machine::{Outbox, Output, Refused};
+use crate::policy::{LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason};
+use crate::records::{Record, RoundPhase, RoundRecord};
+
+/// No migration goes on for more rounds than this, whatever its policy says: a bound for policies
+/// that have none, far above what any real migration takes.
+pub const MAX_ROUNDS: u32 = 1_000_000;
+
+/// What the loop is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PageInput {
+    /// Begin: all memory is dirty.
+    Begin,
+    /// What was to be sent is across.
+    RoundSent,
+    /// The dirty memory was counted; this much is dirty now, the unsent included.
+    Counted {
+        /// All that is dirty.
+        dirty: Bytes,
+    },
+    /// The guest stands still.
+    Paused,
+    /// The guest runs at the destination.
+    Resumed,
+    /// Pause after this round, whatever the policy says.
+    ForcePause,
+}
+
+/// What the loop wants done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PageCommand {
+    /// Send `bytes` of dirty memory; answer [`PageInput::RoundSent`].
+    Send {
+        /// How much.
+        bytes: Bytes,
+        /// At most at this rate.
+        limit: Option<Bandwidth>,
+        /// Whether this begins a round, which costs a trip over the network.
+        opening: Opening,
+    },
+    /// Count what is dirty and reset the log; answer [`PageInput::Counted`].
+    Count {
+        /// Dirty already, since the last pass left it.
+        unsent: Bytes,
+    },
+    /// Stop the guest; answer [`PageInput::Paused`].
+    Pause,
+    /// Hand over: start the guest at the destination; answer [`PageInput::Resumed`].
+    Resume,
+}
+
+/// Whether sending begins a round or goes on with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Opening {
+    /// The first slice of a round.
+    Round,
+    /// A further slice of the same round.
+    Slice,
+}
+
+/// How the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PagesMoved {
+    /// Why the last round was the last.
+    pub reason: StopReason,
+    /// When the guest was told to pause.
+    pub paused: SimTime,
+    /// When it ran again.
+    pub resumed: SimTime,
+}
+
+/// The state machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageLoop {
+    migration: MigrationId,
+    policy: Policy,
+    so_far: RoundsSoFar,
+    total_sent: Bytes,
+    force_pause: bool,
+    state: State,
+    outbox: Outbox<PageCommand, PagesMoved>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum State {
+    Idle,
+    Sending {
+        began: SimTime,
+        slice: Bytes,
+        sent: Bytes,
+        pending: Bytes,
+    },
+    Counting {
+        round: Ended,
+        unsent: Bytes,
+    },
+    Pausing {
+        reason: StopReason,
+        dirty: Bytes,
+        paused: SimTime,
+    },
+    CountingRest {
+        reason: StopReason,
+        paused: SimTime,
+    },
+    SendingRest {
+        reason: StopReason,
+        paused: SimTime,
+        began: SimTime,
+        rest: Bytes,
+    },
+    Resuming {
+        reason: StopReason,
+        paused: SimTime,
+    },
+    Done(PagesMoved),
+}
+
+/// A round whose pages are sent and not yet counted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Ended {
+    began: SimTime,
+    duration: Span,
+    sent: Bytes,
+}
+
+impl PageLoop {
+    /// A loop that will move `memory` by the rules of `policy`.
+    pub fn new(migration: MigrationId, policy: Policy, memory: Bytes) -> PageLoop {
+        PageLoop {
+            migration,
+            policy,
+            so_far: RoundsSoFar {
+                memory,
+                rounds: 0,
+                sent: Bytes::ZERO,
+                last: None,
+            },
+            total_sent: Bytes::ZERO,
+            force_pause: false,
+            state: State::Idle,
+            outbox: Outbox::new(),
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the input does not fit the state; nothing has changed then.
+    pub fn handle(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
+        self.state = match (self.state, input) {
+            (State::Idle, PageInput::Begin) => self.begin_round(now, self.so_far.memory),
+            (
+                State::Sending {
+                    began,
+                    slice,
+                    sent,
+                    pending,
+                },
+                PageInput::RoundSent,
+            ) => self.slice_sent(now, began, sent + slice, pending - slice),
+            (State::Counting { round, unsent }, PageInput::Counted { dirty }) if dirty >= unsent => {
+                self.round_counted(now, round, unsent, dirty)
+            }
+            (
+                State::Pausing {
+                    reason,
+                    dirty,
+                    paused,
+                },
+                PageInput::Paused,
+            ) => {
+                self.outbox.command(PageCommand::Count { unsent: dirty });
+                State::CountingRest { reason, paused }
+            }
+            (State::CountingRest { reason, paused }, PageInput::Counted { dirty }) => {
+                let limit = self.policy.final_rate_limit();
+                self.outbox.command(PageCommand::Send {
+                    bytes: dirty,
+                    limit,
+                    opening: Opening::Round,
+                });
+                State::SendingRest {
+                    reason,
+                    paused,
+                    began: now,
+                    rest: dirty,
+                }
+            }
+            (
+                State::SendingRest {
+                    reason,
+                    paused,
+                    began,
+                    rest,
+                },
+                PageInput::RoundSent,
+            ) => {
+                self.total_sent += rest;
+                let round = Ended {
+                    began,
+                    duration: now - began,
+                    sent: rest,
+                };
+                self.record(
+                    self.so_far.rounds + 1,
+                    RoundPhase::StopAndCopy,
+                    round,
+                    Bytes::ZERO,
+                );
+                self.outbox.command(PageCommand::Resume);
+                State::Resuming { reason, paused }
+            }
+            (State::Resuming { reason, paused }, PageInput::Resumed) => State::Done(PagesMoved {
+                reason,
+                paused,
+                resumed: now,
+            }),
+            (State::Sending { .. } | State::Counting { .. }, PageInput::ForcePause) => {
+                self.force_pause = true;
+                return Ok(());
+            }
+            // The pause is already on its way, or over: there is nothing to force.
+            (state, PageInput::ForcePause) if state != State::Idle => return Ok(()),
+            (state, input) => {
+                return Err(Refused {
+                    input: format!("{input:?}"),
+                    state: format!("{state:?}"),
+                });
+            }
+        };
+        Ok(())
+    }
+
+    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
+    pub fn poll(&mut self) -> Output<PageCommand, PagesMoved> {
+        match (self.outbox.pop(), self.state) {
+            (Some(output), _) => output,
+            (None, State::Done(moved)) => Output::Done(moved),
+            (None, _) => Output::Wait(SimTime::MAX),
+        }
+    }
+
+    /// Sent so far, what is being sent not included.
+    pub fn total_sent(&self) -> Bytes {
+        self.total_sent
+    }
+
+    /// Rounds that have ended, the stop-and-copy included.
+    pub fn rounds(&self) -> u32 {
+        match self.state {
+            State::Resuming { .. } | State::Done(_) => self.so_far.rounds + 1,
+            _ => self.so_far.rounds,
+        }
+    }
+
+    /// When the guest was told to pause, if it was.
+    pub fn paused_since(&self) -> Option<SimTime> {
+        match self.state {
+            State::Pausing { paused, .. }
+            | State::CountingRest { paused, .. }
+            | State::SendingRest { paused, .. }
+            | State::Resuming { paused, .. } => Some(paused),
+            State::Idle | State::Sending { .. } | State::Counting { .. } | State::Done(_) => None,
+        }
+    }
+
+    fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {
+        let measured = self.so_far.last.map(|last| last.bytes_per_sec());
+        let slice = match self.policy.slice(pending, measured) {
+            Slice::Send(bytes) => bytes.min(pending),
+            // Even a pass that ends at once is a round; QEMU counts it so.
+            Slice::PassEnds => Bytes::ZERO,
+        };
+        self.send(slice, Opening::Round);
+        State::Sending {
+            began: now,
+            slice,
+            sent: Bytes::ZERO,
+            pending,
+        }
+    }
+
+    fn slice_sent(&mut self, now: SimTime, began: SimTime, sent: Bytes, pending: Bytes) -> State {
+        let duration = now - began;
+        let measured = LastRound {
+            sent,
+            duration,
+            dirtied: Bytes::ZERO,
+        }
+        .bytes_per_sec();
+        if let Slice::Send(bytes) = self.policy.slice(pending, Some(measured))
+            && bytes > Bytes::ZERO
+            && sent > Bytes::ZERO
+        {
+            let slice = bytes.min(pending);
+            self.send(slice, Opening::Slice);
+            return State::Sending {
+                began,
+                slice,
+                sent,
+                pending,
+            };
+        }
+        self.outbox.command(PageCommand::Count { unsent: pending });
+        State::Counting {
+            round: Ended {
+                began,
+                duration,
+                sent,
+            },
+            unsent: pending,
+        }
+    }
+
+    fn round_counted(&mut self, now: SimTime, round: Ended, unsent: Bytes, dirty: Bytes) -> State {
+        self.so_far.rounds += 1;
+        self.so_far.sent += round.sent;
+        let last = LastRound {
+            sent: round.sent,
+            duration: round.duration,
+            dirtied: dirty - unsent,
+        };
+        self.so_far.last = Some(last);
+        self.record(self.so_far.rounds, RoundPhase::PreCopy, round, dirty);
+        let next = if self.force_pause {
+            Next::Pause(StopReason::Forced)
+        } else if self.so_far.rounds >= MAX_ROUNDS {
+            Next::Pause(StopReason::RoundLimit)
+        } else {
+            self.policy.after_count(&self.so_far, dirty)
+        };
+        match next {
+            Next::Round => self.begin_round(now, dirty),
+            Next::Pause(reason) => {
+                self.outbox.command(PageCommand::Pause);
+                State::Pausing {
+                    reason,
+                    dirty,
+                    paused: now,
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: Bytes, opening: Opening) {
+        let limit = self.policy.rate_limit(&self.so_far);
+        self.outbox.command(PageCommand::Send {
+            bytes,
+            limit,
+            opening,
+        });
+    }
+
+    fn record(&mut self, number: u32, phase: RoundPhase, round: Ended, dirty_bytes_left: Bytes) {
+        self.outbox.record(Record::Round(RoundRecord {
+            migration: self.migration,
+            round: number,
+            phase,
+            start: round.began,
+            duration: round.duration,
+            bytes_sent: round.sent,
+            dirty_bytes_left,
+            rate: round.sent.per(round.duration),
+        }));
+    }
+}

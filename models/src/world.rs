@@ -1,0 +1,354 @@
+//! The simulation driver: runs a plan on a modelled cluster in virtual time.
+//!
+//! ```text
+//!      orchestrator ── Start ──▶ controller (one for each migration) ── commands ─▶ ┐
+//!           ▲                        ▲                                              │ what does
+//!           └──────── Ended ─────────┴── answers, when they have taken their time ◀─┘ it cost?
+//! ```
+//!
+//! The driver takes the next event, hands it to the machine that it concerns, and asks the models
+//! what each of the machine's commands costs: a span for a step, bytes through shared resources for
+//! a round. It decides nothing: order, limits, rounds and the end of them are the machines'.
+
+mod background;
+mod check;
+mod fabric;
+mod log;
+mod migrating;
+
+use algorithms::controller;
+use algorithms::ids::{HostId, MigrationId, Name, VmId};
+use algorithms::machine::Output;
+use algorithms::orchestrator::{self, ClusterView, Orchestrator};
+use algorithms::records::{
+    EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
+};
+use sim_core::{ActivityId, Bytes, EventQueue, Fluid, SimTime, Span, Streams};
+
+use crate::cluster::ClusterModel;
+use background::Background;
+pub use check::ModelError;
+use fabric::Fabric;
+use log::Log;
+use migrating::{Migrating, Step};
+
+/// How to run a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// Which replication under that seed.
+    pub replication: u32,
+    /// Whether the use of resources over time is recorded.
+    pub metering: Metering,
+    /// What is still going on then is given up: a bound on plans that never end, such as pre-copy
+    /// without a limit on rounds that does not converge.
+    pub horizon: Span,
+}
+
+/// Whether the use of resources over time is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metering {
+    /// Nothing is recorded of them.
+    Off,
+    /// Every resource that is used leaves a record.
+    On,
+}
+
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        let week = Span::from_secs(7 * 24 * 3600);
+        RunOptions {
+            seed: 1,
+            replication: 0,
+            metering: Metering::On,
+            horizon: week,
+        }
+    }
+}
+
+/// Runs the model's plan from beginning to end.
+///
+/// The same model and options give the same records, bit for bit.
+///
+/// # Errors
+///
+/// [`ModelError`] where the parts of the model do not fit together.
+pub fn simulate(model: &ClusterModel, options: &RunOptions) -> Result<RunRecords, ModelError> {
+    check::check(model)?;
+    let mut world = World::new(model, options);
+    world.run();
+    Ok(world.into_records())
+}
+
+/// A cluster while its plan is carried out.
+struct World<'a> {
+    model: &'a ClusterModel,
+    options: RunOptions,
+    streams: Streams,
+    now: SimTime,
+    queue: EventQueue<Event>,
+    fluid: Fluid,
+    fabric: Fabric,
+    background: Vec<Background>,
+    orchestrator: Orchestrator,
+    orchestrator_tick: SimTime,
+    /// By number; those that have ended are gone.
+    migrations: Vec<Option<Box<Migrating>>>,
+    /// By the slot of an activity: the migration whose memory it carries.
+    owners: Vec<Option<MigrationId>>,
+    /// By host: until when it is busy with preparations that go one at a time.
+    preparing_until: Vec<SimTime>,
+    log: Log,
+    done: bool,
+    last_end: SimTime,
+}
+
+/// What happens at a point in time, beside completions of activities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// A step of a migration has taken its time.
+    Step(MigrationId, Step),
+    /// A migration's deadline may have come.
+    Tick(MigrationId),
+    /// The orchestrator wanted to be told.
+    OrchestratorTick,
+    /// Background traffic goes on or off.
+    Toggle(usize),
+}
+
+impl<'a> World<'a> {
+    fn new(model: &'a ClusterModel, options: &RunOptions) -> World<'a> {
+        let mut fluid = Fluid::new();
+        let fabric = Fabric::new(model, &mut fluid);
+        if options.metering == Metering::On {
+            fabric.meter(&mut fluid);
+        }
+        World {
+            model,
+            options: *options,
+            streams: Streams::new(options.seed, options.replication),
+            now: SimTime::ZERO,
+            queue: EventQueue::new(),
+            fluid,
+            fabric,
+            background: Vec::new(),
+            orchestrator: Orchestrator::new(model.plan.clone(), cluster_view(model)),
+            orchestrator_tick: SimTime::MAX,
+            migrations: Vec::new(),
+            owners: Vec::new(),
+            preparing_until: vec![SimTime::ZERO; model.hosts.len()],
+            log: Log::default(),
+            done: false,
+            last_end: SimTime::ZERO,
+        }
+    }
+
+    fn run(&mut self) {
+        self.begin_background();
+        self.tell_orchestrator(orchestrator::Input::Begin);
+        let horizon = SimTime::ZERO + self.options.horizon;
+        while !self.done {
+            let next = [self.fluid.next_time(), self.queue.next_time()]
+                .into_iter()
+                .flatten()
+                .min();
+            match next {
+                Some(time) if time <= horizon => self.advance(time),
+                Some(_) => self.give_up(horizon, format!("still going on after {}", self.options.horizon)),
+                None => self.give_up(
+                    self.now,
+                    "nothing can go on: there is no capacity on its way".into(),
+                ),
+            }
+        }
+    }
+
+    /// Everything that happens at `time`: completions first, then events in their order.
+    fn advance(&mut self, time: SimTime) {
+        assert!(
+            time >= self.now,
+            "time ran backwards: {time} is before {}",
+            self.now
+        );
+        self.now = time;
+        while let Some(activity) = self.fluid.pop_due(time) {
+            self.sent(activity);
+        }
+        while self.queue.next_time() == Some(time) {
+            if let Some((_, event)) = self.queue.pop() {
+                self.happen(event);
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Step(migration, step) => self.step_done(migration, step),
+            Event::Tick(migration) => self.tell(migration, controller::Input::Tick),
+            Event::OrchestratorTick => {
+                self.orchestrator_tick = SimTime::MAX;
+                self.tell_orchestrator(orchestrator::Input::Tick);
+            }
+            Event::Toggle(index) => {
+                let next = self.background[index].toggle(self.now, &mut self.fluid);
+                self.schedule_toggle(index, next);
+            }
+        }
+    }
+
+    /// At the horizon, or when nothing more can happen: ends what has not ended.
+    fn give_up(&mut self, time: SimTime, reason: String) {
+        self.now = time;
+        self.tell_orchestrator(orchestrator::Input::Stop);
+        for index in 0..self.migrations.len() {
+            if self.migrations[index].is_some() {
+                let migration = MigrationId(index as u32);
+                self.tell(
+                    migration,
+                    controller::Input::Cancel {
+                        reason: reason.clone(),
+                    },
+                );
+            }
+        }
+        // A guest that was handed over has still to be cleaned up behind; no more than that.
+        while let Some((time, event)) = self.queue.pop().filter(|_| !self.done) {
+            self.now = time;
+            if let Event::Step(migration, step) = event {
+                self.step_done(migration, step);
+            }
+        }
+        assert!(
+            self.done,
+            "after the orchestrator has stopped and all migrations were given up, nothing is left"
+        );
+    }
+
+    fn begin_background(&mut self) {
+        for (index, traffic) in self.model.background.iter().enumerate() {
+            let route = self.fabric.route(self.model, traffic.source, traffic.destination);
+            let links = route.map_or(&[][..], |route| &route.links);
+            let mut background = Background::new(traffic, links, &self.streams);
+            let next = background.begin(&mut self.fluid);
+            self.background.push(background);
+            self.schedule_toggle(index, next);
+        }
+    }
+
+    fn schedule_toggle(&mut self, index: usize, next: Option<SimTime>) {
+        if let Some(time) = next {
+            self.queue.schedule(time, Event::Toggle(index));
+        }
+    }
+
+    /// Hands `input` to the orchestrator and does what it then wants.
+    fn tell_orchestrator(&mut self, input: orchestrator::Input) {
+        if let Err(refused) = self.orchestrator.handle(self.now, input) {
+            panic!("the driver told the orchestrator what cannot be: {refused}");
+        }
+        loop {
+            match self.orchestrator.poll() {
+                Output::Command(orchestrator::Command::Start(assignment)) => self.start(assignment),
+                Output::Command(orchestrator::Command::Refuse {
+                    migration,
+                    vm,
+                    source,
+                    destination,
+                    reason,
+                }) => {
+                    self.refuse(migration, vm, source, destination, reason);
+                }
+                Output::Record(record) => self.log.keep(record),
+                Output::Wait(until) => {
+                    if until < self.orchestrator_tick {
+                        self.orchestrator_tick = until;
+                        self.queue.schedule(until.max(self.now), Event::OrchestratorTick);
+                    }
+                    return;
+                }
+                Output::Done(()) => {
+                    self.done = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn host_name(&self, host: HostId) -> Name {
+        self.model.hosts[host.index()].name.clone()
+    }
+
+    /// A move that will not take place leaves its records here; it never had a controller.
+    fn refuse(
+        &mut self,
+        migration: MigrationId,
+        vm: VmId,
+        source: HostId,
+        destination: Option<HostId>,
+        reason: String,
+    ) {
+        let vm = self.model.guests[vm.index()].name.clone();
+        self.log.keep(Record::Event(EventRecord {
+            time: self.now,
+            level: Level::Warning,
+            event_id: None,
+            migration: Some(migration),
+            vm: Some(vm.clone()),
+            host: Some(self.host_name(source)),
+            message: format!("not moved: {reason}"),
+        }));
+        self.log.keep(Record::Migration(MigrationRecord {
+            migration,
+            vm,
+            source: self.host_name(source),
+            destination: destination.map(|host| self.host_name(host)),
+            kind: MigrationKind::Live,
+            transport: self.model.transport.name.clone(),
+            outcome: Outcome::NotStarted,
+            reason,
+            event_id: None,
+            queued: self.now,
+            started: None,
+            total: Span::ZERO,
+            brownout: Span::ZERO,
+            blackout: Span::ZERO,
+            memory_bytes_sent: Bytes::ZERO,
+            storage_bytes_sent: Bytes::ZERO,
+            rounds: 0,
+        }));
+    }
+
+    /// An activity has completed.
+    fn sent(&mut self, activity: ActivityId) {
+        if let Some(migration) = self.owners[activity.slot()].take() {
+            self.round_sent(migration);
+        }
+    }
+
+    fn into_records(mut self) -> RunRecords {
+        for record in self.fabric.records(&mut self.fluid, self.now) {
+            self.log.keep(Record::Resource(record));
+        }
+        self.log.records(RunRecord {
+            scenario: self.model.name.clone(),
+            alternative: self.model.alternative.clone(),
+            seed: self.options.seed,
+            replication: self.options.replication,
+            origin: Origin::Planned,
+            makespan: self.last_end.since(SimTime::ZERO),
+        })
+    }
+}
+
+/// The cluster as the orchestrator is to know it.
+fn cluster_view(model: &ClusterModel) -> ClusterView {
+    let mut view = ClusterView::new(model.placement, model.network.reach(model.hosts.len()));
+    for host in &model.hosts {
+        view.add_host(host.memory, host.migration_limit);
+    }
+    for guest in &model.guests {
+        view.add_guest(guest.host, guest.memory);
+    }
+    view
+}

@@ -1,0 +1,188 @@
+//! Checks that a model's parts fit together, before anything runs.
+
+use algorithms::ids::{HostId, Name};
+use thiserror::Error;
+
+use crate::cluster::{ClusterModel, TrafficPattern};
+use sim_core::Span;
+
+/// Why a model cannot be run. `scenarios` finds these earlier, and points at the place in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ModelError {
+    /// A host number that is not in the list of hosts.
+    #[error("{what} names host number {}, but there are {hosts} hosts", host.0)]
+    NoSuchHost {
+        /// What names it.
+        what: String,
+        /// The number.
+        host: HostId,
+        /// How many there are.
+        hosts: usize,
+    },
+    /// A guest number that is not in the list of guests.
+    #[error("the plan names guest number {vm}, but there are {guests} guests")]
+    NoSuchGuest {
+        /// The number.
+        vm: u32,
+        /// How many there are.
+        guests: usize,
+    },
+    /// A move follows a move that is not in its phase.
+    #[error("move number {index} of a phase follows number {follows}, but the phase has {moves} moves")]
+    NoSuchMove {
+        /// The move.
+        index: usize,
+        /// What it follows.
+        follows: usize,
+        /// How many the phase has.
+        moves: usize,
+    },
+    /// Background traffic between hosts that no path joins.
+    #[error("no path leads from the source to the destination of background traffic `{name}`")]
+    NoPath {
+        /// The traffic.
+        name: Name,
+    },
+    /// A number that must be above zero, or finite, is not.
+    #[error("{what} must be {expected}, and is {value}")]
+    BadNumber {
+        /// Which.
+        what: String,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        value: String,
+    },
+}
+
+pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
+    for guest in &model.guests {
+        host(model, &format!("guest `{}`", guest.name), guest.host)?;
+        let name = format!("the speed variation of `{}`", guest.name);
+        number(
+            &name,
+            guest.speed_variation,
+            guest.speed_variation >= 0.0,
+            "zero or more",
+        )?;
+    }
+    check_transport(model)?;
+    check_background(model)?;
+    check_plan(model)
+}
+
+fn check_transport(model: &ClusterModel) -> Result<(), ModelError> {
+    let transport = &model.transport;
+    let [overhead, send, receive] = [
+        transport.wire_overhead,
+        transport.send_core_seconds_per_gb,
+        transport.receive_core_seconds_per_gb,
+    ];
+    number(
+        "the transport's wire overhead",
+        overhead,
+        overhead >= 1.0,
+        "1 or more",
+    )?;
+    number(
+        "the transport's processor time to send",
+        send,
+        send >= 0.0,
+        "zero or more",
+    )?;
+    number(
+        "the transport's processor time to receive",
+        receive,
+        receive >= 0.0,
+        "zero or more",
+    )?;
+    let cap = transport.cap_bytes_per_sec();
+    let has_cap = cap > 0.0;
+    if has_cap {
+        Ok(())
+    } else {
+        Err(bad("the transport's highest rate", "above zero", cap))
+    }
+}
+
+fn check_background(model: &ClusterModel) -> Result<(), ModelError> {
+    for traffic in &model.background {
+        let what = format!("background traffic `{}`", traffic.name);
+        host(model, &what, traffic.source)?;
+        host(model, &what, traffic.destination)?;
+        number(
+            &format!("the weight of {what}"),
+            traffic.weight,
+            traffic.weight > 0.0,
+            "above zero",
+        )?;
+        let rate = traffic.rate.bytes_per_sec_f64();
+        number(&format!("the rate of {what}"), rate, rate > 0.0, "above zero")?;
+        if let TrafficPattern::OnOff { mean_on, mean_off } = traffic.pattern
+            && (mean_on == Span::ZERO || mean_off == Span::ZERO)
+        {
+            return Err(bad(&format!("the mean times of {what}"), "above zero", 0.0));
+        }
+        let path = model.network.path(traffic.source, traffic.destination);
+        if path.is_none_or(|path| path.hops.is_empty()) {
+            return Err(ModelError::NoPath {
+                name: traffic.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_plan(model: &ClusterModel) -> Result<(), ModelError> {
+    for phase in &model.plan.phases {
+        for drained in &phase.drains {
+            host(model, "a drain", *drained)?;
+        }
+        for (index, move_) in phase.moves.iter().enumerate() {
+            if move_.vm.index() >= model.guests.len() {
+                return Err(ModelError::NoSuchGuest {
+                    vm: move_.vm.0,
+                    guests: model.guests.len(),
+                });
+            }
+            if let Some(destination) = move_.destination {
+                host(model, "a move", destination)?;
+            }
+            if let Some(follows) = move_.after.iter().find(|other| **other >= phase.moves.len()) {
+                return Err(ModelError::NoSuchMove {
+                    index,
+                    follows: *follows,
+                    moves: phase.moves.len(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn host(model: &ClusterModel, what: &str, host: HostId) -> Result<(), ModelError> {
+    if host.index() < model.hosts.len() {
+        return Ok(());
+    }
+    Err(ModelError::NoSuchHost {
+        what: what.into(),
+        host,
+        hosts: model.hosts.len(),
+    })
+}
+
+fn number(what: &str, value: f64, holds: bool, expected: &'static str) -> Result<(), ModelError> {
+    if holds && value.is_finite() {
+        Ok(())
+    } else {
+        Err(bad(what, expected, value))
+    }
+}
+
+fn bad(what: &str, expected: &'static str, value: f64) -> ModelError {
+    ModelError::BadNumber {
+        what: what.into(),
+        expected,
+        value: value.to_string(),
+    }
+}

@@ -1,0 +1,52 @@
+//! Collects the records of a run as they come.
+
+use algorithms::ids::MigrationId;
+use algorithms::records::{
+    EventRecord, MigrationRecord, Record, ResourceRecord, RoundRecord, RunRecord, RunRecords,
+};
+
+#[derive(Default)]
+pub(super) struct Log {
+    migrations: Vec<Option<MigrationRecord>>,
+    rounds: Vec<RoundRecord>,
+    resources: Vec<ResourceRecord>,
+    events: Vec<EventRecord>,
+}
+
+impl Log {
+    pub(super) fn keep(&mut self, record: Record) {
+        match record {
+            Record::Round(round) => self.rounds.push(round),
+            Record::Migration(migration) => self.keep_migration(migration),
+            Record::Event(event) => self.events.push(event),
+            Record::Resource(resource) => self.resources.push(resource),
+        }
+    }
+
+    pub(super) fn records(self, run: RunRecord) -> RunRecords {
+        let asked_for = self.migrations.len();
+        let migrations: Vec<_> = self.migrations.into_iter().flatten().collect();
+        assert_eq!(
+            migrations.len(),
+            asked_for,
+            "every migration that was asked for leaves a record"
+        );
+        RunRecords {
+            run,
+            migrations,
+            rounds: self.rounds,
+            resources: self.resources,
+            events: self.events,
+        }
+    }
+
+    fn keep_migration(&mut self, record: MigrationRecord) {
+        let MigrationId(number) = record.migration;
+        let index = number as usize;
+        if self.migrations.len() <= index {
+            self.migrations.resize(index + 1, None);
+        }
+        let earlier = self.migrations[index].replace(record);
+        assert!(earlier.is_none(), "migration {number} ended twice");
+    }
+}

@@ -1,0 +1,329 @@
+//! What a migration's commands cost, and when they are answered.
+
+use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::ids::MigrationId;
+use algorithms::machine::Output;
+use algorithms::orchestrator::{self, Assignment};
+use algorithms::page_loop::{Opening, PageCommand, PageInput};
+use algorithms::records::Outcome;
+use rand_distr::{Distribution, LogNormal};
+use sim_core::{ActivityId, Bandwidth, Bytes, Demand, EventKey, ResourceId, SimTime, Span, Streams};
+
+use super::{Event, World};
+use crate::cluster::Guest;
+
+/// Processor time is given per 10^9 bytes, and used per byte.
+const BYTES_PER_GB: f64 = 1e9;
+
+/// A migration under way.
+pub(super) struct Migrating {
+    controller: MigrationController,
+    assignment: Assignment,
+    path: PathUse,
+    /// The guest's speed in this replication, 1 on average.
+    speed: f64,
+    last_count: SimTime,
+    /// What takes its time just now.
+    step: Option<EventKey>,
+    sending: Sending,
+    /// When the controller is to be told the time.
+    tick: SimTime,
+}
+
+/// What a byte of payload uses on its way, and what that way is like.
+struct PathUse {
+    uses: Vec<(ResourceId, f64)>,
+    latency: Span,
+    /// Bytes per second that one migration can have at most.
+    cap: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sending {
+    Nothing,
+    /// The first byte is on its way.
+    Opening {
+        bytes: Bytes,
+        limit: Option<Bandwidth>,
+    },
+    Flowing {
+        activity: ActivityId,
+        bytes: Bytes,
+    },
+}
+
+/// A step that takes a fixed time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The destination is ready.
+    Prepared,
+    /// The first byte of a round has arrived; the others follow.
+    Opened,
+    /// The guest stands still.
+    Paused,
+    /// The guest runs at the destination.
+    Resumed,
+    /// The source is cleaned up.
+    Finished,
+}
+
+/// How fast the guest works in this replication: log-normal with mean 1.
+fn speed(guest: &Guest, streams: &Streams) -> f64 {
+    if guest.speed_variation == 0.0 {
+        return 1.0;
+    }
+    match LogNormal::from_mean_cv(1.0, guest.speed_variation) {
+        Ok(distribution) => distribution.sample(&mut streams.stream("workload speed", &guest.name)),
+        Err(_) => 1.0,
+    }
+}
+
+impl World<'_> {
+    /// A migration begins: its controller is made, told to begin, and followed.
+    pub(super) fn start(&mut self, assignment: Assignment) {
+        let order = self.order(&assignment);
+        let migrating = Migrating {
+            controller: MigrationController::new(order),
+            path: self.path(&assignment),
+            assignment,
+            speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
+            last_count: self.now,
+            step: None,
+            sending: Sending::Nothing,
+            tick: SimTime::MAX,
+        };
+        let slots = self.migrations.len().max(assignment.migration.index() + 1);
+        self.migrations.resize_with(slots, || None);
+        self.follow(Box::new(migrating), Some(Input::Begin));
+    }
+
+    /// Hands `input` to a migration, if it is still under way.
+    pub(super) fn tell(&mut self, migration: MigrationId, input: Input) {
+        if let Some(migrating) = self.migrations[migration.index()].take() {
+            self.follow(migrating, Some(input));
+        }
+    }
+
+    /// A step of a migration has taken its time.
+    pub(super) fn step_done(&mut self, migration: MigrationId, step: Step) {
+        if let Some(mut migrating) = self.migrations[migration.index()].take() {
+            migrating.step = None;
+            let input = self.take_step(&mut migrating, step);
+            self.follow(migrating, input);
+        }
+    }
+
+    /// The bytes of a round, or of a slice of it, are across.
+    pub(super) fn round_sent(&mut self, migration: MigrationId) {
+        if let Some(mut migrating) = self.migrations[migration.index()].take() {
+            migrating.sending = Sending::Nothing;
+            self.follow(migrating, Some(Input::Page(PageInput::RoundSent)));
+        }
+    }
+
+    /// Hands `input` to the controller and does what it wants, until it waits or has ended.
+    ///
+    /// A command that takes no time is answered here, when the controller has said all it has to
+    /// say; the others are answered by events.
+    fn follow(&mut self, mut migrating: Box<Migrating>, input: Option<Input>) {
+        let mut answer = input;
+        loop {
+            if let Some(input) = answer.take()
+                && let Err(refused) = migrating.controller.handle(self.now, input)
+            {
+                panic!("the driver told a migration what cannot be: {refused}");
+            }
+            loop {
+                match migrating.controller.poll() {
+                    Output::Command(command) => {
+                        assert!(answer.is_none(), "a controller waits for one answer at a time");
+                        answer = self.carry_out(&mut migrating, command);
+                    }
+                    Output::Record(record) => self.log.keep(record),
+                    Output::Wait(until) => {
+                        self.wake(&mut migrating, until);
+                        break;
+                    }
+                    Output::Done(outcome) => return self.ended(migrating.assignment.migration, outcome),
+                }
+            }
+            if answer.is_none() {
+                let index = migrating.assignment.migration.index();
+                self.migrations[index] = Some(migrating);
+                return;
+            }
+        }
+    }
+
+    fn ended(&mut self, migration: MigrationId, outcome: Outcome) {
+        self.last_end = self.now;
+        self.tell_orchestrator(orchestrator::Input::Ended { migration, outcome });
+    }
+
+    /// Begins what a command asks for; its answer, where that takes no time.
+    fn carry_out(&mut self, migrating: &mut Migrating, command: Command) -> Option<Input> {
+        let timing = self.model.hypervisor.timing;
+        match command {
+            Command::Prepare => {
+                let span = self.preparation(&migrating.assignment);
+                self.spend(migrating, span, Step::Prepared)
+            }
+            Command::Page(PageCommand::Send {
+                bytes,
+                limit,
+                opening,
+            }) => {
+                migrating.sending = Sending::Opening { bytes, limit };
+                let span = match opening {
+                    Opening::Round => migrating.path.latency,
+                    Opening::Slice => Span::ZERO,
+                };
+                self.spend(migrating, span, Step::Opened)
+            }
+            Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
+            Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
+            Command::Page(PageCommand::Resume) => self.spend(migrating, timing.resume, Step::Resumed),
+            Command::Finish => self.spend(migrating, timing.finish, Step::Finished),
+            Command::Abort => Some(self.abort(migrating)),
+        }
+    }
+
+    fn spend(&mut self, migrating: &mut Migrating, span: Span, step: Step) -> Option<Input> {
+        if span == Span::ZERO {
+            return self.take_step(migrating, step);
+        }
+        let event = Event::Step(migrating.assignment.migration, step);
+        migrating.step = Some(self.queue.schedule(self.now + span, event));
+        None
+    }
+
+    /// A step's time is over: what that means to the controller.
+    fn take_step(&mut self, migrating: &mut Migrating, step: Step) -> Option<Input> {
+        match step {
+            Step::Prepared => {
+                migrating.last_count = self.now;
+                Some(Input::Prepared)
+            }
+            Step::Opened => {
+                self.begin_flow(migrating);
+                None
+            }
+            Step::Paused => Some(Input::Page(PageInput::Paused)),
+            Step::Resumed => Some(Input::Page(PageInput::Resumed)),
+            Step::Finished => Some(Input::Finished),
+        }
+    }
+
+    /// How long a migration prepares, waiting for its turn at both hosts included.
+    fn preparation(&mut self, assignment: &Assignment) -> Span {
+        let timing = self.model.hypervisor.timing;
+        let ends = [assignment.source.index(), assignment.destination.index()];
+        let turn = ends
+            .into_iter()
+            .map(|host| self.preparing_until[host])
+            .fold(self.now, SimTime::max);
+        for host in ends {
+            self.preparing_until[host] = turn + timing.prepare_serial;
+        }
+        turn.since(self.now) + timing.prepare.max(timing.prepare_serial)
+    }
+
+    fn begin_flow(&mut self, migrating: &mut Migrating) {
+        let Sending::Opening { bytes, limit } = migrating.sending else {
+            return;
+        };
+        let limit = limit.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
+        let demand = Demand {
+            uses: &migrating.path.uses,
+            weight: 1.0,
+            cap: migrating.path.cap.min(limit),
+        };
+        let activity = self.fluid.start(self.now, bytes.as_f64(), &demand);
+        if self.owners.len() <= activity.slot() {
+            self.owners.resize(activity.slot() + 1, None);
+        }
+        self.owners[activity.slot()] = Some(migrating.assignment.migration);
+        migrating.sending = Sending::Flowing { activity, bytes };
+    }
+
+    fn count(&mut self, migrating: &mut Migrating, unsent: Bytes) -> Input {
+        let guest = &self.model.guests[migrating.assignment.vm.index()];
+        let span = self.now - migrating.last_count;
+        migrating.last_count = self.now;
+        let dirty = guest
+            .workload
+            .dirty_after(unsent, span, migrating.speed)
+            .min(guest.memory)
+            .max(unsent);
+        Input::Page(PageInput::Counted { dirty })
+    }
+
+    /// Stops whatever is going on; says how much of the round under way was sent.
+    fn abort(&mut self, migrating: &mut Migrating) -> Input {
+        if let Some(step) = migrating.step.take() {
+            self.queue.cancel(step);
+        }
+        let mut sent = Bytes::ZERO;
+        if let Sending::Flowing { activity, bytes } = migrating.sending {
+            self.owners[activity.slot()] = None;
+            let left = self.fluid.cancel(self.now, activity).unwrap_or(0.0);
+            sent = bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
+        }
+        migrating.sending = Sending::Nothing;
+        Input::Aborted { sent }
+    }
+
+    fn wake(&mut self, migrating: &mut Migrating, until: SimTime) {
+        if until < SimTime::MAX && until != migrating.tick {
+            migrating.tick = until;
+            self.queue
+                .schedule(until.max(self.now), Event::Tick(migrating.assignment.migration));
+        }
+    }
+
+    fn order(&self, assignment: &Assignment) -> MigrationOrder {
+        let guest = &self.model.guests[assignment.vm.index()];
+        MigrationOrder {
+            migration: assignment.migration,
+            vm: guest.name.clone(),
+            source: self.host_name(assignment.source),
+            destination: self.host_name(assignment.destination),
+            transport: self.model.transport.name.clone(),
+            memory: guest.memory,
+            policy: self.model.hypervisor.policy.clone(),
+            deadline: self.model.hypervisor.deadline,
+            queued: assignment.queued,
+        }
+    }
+
+    /// What a byte of payload uses between the two hosts.
+    fn path(&mut self, assignment: &Assignment) -> PathUse {
+        let transport = &self.model.transport;
+        let Some(route) = self
+            .fabric
+            .route(self.model, assignment.source, assignment.destination)
+        else {
+            panic!("the orchestrator sends guests only where the network leads");
+        };
+        let latency = route.latency;
+        let mut uses: Vec<_> = route
+            .links
+            .iter()
+            .map(|link| (*link, transport.wire_overhead))
+            .collect();
+        let processors = [
+            (assignment.source, transport.send_core_seconds_per_gb),
+            (assignment.destination, transport.receive_core_seconds_per_gb),
+        ];
+        for (host, core_seconds_per_gb) in processors {
+            if core_seconds_per_gb > 0.0 {
+                uses.push((self.fabric.cpu(host), core_seconds_per_gb / BYTES_PER_GB));
+            }
+        }
+        PathUse {
+            uses,
+            latency,
+            cap: transport.cap_bytes_per_sec(),
+        }
+    }
+}
