@@ -1,0 +1,85 @@
+//! From a file to a model: every name found, every number sensible.
+//!
+//! What leaves here cannot fail for a reason that stands in the file: every reference is a place in
+//! a list, every guest fits where it starts, every move has a path. What may still go wrong — no
+//! room at a destination when a move begins — is what a simulation is there to find out.
+
+mod background;
+mod guests;
+mod hosts;
+mod hypervisor;
+mod measured;
+mod moves;
+mod network;
+mod plan;
+mod table;
+mod transport;
+mod workload;
+
+use algorithms::ids::Name;
+use algorithms::measured::Measured;
+use algorithms::plan::Placement;
+use models::cluster::ClusterModel;
+
+use crate::error::{Problem, Problems};
+use crate::file::{File, PlacementFile};
+use crate::names::Budget;
+use crate::read::at::Place;
+
+/// What all checks of a scenario share.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    pub(crate) problems: Problems,
+    pub(crate) budget: Budget,
+}
+
+impl Checker {
+    /// The model that `file` describes; `None` when there were problems. `whole` is the place to
+    /// point at when a part is missing altogether.
+    pub(crate) fn model(
+        &mut self,
+        file: &File,
+        name: &Name,
+        alternative: Option<Name>,
+        whole: Place,
+    ) -> Option<(ClusterModel, Vec<Measured>)> {
+        let before = self.problems.count();
+        let hosts = self.hosts(file.hosts.as_ref(), whole);
+        let network = self.network(file.network.as_ref(), &hosts);
+        let guests = self.guests(file.vms.as_ref(), &hosts, whole);
+        let background = self.background(file.background.as_deref().unwrap_or(&[]), &hosts, &network);
+        let hypervisor = self.hypervisor(file.hypervisor.as_ref());
+        let transport = self.transport(file.transport.as_ref());
+        let plan = self.plan(file.plan.as_deref(), &hosts, &guests, &network, whole);
+        let measured = self.measured(file.measured.as_deref().unwrap_or(&[]), &guests);
+        if self.problems.count() > before || self.problems.are_enough() {
+            return None;
+        }
+        let model = ClusterModel {
+            name: name.clone(),
+            alternative,
+            hosts: hosts.hosts,
+            network: network.network,
+            guests: guests.guests,
+            background,
+            hypervisor: hypervisor?,
+            transport: transport?,
+            plan,
+            placement: placement(file.placement),
+        };
+        Some((model, measured))
+    }
+}
+
+/// The problem that a scenario lacks a part that it cannot do without.
+fn missing(part: &str, whole: Place, example: &str) -> Problem {
+    Problem::at(whole, format!("the scenario has no `{part}`"), "in here")
+        .help(format!("for example: {example}"))
+}
+
+fn placement(placement: Option<PlacementFile>) -> Placement {
+    match placement {
+        None | Some(PlacementFile::MostFreeMemory) => Placement::MostFreeMemory,
+        Some(PlacementFile::FewestVms) => Placement::FewestVms,
+    }
+}

@@ -1,0 +1,208 @@
+//! Hosts and their network cards.
+
+use models::hardware::Host;
+use models::network::Duplex;
+use sim_core::{Bandwidth, Bytes, Span};
+
+use super::table::Table;
+use super::{Checker, missing};
+use crate::error::Problem;
+use crate::file::{DuplexFile, HostFile, Limit, NicFile, OrPreset};
+use crate::names;
+use crate::nearest;
+use crate::presets::{self, DEFAULT_NIC, Nic, PresetKind};
+use crate::read::at::{At, Place};
+
+/// Hosts that one model may have.
+const MAX_HOSTS: usize = 100_000;
+/// Processor cores where a host gives none. Assumption.
+const DEFAULT_CORES: u32 = 16;
+/// Hyper-V's default, and so ours.
+const DEFAULT_MIGRATION_LIMIT: u32 = 2;
+
+/// The hosts, with what other checks need of them.
+pub(crate) struct Hosts {
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) cards: Vec<Card>,
+    pub(crate) table: Table,
+}
+
+/// A host's link to its switch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Card {
+    pub(crate) speed: Bandwidth,
+    pub(crate) latency: Span,
+    pub(crate) duplex: Duplex,
+}
+
+impl Checker {
+    pub(crate) fn hosts(&mut self, files: Option<&At<Vec<At<HostFile>>>>, whole: Place) -> Hosts {
+        let mut hosts = Hosts {
+            hosts: Vec::new(),
+            cards: Vec::new(),
+            table: Table::new("host"),
+        };
+        let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
+        match files {
+            None => self.problems.push(missing("hosts", whole, example)),
+            Some(files) if files.is_empty() => {
+                let problem = Problem::at(files.place, "the scenario has no hosts", "this list is empty");
+                self.problems
+                    .push(problem.help(format!("for example: {example}")));
+            }
+            Some(files) => files.iter().for_each(|file| self.host(file, &mut hosts)),
+        }
+        hosts
+    }
+
+    fn host(&mut self, file: &HostFile, hosts: &mut Hosts) {
+        if self.problems.are_enough() {
+            return;
+        }
+        let described = host_of(file);
+        let card = card_of(file.nic.as_ref());
+        let (described, card) = (self.problems.take(described), self.problems.take(card));
+        let names = names::expand(&file.name, &mut self.budget);
+        for name in self.problems.take(names).unwrap_or_default() {
+            if hosts.hosts.len() == MAX_HOSTS {
+                let message = format!("the scenario has more than {MAX_HOSTS} hosts");
+                self.problems.push(Problem::at(
+                    file.name.place,
+                    message,
+                    "too many, counted with all before",
+                ));
+                return;
+            }
+            let added = hosts.table.add(name.clone(), file.name.place);
+            if self.problems.take(added).is_none() {
+                continue;
+            }
+            // A host with mistakes is kept by name, so that its name is not reported as unknown.
+            let host = described.clone().unwrap_or_else(stand_in);
+            hosts.hosts.push(Host { name, ..host });
+            hosts.cards.push(card.unwrap_or(STAND_IN_CARD));
+        }
+    }
+}
+
+const STAND_IN_CARD: Card = Card {
+    speed: Bandwidth::from_gbit(1),
+    latency: Span::ZERO,
+    duplex: Duplex::Full,
+};
+
+fn stand_in() -> Host {
+    Host {
+        name: "".into(),
+        memory: Bytes::new(u64::MAX),
+        cores: 1,
+        migration_limit: None,
+    }
+}
+
+fn host_of(file: &HostFile) -> Result<Host, Problem> {
+    if file.memory.value == Bytes::ZERO {
+        return Err(Problem::at(
+            file.memory.place,
+            "the host has no memory",
+            "must be more than zero",
+        ));
+    }
+    Ok(Host {
+        name: "".into(),
+        memory: file.memory.value,
+        cores: at_least_one(file.cores.as_ref(), "a host has at least one core")?.unwrap_or(DEFAULT_CORES),
+        migration_limit: migration_limit(file.migration_limit.as_ref())?,
+    })
+}
+
+fn migration_limit(file: Option<&At<Limit<u32>>>) -> Result<Option<u32>, Problem> {
+    let Some(given) = file else {
+        return Ok(Some(DEFAULT_MIGRATION_LIMIT));
+    };
+    match given.value.limit() {
+        Some(0) => Err(Problem::at(
+            given.place,
+            "the host allows no migration at all",
+            "must be 1 or more",
+        )
+        .help("Hyper-V's default is 2; for no limit write `Unlimited`")),
+        limit => Ok(limit),
+    }
+}
+
+/// The number, which must not be zero.
+pub(crate) fn at_least_one(number: Option<&At<u32>>, otherwise: &str) -> Result<Option<u32>, Problem> {
+    match number {
+        Some(zero) if zero.value == 0 => Err(Problem::at(zero.place, otherwise, "must be 1 or more")),
+        number => Ok(number.map(|number| number.value)),
+    }
+}
+
+/// The bandwidth, which must not be zero.
+pub(crate) fn some_bandwidth(bandwidth: &At<Bandwidth>, what: &str) -> Result<Bandwidth, Problem> {
+    if bandwidth.bits_per_sec() == 0 {
+        let message = format!("{what} carries nothing");
+        return Err(Problem::at(bandwidth.place, message, "must be more than zero")
+            .help("leave out a link that is not there"));
+    }
+    Ok(bandwidth.value)
+}
+
+fn card_of(file: Option<&At<OrPreset<NicFile>>>) -> Result<Card, Problem> {
+    let default = presets::nic(DEFAULT_NIC).unwrap_or(Nic {
+        speed: STAND_IN_CARD.speed,
+        latency: STAND_IN_CARD.latency,
+    });
+    let Some(file) = file else {
+        return Ok(card(default, None));
+    };
+    match &file.value {
+        OrPreset::Preset(name) => nic_preset(name, file.place).map(|nic| card(nic, None)),
+        OrPreset::Given(given) => {
+            let preset = given.preset.as_ref();
+            let mut nic = preset.map_or(Ok(default), |name| nic_preset(name, name.place))?;
+            if let Some(speed) = &given.speed {
+                nic.speed = some_bandwidth(speed, "the network card")?;
+            }
+            nic.latency = given.latency.unwrap_or(nic.latency);
+            Ok(card(nic, given.duplex))
+        }
+    }
+}
+
+fn card(nic: Nic, duplex_file: Option<DuplexFile>) -> Card {
+    Card {
+        speed: nic.speed,
+        latency: nic.latency,
+        duplex: duplex(duplex_file),
+    }
+}
+
+pub(crate) fn duplex(file: Option<DuplexFile>) -> Duplex {
+    match file {
+        None | Some(DuplexFile::Full) => Duplex::Full,
+        Some(DuplexFile::Half) => Duplex::Half,
+    }
+}
+
+fn nic_preset(name: &str, place: Place) -> Result<Nic, Problem> {
+    presets::nic(name).ok_or_else(|| {
+        unknown_preset(name, place, PresetKind::Nic).maybe_help(name.parse::<Bandwidth>().ok().map(|speed| {
+            format!(
+                "a speed is written (speed: \"{speed}\"); presets are {}",
+                presets::names_of(PresetKind::Nic).join(", ")
+            )
+        }))
+    })
+}
+
+/// The problem that there is no preset of this name.
+pub(crate) fn unknown_preset(name: &str, place: Place, kind: PresetKind) -> Problem {
+    let names = presets::names_of(kind);
+    let label = nearest::word(name, names.iter().copied()).map_or("unknown name".to_string(), |near| {
+        format!("did you mean \"{near}\"?")
+    });
+    Problem::at(place, format!("there is no {kind} preset `{name}`"), label)
+        .help(format!("{kind} presets: {}", names.join(", ")))
+}

@@ -1,0 +1,129 @@
+//! The file format: what may stand in a scenario, before it is checked.
+//!
+//! These types say what a file *can* say, no more: every field that has a sensible default is an
+//! `Option`, every value that a later check may object to is an [`At`], which knows where it was
+//! written. The docs of the fields are the descriptions in the JSON schema.
+
+mod cluster;
+mod forms;
+mod hypervisor;
+mod plan;
+mod workload;
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use crate::read::at::At;
+
+pub(crate) use cluster::{
+    BackgroundFile, DuplexFile, GraphFile, HostFile, LinkFile, NetworkFile, NicFile, PatternFile,
+    PlacementFile,
+};
+pub(crate) use forms::{Limit, OrPreset, Size};
+pub(crate) use hypervisor::{
+    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, PolicyFile, QemuFile, TimingFile,
+    TransportFile, XenFile,
+};
+pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};
+pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, WorkloadFile};
+
+/// A scenario: a cluster of hosts, the virtual machines on it, and a plan of what is to move.
+///
+/// Quantities are text with their unit: "8 GiB", "10 Gbit/s", "300 ms". Names that contain
+/// `{01..16}` stand for that many things, numbered.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a scenario in round brackets, such as (hosts: […], vms: […], plan: […])"
+)]
+pub(crate) struct File {
+    /// The scenario's name; by default the name of its file.
+    pub(crate) name: Option<String>,
+    /// What the scenario shows, for people.
+    pub(crate) description: Option<String>,
+    /// Scenario files, relative to this one, to take every field from that is not given here. Of
+    /// several that give a field, the last one counts.
+    pub(crate) include: Option<Vec<At<String>>>,
+    /// Seed of all chance; 1 by default. The same seed gives the same run.
+    pub(crate) seed: Option<u64>,
+    /// The hosts.
+    pub(crate) hosts: Option<At<Vec<At<HostFile>>>>,
+    /// What joins the hosts; by default one switch, as fast as all network cards together.
+    pub(crate) network: Option<At<NetworkFile>>,
+    /// The virtual machines.
+    pub(crate) vms: Option<At<Vec<At<GuestFile>>>>,
+    /// Traffic between hosts that is not migration.
+    pub(crate) background: Option<Vec<At<BackgroundFile>>>,
+    /// The hypervisor of all hosts: a preset's name, or its settings; "hyper-v-2022" by default.
+    pub(crate) hypervisor: Option<At<OrPreset<HypervisorFile>>>,
+    /// How memory crosses the network: a preset's name, or its costs; "tcp" by default.
+    pub(crate) transport: Option<At<OrPreset<TransportFile>>>,
+    /// How destinations are chosen where the plan names none; `MostFreeMemory` by default.
+    pub(crate) placement: Option<PlacementFile>,
+    /// What is to be done, step after step: each begins when the one before has ended.
+    pub(crate) plan: Option<Vec<At<StepFile>>>,
+    /// What others measured, to compare with.
+    pub(crate) measured: Option<Vec<At<MeasuredFile>>>,
+    /// Variants of the scenario by name, each with the fields that it replaces. Every one is run,
+    /// under the same chance.
+    pub(crate) alternatives: Option<Alternatives>,
+}
+
+impl File {
+    /// This file, with the fields that it does not give taken from `base`.
+    pub(crate) fn over(self, base: File) -> File {
+        File {
+            name: self.name.or(base.name),
+            description: self.description.or(base.description),
+            include: None,
+            seed: self.seed.or(base.seed),
+            hosts: self.hosts.or(base.hosts),
+            network: self.network.or(base.network),
+            vms: self.vms.or(base.vms),
+            background: self.background.or(base.background),
+            hypervisor: self.hypervisor.or(base.hypervisor),
+            transport: self.transport.or(base.transport),
+            placement: self.placement.or(base.placement),
+            plan: self.plan.or(base.plan),
+            measured: self.measured.or(base.measured),
+            alternatives: self.alternatives.or(base.alternatives),
+        }
+    }
+}
+
+/// Alternatives in the order of the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Alternatives(pub(crate) Vec<(At<String>, At<File>)>);
+
+impl<'de> Deserialize<'de> for Alternatives {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Alternatives, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Alternatives;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("alternatives in curly brackets, such as {\"25 GbE\": (…)}")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Alternatives, A::Error> {
+                let mut alternatives = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    alternatives.push(entry);
+                }
+                Ok(Alternatives(alternatives))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+impl JsonSchema for Alternatives {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Alternatives".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let file = generator.subschema_for::<File>();
+        json_schema!({ "type": "object", "additionalProperties": file })
+    }
+}

@@ -1,0 +1,137 @@
+//! Hosts, their network, and what else goes on there.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sim_core::{Bandwidth, Bytes, Span};
+
+use super::{Limit, OrPreset};
+use crate::read::at::At;
+
+/// A host, or several that are alike.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a host in brackets, such as (name: \"node1\", memory: \"256 GiB\")"
+)]
+pub(crate) struct HostFile {
+    /// Its name; "node{01..16}" makes sixteen hosts, node01 to node16.
+    pub(crate) name: At<String>,
+    /// Memory that guests can have.
+    pub(crate) memory: At<Bytes>,
+    /// Processor cores that migrations can use; 16 by default.
+    pub(crate) cores: Option<At<u32>>,
+    /// Migrations at a time, coming and going together; 2 by default, as in Hyper-V.
+    pub(crate) migration_limit: Option<At<Limit<u32>>>,
+    /// Its network card for migrations: a preset's name, or its speed; "10GbE" by default.
+    pub(crate) nic: Option<At<OrPreset<NicFile>>>,
+}
+
+/// A network card, or rather the link from it to its switch.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a network card, such as \"10GbE\" or (speed: \"10 Gbit/s\", latency: \"20 us\")"
+)]
+pub(crate) struct NicFile {
+    /// The preset to start from; "10GbE" by default.
+    pub(crate) preset: Option<At<String>>,
+    /// Bits per second in each direction.
+    pub(crate) speed: Option<At<Bandwidth>>,
+    /// From the host to its switch, one way.
+    pub(crate) latency: Option<Span>,
+    /// Whether the directions share the speed; `Full` by default.
+    pub(crate) duplex: Option<DuplexFile>,
+}
+
+/// Whether the two directions of a link share its capacity.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum DuplexFile {
+    /// Each direction has the whole capacity.
+    Full,
+    /// Both directions share it.
+    Half,
+}
+
+/// What joins the hosts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub(crate) enum NetworkFile {
+    /// Every host's network card on one switch that is never the bottleneck.
+    Star,
+    /// Switches and links, one by one.
+    Graph(GraphFile),
+}
+
+/// A network of switches and links.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a network, such as Graph(switches: […], links: […])"
+)]
+pub(crate) struct GraphFile {
+    /// Names of switches, routers and the like.
+    pub(crate) switches: Vec<At<String>>,
+    /// The links.
+    pub(crate) links: Vec<At<LinkFile>>,
+}
+
+/// A link, or several that are alike.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a link in brackets, such as (between: (\"node1\", \"tor1\"), capacity: \"10 Gbit/s\")"
+)]
+pub(crate) struct LinkFile {
+    /// Its two ends: names of hosts or switches. `("node{01..16}", "tor1")` makes sixteen links.
+    pub(crate) between: (At<String>, At<String>),
+    /// Bits per second in each direction; by default those of the host's network card.
+    pub(crate) capacity: Option<At<Bandwidth>>,
+    /// One way; by default that of the host's network card, or none between switches.
+    pub(crate) latency: Option<Span>,
+    /// Whether the directions share the capacity; `Full` by default.
+    pub(crate) duplex: Option<DuplexFile>,
+}
+
+/// Traffic between two hosts that shares the network with migrations.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "traffic in brackets, such as (from: \"node1\", to: \"node2\", rate: \"1 Gbit/s\")"
+)]
+pub(crate) struct BackgroundFile {
+    /// For people; by default made of its ends.
+    pub(crate) name: Option<String>,
+    /// The host that it comes from.
+    pub(crate) from: At<String>,
+    /// The host that it goes to.
+    pub(crate) to: At<String>,
+    /// How much it would send if the network let it.
+    pub(crate) rate: At<Bandwidth>,
+    /// Its weight when links are shared; a migration's stream has 1, and so has this by default.
+    pub(crate) weight: Option<At<f64>>,
+    /// When it is on; `Constant` by default.
+    pub(crate) pattern: Option<At<PatternFile>>,
+}
+
+/// When background traffic is on.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) enum PatternFile {
+    /// Always.
+    Constant,
+    /// On and off for random times.
+    OnOff {
+        /// Mean time on.
+        mean_on: Span,
+        /// Mean time off.
+        mean_off: Span,
+    },
+}
+
+/// How destinations are chosen where the plan names none.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum PlacementFile {
+    /// The host with the most free memory.
+    MostFreeMemory,
+    /// The host with the fewest virtual machines.
+    FewestVms,
+}

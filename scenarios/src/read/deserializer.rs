@@ -1,0 +1,415 @@
+//! serde's view of the [`tree`](super::tree): every error keeps the stretch that it is about.
+
+use std::fmt;
+
+use serde::de::value::{StrDeserializer, U32Deserializer};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::at::AT;
+use super::enums::EnumReader;
+use super::tree::{Node, Stretch, Value};
+
+/// A text and its number among the files read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Document<'de> {
+    pub(crate) file: u32,
+    pub(crate) text: &'de str,
+}
+
+/// Reads one node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NodeReader<'de> {
+    pub(crate) document: Document<'de>,
+    pub(crate) node: &'de Node,
+}
+
+/// Why a node is not what was expected, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReadError {
+    pub(crate) problem: ReadProblem,
+    pub(crate) stretch: Option<Stretch>,
+}
+
+/// Kinds of mistakes, with what is needed to help.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ReadProblem {
+    /// A reason given by the type itself.
+    Custom(String),
+    WrongType {
+        found: String,
+        expected: String,
+    },
+    UnknownField {
+        name: String,
+        allowed: &'static [&'static str],
+    },
+    UnknownVariant {
+        name: String,
+        allowed: &'static [&'static str],
+    },
+    MissingField(&'static str),
+    DuplicateField(String),
+}
+
+impl ReadError {
+    pub(crate) fn new(problem: ReadProblem) -> ReadError {
+        ReadError {
+            problem,
+            stretch: None,
+        }
+    }
+
+    /// Says where, unless something further inside has said it more exactly.
+    pub(crate) fn at(mut self, stretch: Stretch) -> ReadError {
+        self.stretch.get_or_insert(stretch);
+        self
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            ReadProblem::Custom(reason) => f.write_str(reason),
+            ReadProblem::WrongType { found, expected } => write!(f, "{found} where {expected} should be"),
+            ReadProblem::UnknownField { name, .. } => write!(f, "there is no field `{name}`"),
+            ReadProblem::UnknownVariant { name, .. } => write!(f, "`{name}` is not known"),
+            ReadProblem::MissingField(name) => write!(f, "`{name}` is missing"),
+            ReadProblem::DuplicateField(name) => write!(f, "`{name}` is given twice"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl de::Error for ReadError {
+    fn custom<T: fmt::Display>(reason: T) -> ReadError {
+        ReadError::new(ReadProblem::Custom(reason.to_string()))
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> ReadError {
+        ReadError::new(ReadProblem::WrongType {
+            found: in_words(found),
+            expected: expected.to_string(),
+        })
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> ReadError {
+        de::Error::invalid_type(found, expected)
+    }
+
+    fn unknown_field(name: &str, allowed: &'static [&'static str]) -> ReadError {
+        let name = name.to_string();
+        ReadError::new(ReadProblem::UnknownField { name, allowed })
+    }
+
+    fn unknown_variant(name: &str, allowed: &'static [&'static str]) -> ReadError {
+        let name = name.to_string();
+        ReadError::new(ReadProblem::UnknownVariant { name, allowed })
+    }
+
+    fn missing_field(name: &'static str) -> ReadError {
+        ReadError::new(ReadProblem::MissingField(name))
+    }
+
+    fn duplicate_field(name: &'static str) -> ReadError {
+        ReadError::new(ReadProblem::DuplicateField(name.to_string()))
+    }
+}
+
+/// What was found, for people.
+fn in_words(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(value) => format!("`{value}`"),
+        Unexpected::Unsigned(value) => format!("the number `{value}`"),
+        Unexpected::Signed(value) => format!("the number `{value}`"),
+        Unexpected::Float(value) => format!("the number `{value}`"),
+        Unexpected::Str(text) => format!("the text {text:?}"),
+        Unexpected::Unit => "`()`".to_string(),
+        Unexpected::Option => "`None`".to_string(),
+        Unexpected::Seq => "a list".to_string(),
+        Unexpected::Map => "something with fields".to_string(),
+        Unexpected::Enum => "a name".to_string(),
+        other => other.to_string(),
+    }
+}
+
+impl<'de> NodeReader<'de> {
+    fn sibling(self, node: &'de Node) -> NodeReader<'de> {
+        NodeReader { node, ..self }
+    }
+
+    fn text(self) -> &'de str {
+        self.node.stretch.of(self.document.text)
+    }
+
+    /// What `ron` takes the scalar for.
+    fn visit_scalar<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        let text = self.text();
+        if let Ok(number) = ron::from_str::<u64>(text) {
+            visitor.visit_u64(number)
+        } else if let Ok(number) = ron::from_str::<i64>(text) {
+            visitor.visit_i64(number)
+        } else if let Ok(number) = ron::from_str::<f64>(text) {
+            visitor.visit_f64(number)
+        } else if let Ok(character) = ron::from_str::<char>(text) {
+            visitor.visit_char(character)
+        } else {
+            Err(de::Error::custom(format!(
+                "`{text}` is not a number; texts and quantities stand in quotes, like \"8 GiB\""
+            )))
+        }
+    }
+
+    fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match ron::from_str::<String>(self.text()) {
+            Ok(text) => visitor.visit_string(text),
+            Err(error) => Err(de::Error::custom(format!(
+                "this text cannot be read: {}",
+                error.code
+            ))),
+        }
+    }
+
+    fn visit_word<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.text() {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            "None" => visitor.visit_none(),
+            "inf" => visitor.visit_f64(f64::INFINITY),
+            "NaN" => visitor.visit_f64(f64::NAN),
+            _ => visitor.visit_enum(EnumReader::new(self)),
+        }
+    }
+
+    fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.node.value {
+            Value::Scalar => self.visit_scalar(visitor),
+            Value::Text => self.visit_text(visitor),
+            Value::Word => self.visit_word(visitor),
+            Value::List(items) => visitor.visit_seq(Items::new(self, items)),
+            Value::Map(entries) => visitor.visit_map(Entries::new(self, entries)),
+            Value::Struct { name: Some(_), .. } | Value::Tuple { name: Some(_), .. } => {
+                visitor.visit_enum(EnumReader::new(self))
+            }
+            Value::Struct { fields, .. } => visitor.visit_map(Fields::new(self, fields)),
+            Value::Tuple { items, .. } if items.is_empty() => visitor.visit_unit(),
+            Value::Tuple { items, .. } => visitor.visit_seq(Items::new(self, items)),
+        }
+    }
+
+    /// A struct's fields; `()` has none, and a struct's name may stand before its brackets.
+    pub(crate) fn visit_struct<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.node.value {
+            Value::Struct { fields, .. } => visitor.visit_map(Fields::new(self, fields)),
+            Value::Tuple { items, .. } if items.is_empty() => visitor.visit_map(Fields::new(self, &[])),
+            Value::Map(_) => Err(de::Error::invalid_type(
+                Unexpected::Other("a map in curly brackets"),
+                &visitor,
+            )),
+            _ => self.visit(visitor),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for NodeReader<'de> {
+    type Error = ReadError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        let stretch = self.node.stretch;
+        self.visit(visitor).map_err(|error| error.at(stretch))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.node.value {
+            Value::Word if self.text() == "None" => visitor.visit_none(),
+            Value::Tuple {
+                name: Some(name),
+                items,
+            } if name.of(self.document.text) == "Some" && items.len() == 1 => {
+                visitor.visit_some(self.sibling(&items[0]))
+            }
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        if name == AT {
+            visitor.visit_seq(WithPlace {
+                reader: self,
+                part: 0,
+            })
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        let stretch = self.node.stretch;
+        let read = match EnumReader::name_of(self) {
+            Some(_) => visitor.visit_enum(EnumReader::new(self)),
+            None => Err(ReadError::new(ReadProblem::UnknownVariant {
+                name: self
+                    .text()
+                    .lines()
+                    .next()
+                    .unwrap_or("")
+                    .chars()
+                    .take(30)
+                    .collect(),
+                allowed: variants,
+            })),
+        };
+        read.map_err(|error| error.at(stretch))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        let stretch = self.node.stretch;
+        self.visit_struct(visitor).map_err(|error| error.at(stretch))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// The parts of an [`At`](super::at::At): file, start, end, value.
+struct WithPlace<'de> {
+    reader: NodeReader<'de>,
+    part: u8,
+}
+
+impl<'de> SeqAccess<'de> for WithPlace<'de> {
+    type Error = ReadError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
+        let stretch = self.reader.node.stretch;
+        let number = |number: u32| -> U32Deserializer<ReadError> { number.into_deserializer() };
+        self.part += 1;
+        match self.part {
+            1 => seed.deserialize(number(self.reader.document.file)),
+            2 => seed.deserialize(number(stretch.start)),
+            3 => seed.deserialize(number(stretch.end)),
+            4 => seed.deserialize(self.reader),
+            _ => return Ok(None),
+        }
+        .map(Some)
+    }
+}
+
+struct Items<'de> {
+    reader: NodeReader<'de>,
+    items: std::slice::Iter<'de, Node>,
+}
+
+impl<'de> Items<'de> {
+    fn new(reader: NodeReader<'de>, items: &'de [Node]) -> Items<'de> {
+        Items {
+            reader,
+            items: items.iter(),
+        }
+    }
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = ReadError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
+        let item = self.items.next();
+        item.map(|item| seed.deserialize(self.reader.sibling(item)))
+            .transpose()
+    }
+}
+
+struct Entries<'de> {
+    reader: NodeReader<'de>,
+    entries: std::slice::Iter<'de, (Node, Node)>,
+    value: Option<&'de Node>,
+}
+
+impl<'de> Entries<'de> {
+    fn new(reader: NodeReader<'de>, entries: &'de [(Node, Node)]) -> Entries<'de> {
+        Entries {
+            reader,
+            entries: entries.iter(),
+            value: None,
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = ReadError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
+        let Some((key, value)) = self.entries.next() else {
+            return Ok(None);
+        };
+        self.value = Some(value);
+        seed.deserialize(self.reader.sibling(key)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
+        next_value(self.reader, self.value.take(), seed)
+    }
+}
+
+struct Fields<'de> {
+    reader: NodeReader<'de>,
+    fields: std::slice::Iter<'de, (Stretch, Node)>,
+    current: Option<(Stretch, &'de Node)>,
+}
+
+impl<'de> Fields<'de> {
+    fn new(reader: NodeReader<'de>, fields: &'de [(Stretch, Node)]) -> Fields<'de> {
+        Fields {
+            reader,
+            fields: fields.iter(),
+            current: None,
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for Fields<'de> {
+    type Error = ReadError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
+        let Some((name, value)) = self.fields.next() else {
+            return Ok(None);
+        };
+        self.current = Some((*name, value));
+        let key: StrDeserializer<'_, ReadError> = name.of(self.reader.document.text).into_deserializer();
+        let key = seed.deserialize(key).map_err(|error| error.at(*name))?;
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
+        next_value(self.reader, self.current.take().map(|(_, value)| value), seed)
+    }
+}
+
+fn next_value<'de, V: DeserializeSeed<'de>>(
+    reader: NodeReader<'de>,
+    value: Option<&'de Node>,
+    seed: V,
+) -> Result<V::Value, ReadError> {
+    let value = value.ok_or_else(|| de::Error::custom("a value was asked for before its key"))?;
+    seed.deserialize(reader.sibling(value))
+}
