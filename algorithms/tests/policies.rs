@@ -2,7 +2,7 @@
 
 mod support;
 
-use algorithms::closed_form::liu_series;
+use algorithms::closed_form::LiuSeries;
 use algorithms::policy::{HyperV, Policy, Qemu, SimGrid, StopReason, Xen};
 use algorithms::records::RoundPhase;
 use sim_core::{Bandwidth, ByteRate, Bytes, Pages, Span};
@@ -118,7 +118,9 @@ fn a_constant_dirty_rate_gives_the_geometric_series() {
     let guest = Host { working_set: Bytes::from_gib(4), ..host(link, dirty_rate) };
     let (drive, _) = run(guest, Policy::SimGrid(SimGrid { max_downtime: Span::from_millis(10) }));
     let threshold = Bytes::from_f64_floor(link.bytes_per_sec_f64() * 0.01);
-    let series = liu_series(guest.memory, dirty_rate, link, threshold, 100);
+    let Host { memory, working_set, .. } = guest;
+    let series =
+        LiuSeries { memory, dirty_rate, working_set, rate: link, threshold, most_rounds: 100 }.rounds();
     assert_eq!(series.len(), drive.rounds.len());
     for (round, closed_form) in drive.rounds.iter().zip(series) {
         let difference = (round.bytes_sent.as_f64() - closed_form.bytes_sent).abs();

@@ -1,5 +1,7 @@
 //! The same scenario, seed and version give the same records on any number of threads.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use models::cluster::{BackgroundTraffic, ClusterModel, TrafficPattern};
