@@ -1,4 +1,24 @@
-//! Migration algorithms as pure state machines, and the records that they leave.
+//! How to migrate virtual machines: pure state machines, and the records that they leave.
+//!
+//! Nothing here has a clock, a thread, a socket or a queue. A machine is told what happened and when
+//! (`handle`), and says what to do (`poll`); whether the host behind its driver is simulated or real,
+//! it cannot tell. See [`machine`] for the contract.
+//!
+//! ```text
+//!  plan ──▶ orchestrator ── which, when, where ──▶ controller ── rounds ──▶ page loop
+//!             │ planner: the best destination        │                        │ policy: when to stop
+//!             └──────────── records: migrations, rounds, events ◀─────────────┘
+//! ```
+//!
+//! - [`plan`]: what is asked for; [`orchestrator`]: order, limits, destinations; [`planner`]: where
+//!   a guest can go.
+//! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
+//! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
+//! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
+//! - [`closed_form`]: the literature's formulas, to stand beside both.
+//!
+//! All machines are `Clone + Serialize`: a migration under way can be stored, or forked into many
+//! futures.
 
 pub mod closed_form;
 pub mod controller;

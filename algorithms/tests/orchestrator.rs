@@ -1,5 +1,7 @@
 //! Order, limits and refusals of the orchestrator.
 
+#![allow(clippy::unwrap_used)]
+
 use algorithms::ids::{HostId, MigrationId, VmId};
 use algorithms::machine::Output;
 use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, Reach};

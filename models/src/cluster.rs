@@ -1,7 +1,7 @@
 //! The checked model of a cluster and of what is asked of it: the input of the simulation.
 //!
 //! `scenarios` makes it from files; programs may make it themselves. References between its parts
-//! are numbers, which [`World::new`](crate::world::World::new) checks again.
+//! are numbers, which [`simulate`](crate::world::simulate) checks again.
 
 use algorithms::controller::Deadline;
 use algorithms::ids::{HostId, Name};

@@ -1,4 +1,78 @@
 //! What a migration cluster is and does, in virtual time.
+//!
+//! ```text
+//!  cluster: hosts, guests, network, transport, hypervisor, plan ──▶ world ──▶ records
+//! ```
+//!
+//! - [`hardware`], [`network`]: hosts, the graph of links between them.
+//! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
+//! - [`cluster`]: all of these together with what is asked for: the input of a run.
+//! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
+//!   costs, and decides nothing itself.
+//! - [`closed_form`]: the literature's formulas for the same model.
+//!
+//! # A first run
+//!
+//! One idle guest of 10 GiB moves from one host to another over a cable of 10 Gbit/s.
+//!
+//! ```
+//! use algorithms::ids::{HostId, VmId};
+//! use algorithms::plan::{Move, Phase, Placement, Plan};
+//! use algorithms::policy::{HyperV, Policy};
+//! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+//! use models::hardware::Host;
+//! use models::network::{Duplex, Link, Network};
+//! use models::transport::Transport;
+//! use models::workload::Workload;
+//! use models::world::{RunOptions, simulate};
+//! use sim_core::{Bytes, Span};
+//!
+//! let mut network = Network::default();
+//! let ends = [0, 1].map(|host| network.add_host(HostId(host)));
+//! let cable = Link {
+//!     name: "cable".into(),
+//!     capacity: "10 Gbit/s".parse()?,
+//!     latency: Span::from_micros(50),
+//!     duplex: Duplex::Full,
+//! };
+//! network.add_link(ends[0], ends[1], cable);
+//! let host = |name: &str| Host {
+//!     name: name.into(),
+//!     memory: Bytes::from_gib(64),
+//!     cores: 16,
+//!     migration_limit: Some(2),
+//! };
+//! let guest = Guest {
+//!     name: "web".into(),
+//!     host: HostId(0),
+//!     memory: Bytes::from_gib(10),
+//!     workload: Workload::Idle,
+//!     speed_variation: 0.0,
+//! };
+//! let to_the_other =
+//!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![] };
+//! let model = ClusterModel {
+//!     name: "first run".into(),
+//!     alternative: None,
+//!     hosts: vec![host("a"), host("b")],
+//!     network,
+//!     guests: vec![guest],
+//!     background: vec![],
+//!     hypervisor: Hypervisor {
+//!         name: "hyper-v".into(),
+//!         policy: Policy::HyperV(HyperV::default()),
+//!         timing: Timing::default(),
+//!         deadline: None,
+//!     },
+//!     transport: Transport::ideal(),
+//!     plan: Plan { phases: vec![Phase { moves: vec![to_the_other], ..Phase::default() }] },
+//!     placement: Placement::default(),
+//! };
+//! let records = simulate(&model, &RunOptions::default())?;
+//! let total = records.migrations[0].total.as_secs_f64();
+//! assert!((total - 10.0 * 1.073_741_824 * 8.0 / 10.0).abs() < 1e-3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod closed_form;
 pub mod cluster;

@@ -1,6 +1,8 @@
 //! A host made of two formulas, to drive a page loop by hand: it sends at a fixed rate and dirties at
 //! a fixed rate, up to a working set.
 
+#![allow(clippy::unwrap_used)]
+
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};

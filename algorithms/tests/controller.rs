@@ -1,0 +1,157 @@
+//! The controller of one migration: the way through, and every way out of it.
+
+#![allow(clippy::unwrap_used)]
+
+use algorithms::controller::{Command, Deadline, DeadlineAction, Input, MigrationController, MigrationOrder};
+use algorithms::ids::MigrationId;
+use algorithms::machine::Output;
+use algorithms::page_loop::{PageCommand, PageInput};
+use algorithms::policy::{HyperV, Policy};
+use algorithms::records::{Level, MigrationRecord, Outcome, Record};
+use sim_core::{Bytes, SimTime, Span};
+
+fn controller(deadline: Option<Deadline>) -> MigrationController {
+    MigrationController::new(MigrationOrder {
+        migration: MigrationId(0),
+        vm: "web".into(),
+        source: "a".into(),
+        destination: "b".into(),
+        transport: "tcp".into(),
+        memory: Bytes::from_gib(1),
+        policy: Policy::HyperV(HyperV::default()),
+        deadline,
+        queued: SimTime::ZERO,
+    })
+}
+
+fn at(secs: u64) -> SimTime {
+    SimTime::ZERO + Span::from_secs(secs)
+}
+
+#[derive(Default)]
+struct Said {
+    commands: Vec<Command>,
+    migration: Option<MigrationRecord>,
+    worst: Option<Level>,
+    wait: Option<SimTime>,
+    outcome: Option<Outcome>,
+}
+
+fn tell(controller: &mut MigrationController, secs: u64, input: Input) -> Said {
+    controller.handle(at(secs), input).unwrap();
+    let mut said = Said::default();
+    loop {
+        match controller.poll() {
+            Output::Command(command) => said.commands.push(command),
+            Output::Record(Record::Migration(record)) => said.migration = Some(record),
+            Output::Record(Record::Event(event)) => said.worst = said.worst.max(Some(event.level)),
+            Output::Record(_) => {}
+            Output::Wait(until) => {
+                said.wait = Some(until);
+                return said;
+            }
+            Output::Done(outcome) => {
+                said.outcome = Some(outcome);
+                return said;
+            }
+        }
+    }
+}
+
+/// The inputs of a migration that goes well, a second apart.
+fn way_through() -> Vec<Input> {
+    let dirty = Bytes::from_mib(1);
+    vec![
+        Input::Begin,
+        Input::Prepared,
+        Input::Page(PageInput::RoundSent),
+        Input::Page(PageInput::Counted { dirty }),
+        Input::Page(PageInput::Paused),
+        Input::Page(PageInput::Counted { dirty }),
+        Input::Page(PageInput::RoundSent),
+        Input::Page(PageInput::Resumed),
+        Input::Finished,
+    ]
+}
+
+#[test]
+fn a_migration_that_goes_well_leaves_its_times() {
+    let mut controller = controller(None);
+    let mut last = Said::default();
+    for (secs, input) in way_through().into_iter().enumerate() {
+        last = tell(&mut controller, secs as u64, input);
+    }
+    let record = last.migration.expect("it leaves a record");
+    assert_eq!((last.outcome, record.outcome), (Some(Outcome::Completed), Outcome::Completed));
+    let seconds = [record.total, record.brownout, record.blackout].map(Span::as_secs_f64);
+    assert_eq!(seconds, [8.0, 3.0, 4.0], "paused from 3 s to 7 s, and cleaned up at 8 s");
+    assert_eq!((record.rounds, record.memory_bytes_sent), (2, Bytes::from_gib(1) + Bytes::from_mib(1)));
+}
+
+#[test]
+fn it_can_be_given_up_at_every_step_until_the_guest_was_handed_over() {
+    let steps = way_through();
+    for given_up_at in 1..steps.len() {
+        let mut controller = controller(None);
+        for (secs, input) in steps[..given_up_at].iter().enumerate() {
+            tell(&mut controller, secs as u64, input.clone());
+        }
+        let now = given_up_at as u64;
+        let said = tell(&mut controller, now, Input::Cancel { reason: "changed my mind".into() });
+        if given_up_at == steps.len() - 1 {
+            assert_eq!(said.commands, [], "the guest runs at the destination: too late");
+            continue;
+        }
+        assert_eq!(said.commands, [Command::Abort], "at step {given_up_at}");
+        let late = tell(&mut controller, now, Input::Page(PageInput::RoundSent));
+        assert_eq!(late.commands, [], "what was under way may still be answered, and changes nothing");
+        let ended = tell(&mut controller, now, Input::Aborted { sent: Bytes::from_mib(7) });
+        let record = ended.migration.expect("it leaves a record");
+        assert_eq!((record.outcome, record.reason.as_str()), (Outcome::Cancelled, "changed my mind"));
+        assert_eq!(ended.worst, Some(Level::Warning));
+        assert_eq!(record.brownout + record.blackout, record.total);
+        assert!(record.memory_bytes_sent.get() % Bytes::from_gib(1).get() >= Bytes::from_mib(7).get());
+    }
+}
+
+#[test]
+fn a_host_that_fails_leaves_the_guest_at_the_source_and_an_error_in_the_log() {
+    let mut controller = controller(None);
+    tell(&mut controller, 0, Input::Begin);
+    let said = tell(&mut controller, 2, Input::Failed { reason: "the destination does not answer".into() });
+    assert_eq!(said.commands, [Command::Abort]);
+    let ended = tell(&mut controller, 3, Input::Aborted { sent: Bytes::ZERO });
+    assert_eq!((ended.outcome, ended.worst), (Some(Outcome::Failed), Some(Level::Error)));
+}
+
+#[test]
+fn the_deadline_is_waited_for_and_then_kept() {
+    let deadline = Deadline { after: Span::from_secs(10), action: DeadlineAction::Cancel };
+    let mut controller = controller(Some(deadline));
+    assert_eq!(tell(&mut controller, 5, Input::Begin).wait, Some(at(15)));
+    assert_eq!(tell(&mut controller, 9, Input::Tick).commands, [], "not yet");
+    assert_eq!(tell(&mut controller, 15, Input::Tick).commands, [Command::Abort]);
+}
+
+#[test]
+fn a_forced_pause_at_the_deadline_waits_for_the_end_of_the_round() {
+    let deadline = Deadline { after: Span::from_secs(10), action: DeadlineAction::ForcePause };
+    let mut controller = controller(Some(deadline));
+    tell(&mut controller, 0, Input::Begin);
+    tell(&mut controller, 1, Input::Prepared);
+    assert_eq!(tell(&mut controller, 10, Input::Tick).commands, []);
+    tell(&mut controller, 12, Input::Page(PageInput::RoundSent));
+    let counted = tell(&mut controller, 12, Input::Page(PageInput::Counted { dirty: Bytes::from_mib(900) }));
+    assert_eq!(counted.commands, [Command::Page(PageCommand::Pause)]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    let mut controller = controller(None);
+    let before = controller.clone();
+    for input in [Input::Prepared, Input::Finished, Input::Tick, Input::Page(PageInput::RoundSent)] {
+        assert!(controller.handle(at(0), input).is_err());
+        assert_eq!(controller, before);
+    }
+    assert_eq!(controller.poll(), Output::Wait(SimTime::MAX));
+}
