@@ -8,7 +8,6 @@ use crate::check::Checker;
 use crate::error::{Problem, ScenarioError};
 use crate::file::File;
 use crate::read::at::{At, Place};
-use crate::read::tree::Stretch;
 use crate::source::Sources;
 use crate::{Scenario, ScenarioRun};
 
@@ -53,7 +52,7 @@ pub fn parse(text: &str, name: &str) -> Result<Scenario, ScenarioError> {
 fn finish(read: Result<File, Problem>, stem: &str, sources: Sources) -> Result<Scenario, ScenarioError> {
     let mut checker = Checker::default();
     let scenario = match read {
-        Ok(file) => checker.scenario(file, stem),
+        Ok(file) => checker.scenario(file, stem, sources.opening()),
         Err(problem) => {
             checker.problems.push(problem);
             None
@@ -83,7 +82,8 @@ impl Reader {
         };
         let shown = path.display();
         let canonical = path.canonicalize().map_err(|error| {
-            problem(format!("cannot read {shown}: {error}")).help("paths are relative to the including file")
+            problem(format!("cannot read {shown}: {error}"))
+                .maybe_help(at.map(|_| "paths are relative to the including file".to_string()))
         })?;
         if let Some(start) = self.chain.iter().position(|(_, known)| *known == canonical) {
             let chain = self.chain[start..]
@@ -158,7 +158,7 @@ fn read_bounded(path: &Path, most: usize) -> Result<String, String> {
 }
 
 impl Checker {
-    fn scenario(&mut self, mut file: File, stem: &str) -> Option<Scenario> {
+    fn scenario(&mut self, mut file: File, stem: &str, whole: Place) -> Option<Scenario> {
         let name: Name = file.name.as_deref().unwrap_or(stem).into();
         let alternatives = file.alternatives.take().unwrap_or_default().0;
         let mut scenario = Scenario {
@@ -166,10 +166,6 @@ impl Checker {
             description: file.description.clone(),
             seed: file.seed.unwrap_or(DEFAULT_SEED),
             runs: Vec::new(),
-        };
-        let whole = Place {
-            file: 0,
-            stretch: Stretch { start: 0, end: 1 },
         };
         if alternatives.is_empty() {
             let (model, measured) = self.model(&file, &name, None, whole)?;

@@ -33,7 +33,7 @@ impl Checker {
     ) -> Guests {
         let mut guests = Guests {
             guests: Vec::new(),
-            table: Table::new("virtual machine"),
+            table: Table::new("virtual machine", "virtual machines"),
         };
         let example = "vms: [(name: \"vm1\", host: \"node1\", memory: \"8 GiB\")]";
         let Some(files) = files else {

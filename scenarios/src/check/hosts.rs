@@ -40,7 +40,7 @@ impl Checker {
         let mut hosts = Hosts {
             hosts: Vec::new(),
             cards: Vec::new(),
-            table: Table::new("host"),
+            table: Table::new("host", "hosts"),
         };
         let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
         match files {
@@ -143,8 +143,9 @@ pub(crate) fn at_least_one(number: Option<&At<u32>>, otherwise: &str) -> Result<
 pub(crate) fn some_bandwidth(bandwidth: &At<Bandwidth>, what: &str) -> Result<Bandwidth, Problem> {
     if bandwidth.bits_per_sec() == 0 {
         let message = format!("{what} carries nothing");
-        return Err(Problem::at(bandwidth.place, message, "must be more than zero")
-            .help("leave out a link that is not there"));
+        return Err(
+            Problem::at(bandwidth.place, message, "must be more than zero").help("for example \"10 Gbit/s\"")
+        );
     }
     Ok(bandwidth.value)
 }

@@ -13,10 +13,6 @@ use crate::read::at::At;
 impl Checker {
     pub(crate) fn measured(&mut self, files: &[At<MeasuredFile>], guests: &Guests) -> Vec<Measured> {
         let mut all = Vec::with_capacity(files.len());
-        // Mistakes in guests would be told again for every value that names them.
-        if !self.problems.is_empty() {
-            return all;
-        }
         for file in files {
             if file.source.trim().is_empty() {
                 let problem = Problem::at(file.source.place, "measured values need a source", "is empty");

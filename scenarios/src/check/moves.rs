@@ -55,11 +55,7 @@ impl Moves {
             self.written.push(Written {
                 vm: file.vm.clone(),
                 to: file.to.clone(),
-                after: file
-                    .after
-                    .as_ref()
-                    .and_then(|after| after.first())
-                    .map(|first| first.place),
+                after: file.after.as_ref().map(|after| after.place),
             });
         }
         Ok(())
@@ -76,7 +72,7 @@ impl Moves {
             return Ok(());
         };
         let mut indices = Vec::new();
-        for pattern in before {
+        for pattern in &before.value {
             for vm in ground.guests.table.all(pattern, budget)? {
                 let index = self.by_guest.get(&vm).copied();
                 indices.push(index.ok_or_else(|| not_in_step(pattern, ground.guests.table.name(vm)))?);

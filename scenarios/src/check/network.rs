@@ -50,7 +50,7 @@ impl Checker {
     }
 
     fn graph(&mut self, graph: &GraphFile, hosts: &Hosts) -> Joined {
-        let mut points = Table::new("host or switch");
+        let mut points = Table::new("host or switch", "hosts and switches");
         for (index, name) in (0u32..).zip(hosts.table.names()) {
             // Host names are unique: they come from a table.
             let _ = points.add(name.clone(), hosts.table.place(index));

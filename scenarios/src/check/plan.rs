@@ -19,6 +19,8 @@ pub(super) struct Ground<'a> {
     pub(super) hosts: &'a Hosts,
     pub(super) guests: &'a Guests,
     pub(super) network: &'a Joined,
+    /// Whether they are without mistakes.
+    pub(super) sound: bool,
 }
 
 /// Where guests are, as far as the plan itself tells, from step to step.
@@ -36,35 +38,22 @@ enum Task<'a> {
 }
 
 impl Checker {
-    pub(crate) fn plan(
-        &mut self,
-        steps: Option<&[At<StepFile>]>,
-        hosts: &Hosts,
-        guests: &Guests,
-        network: &Joined,
-        whole: Place,
-    ) -> Plan {
+    pub(super) fn plan(&mut self, steps: Option<&[At<StepFile>]>, ground: &Ground<'_>, whole: Place) -> Plan {
         let Some(steps) = steps else {
             self.problems
                 .push(missing("plan", whole, "plan: [Drain(\"node1\")]"));
             return Plan::default();
         };
-        // Mistakes in hosts and guests would be told again for every task that names them.
-        if !self.problems.is_empty() {
+        if !ground.sound {
             return Plan::default();
         }
-        let ground = Ground {
-            hosts,
-            guests,
-            network,
-        };
-        let mut whereabouts = Whereabouts::at_first(&ground);
+        let mut whereabouts = Whereabouts::at_first(ground);
         let mut plan = Plan::default();
         for step in steps {
             if self.problems.are_enough() {
                 break;
             }
-            plan.phases.push(self.phase(step, &ground, &mut whereabouts));
+            plan.phases.push(self.phase(step, ground, &mut whereabouts));
         }
         plan
     }

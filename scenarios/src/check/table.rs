@@ -12,17 +12,20 @@ use crate::read::at::{At, Place};
 /// Names in order, each with the place that gave it.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// What the things are called in messages: "host", "virtual machine".
+    /// What one is called in messages: "host", "virtual machine".
     kind: &'static str,
+    /// What several are called.
+    kinds: &'static str,
     names: Vec<Name>,
     places: Vec<Place>,
     by_name: HashMap<Name, u32>,
 }
 
 impl Table {
-    pub(crate) fn new(kind: &'static str) -> Table {
+    pub(crate) fn new(kind: &'static str, kinds: &'static str) -> Table {
         Table {
             kind,
+            kinds,
             names: Vec::new(),
             places: Vec::new(),
             by_name: HashMap::new(),
@@ -44,7 +47,7 @@ impl Table {
     /// Adds a name; names are unique.
     pub(crate) fn add(&mut self, name: Name, place: Place) -> Result<(), Problem> {
         if let Some(&first) = self.by_name.get(&name) {
-            let message = format!("there are two {}s with the name `{name}`", self.kind);
+            let message = format!("there are two {} with the name `{name}`", self.kinds);
             let problem = Problem::at(place, message, "the second one");
             let first = self.place(first);
             return Err(if first == place {
@@ -107,13 +110,13 @@ impl Table {
     fn known(&self) -> String {
         const SHOWN: usize = 8;
         if self.names.is_empty() {
-            return format!("the scenario has no {}s", self.kind);
+            return format!("the scenario has no {}", self.kinds);
         }
         let shown: Vec<&str> = self.names.iter().take(SHOWN).map(|name| &**name).collect();
         let more = match self.names.len().saturating_sub(SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("{}s here: {}{more}", self.kind, shown.join(", "))
+        format!("{} here: {}{more}", self.kinds, shown.join(", "))
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct MoveFile {
     /// Not before this long after the step began.
     pub(crate) delay: Option<Span>,
     /// Guests whose moves in this step must have ended before.
-    pub(crate) after: Option<Vec<At<String>>>,
+    pub(crate) after: Option<At<Vec<At<String>>>>,
 }
 
 /// What others measured.

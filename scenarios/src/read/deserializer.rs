@@ -74,7 +74,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
             ReadProblem::Custom(reason) => f.write_str(reason),
-            ReadProblem::WrongType { found, expected } => write!(f, "{found} where {expected} should be"),
+            ReadProblem::WrongType { found, expected } => write!(f, "found {found}, expected {expected}"),
             ReadProblem::UnknownField { name, .. } => write!(f, "there is no field `{name}`"),
             ReadProblem::UnknownVariant { name, .. } => write!(f, "`{name}` is not known"),
             ReadProblem::MissingField(name) => write!(f, "`{name}` is missing"),
@@ -157,9 +157,13 @@ impl<'de> NodeReader<'de> {
             visitor.visit_f64(number)
         } else if let Ok(character) = ron::from_str::<char>(text) {
             visitor.visit_char(character)
+        } else if text.starts_with('\'') {
+            Err(de::Error::custom(
+                "text in single quotes; write it in double quotes",
+            ))
         } else {
             Err(de::Error::custom(format!(
-                "`{text}` is not a number; texts and quantities stand in quotes, like \"8 GiB\""
+                "`{text}` is not a number; quantities and other texts stand in quotes, like \"8 GiB\""
             )))
         }
     }
@@ -373,16 +377,17 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
 struct Fields<'de> {
     reader: NodeReader<'de>,
-    fields: std::slice::Iter<'de, (Stretch, Node)>,
-    current: Option<(Stretch, &'de Node)>,
+    fields: &'de [(Stretch, Node)],
+    /// How many have been read.
+    read: usize,
 }
 
 impl<'de> Fields<'de> {
     fn new(reader: NodeReader<'de>, fields: &'de [(Stretch, Node)]) -> Fields<'de> {
         Fields {
             reader,
-            fields: fields.iter(),
-            current: None,
+            fields,
+            read: 0,
         }
     }
 }
@@ -391,17 +396,28 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
-        let Some((name, value)) = self.fields.next() else {
+        let text = self.reader.document.text;
+        let Some((stretch, _)) = self.fields.get(self.read) else {
             return Ok(None);
         };
-        self.current = Some((*name, value));
-        let key: StrDeserializer<'_, ReadError> = name.of(self.reader.document.text).into_deserializer();
-        let key = seed.deserialize(key).map_err(|error| error.at(*name))?;
+        let name = stretch.of(text);
+        let key: StrDeserializer<'_, ReadError> = name.into_deserializer();
+        let key = seed.deserialize(key).map_err(|error| error.at(*stretch))?;
+        // Only names that a type knows come this far, so that there are few of them.
+        if self.fields[..self.read]
+            .iter()
+            .any(|(earlier, _)| earlier.of(text) == name)
+        {
+            let problem = ReadProblem::DuplicateField(name.to_string());
+            return Err(ReadError::new(problem).at(*stretch));
+        }
+        self.read += 1;
         Ok(Some(key))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
-        next_value(self.reader, self.current.take().map(|(_, value)| value), seed)
+        let current = self.read.checked_sub(1).and_then(|index| self.fields.get(index));
+        next_value(self.reader, current.map(|(_, value)| value), seed)
     }
 }
 

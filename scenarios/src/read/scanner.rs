@@ -152,8 +152,10 @@ impl<'a> Scanner<'a> {
             _ if self.peek() == Some('"') => self.closing_quote('"'),
             _ => return Ok(None),
         };
-        let unclosed = SyntaxError::new(SyntaxProblem::OpenText, self.first_line(start));
-        self.at += length.ok_or(unclosed)?;
+        let Some(length) = length else {
+            return Err(SyntaxError::new(SyntaxProblem::OpenText, self.first_line(start)));
+        };
+        self.at += length;
         Ok(Some(Stretch::new(start, self.at)))
     }
 
