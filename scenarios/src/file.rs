@@ -39,6 +39,7 @@ pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, Worklo
     deny_unknown_fields,
     expecting = "a scenario in round brackets, such as (hosts: […], vms: […], plan: […])"
 )]
+#[schemars(rename = "Scenario")]
 pub(crate) struct File {
     /// The scenario's name; by default the name of its file.
     pub(crate) name: Option<String>,

@@ -81,19 +81,25 @@ impl Sources {
     pub(crate) fn read(&mut self, name: String, text: &str) -> Result<File, Problem> {
         let file = self.0.len() as u32;
         let text: Arc<str> = text.into();
-        let tree = parser::parse(&text);
+        let document = Document { file, text: &text };
+        let (tree, read) = match parser::parse(&text) {
+            Ok(node) => {
+                let reader = NodeReader {
+                    document,
+                    node: &node,
+                };
+                let read = File::deserialize(reader).map_err(|error| read_problem(document, &node, error));
+                (Some(node), read)
+            }
+            Err(error) => (None, Err(syntax_problem(file, error))),
+        };
+        // Kept even where it could not be read: the problem is shown in it.
         self.0.push(Source {
             name,
             text: Arc::clone(&text),
-            tree: tree.as_ref().ok().cloned(),
+            tree,
         });
-        let tree = tree.map_err(|error| syntax_problem(file, error))?;
-        let document = Document { file, text: &text };
-        let reader = NodeReader {
-            document,
-            node: &tree,
-        };
-        File::deserialize(reader).map_err(|error| read_problem(document, &tree, error))
+        read
     }
 }
 

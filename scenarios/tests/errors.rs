@@ -1,5 +1,8 @@
 //! What an operator sees: the report of every bad file in `tests/bad`, and of a file that is not there.
 
+// Helpers of tests are tests too; clippy allows unwrap only within test functions themselves.
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};

@@ -236,6 +236,6 @@ fn the_schema_describes_every_field() {
     }
     assert_eq!(schema["title"], "migtwin scenario");
     assert_eq!(schema["additionalProperties"], false);
-    let host = &schema["$defs"]["HostFile"];
+    let host = &schema["$defs"]["Host"];
     assert_eq!(host["required"], serde_json::json!(["name", "memory"]));
 }
