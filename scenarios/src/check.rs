@@ -47,7 +47,7 @@ impl Checker {
         let before = self.problems.count();
         let hosts = self.hosts(file.hosts.as_ref(), whole);
         let network = self.network(file.network.as_ref(), &hosts);
-        let guests = self.guests(file.vms.as_ref(), &hosts, whole);
+        let guests = self.guests(file, &hosts, whole);
         // Mistakes in hosts and guests would be told again wherever something names them.
         let sound = self.problems.count() == before;
         let background = self.background(file.background.as_deref().unwrap_or(&[]), &hosts, &network);

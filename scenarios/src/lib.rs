@@ -38,6 +38,7 @@
 //! - What is well known has a name: `nic: "25GbE"`, `hypervisor: "qemu-7.2"`, `workload: "web"`. See
 //!   [`presets`], which also says where each one's numbers come from. A preset can be changed in part:
 //!   `hypervisor: (preset: "qemu-7.2", policy: Qemu(downtime_limit: "1 s"))`.
+//! - `workloads: {"batch": Uniform(rate: "80 MB/s", working_set: "25 %")}` names a scenario's own.
 //! - `plan` is a list of steps, each begun when the one before has ended: `Drain("node01")`,
 //!   `Move(vm: "web*", to: "node02")`, `Together([…])` for several at once — there, `after: ["vm2"]`
 //!   orders single moves — and `Phase(not_before: "1 h", tasks: […])`.

@@ -6,7 +6,7 @@ use algorithms::ids::Name;
 
 use crate::check::Checker;
 use crate::error::{Problem, ScenarioError};
-use crate::file::File;
+use crate::file::{File, Named};
 use crate::read::at::{At, Place};
 use crate::source::Sources;
 use crate::{Scenario, ScenarioRun};
@@ -17,8 +17,6 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 const MAX_FILES: usize = 64;
 /// All of them together.
 const MAX_BYTES: usize = 16 << 20;
-/// Alternatives in one scenario.
-const MAX_ALTERNATIVES: usize = 1_000;
 /// The seed where a scenario gives none.
 const DEFAULT_SEED: u64 = 1;
 
@@ -160,14 +158,14 @@ fn read_bounded(path: &Path, most: usize) -> Result<String, String> {
 impl Checker {
     fn scenario(&mut self, mut file: File, stem: &str, whole: Place) -> Option<Scenario> {
         let name: Name = file.name.as_deref().unwrap_or(stem).into();
-        let alternatives = file.alternatives.take().unwrap_or_default().0;
+        let alternatives = file.alternatives.take().unwrap_or_default();
         let mut scenario = Scenario {
             name: name.clone(),
             description: file.description.clone(),
             seed: file.seed.unwrap_or(DEFAULT_SEED),
             runs: Vec::new(),
         };
-        if alternatives.is_empty() {
+        if alternatives.0.is_empty() {
             let (model, measured) = self.model(&file, &name, None, whole)?;
             scenario.runs.push(ScenarioRun {
                 alternative: None,
@@ -177,7 +175,7 @@ impl Checker {
             return Some(scenario);
         }
         self.check_alternatives(&alternatives);
-        for (alternative, overrides) in alternatives {
+        for (alternative, overrides) in alternatives.0 {
             if self.problems.are_enough() {
                 return None;
             }
@@ -194,23 +192,11 @@ impl Checker {
     }
 
     /// Alternatives have names of their own, and none within them.
-    fn check_alternatives(&mut self, alternatives: &[(At<String>, At<File>)]) {
-        if let Some((name, _)) = alternatives.get(MAX_ALTERNATIVES) {
-            let message = format!("the scenario has more than {MAX_ALTERNATIVES} alternatives");
-            self.problems
-                .push(Problem::at(name.place, message, "one too many"));
+    fn check_alternatives(&mut self, alternatives: &Named<File>) {
+        for problem in alternatives.bad_names("alternatives") {
+            self.problems.push(problem);
         }
-        let mut seen = std::collections::HashMap::new();
-        for (name, overrides) in alternatives {
-            if name.trim().is_empty() {
-                self.problems
-                    .push(Problem::at(name.place, "the alternative has no name", "is empty"));
-            }
-            if let Some(first) = seen.insert(name.value.as_str(), name.place) {
-                let message = format!("there are two alternatives with the name `{}`", name.value);
-                self.problems
-                    .push(Problem::at(name.place, message, "the second one").also(first, "the first one"));
-            }
+        for (name, overrides) in &alternatives.0 {
             for (field, is_given) in of_the_whole(&overrides.value) {
                 if is_given {
                     let message = format!("an alternative cannot have `{field}`");

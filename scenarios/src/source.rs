@@ -10,7 +10,8 @@ use crate::file::File;
 use crate::nearest;
 use crate::presets::presets;
 use crate::read::at::Place;
-use crate::read::deserializer::{Document, NodeReader, ReadError, ReadProblem};
+use crate::read::deserializer::{Document, NodeReader};
+use crate::read::error::{ReadError, ReadProblem};
 use crate::read::parser::{self, SyntaxError, SyntaxProblem};
 use crate::read::tree::{Node, Stretch};
 

@@ -95,6 +95,21 @@ fn working_sets_may_be_shares_of_memory() {
 }
 
 #[test]
+fn a_scenarios_own_workloads_are_used_like_presets() {
+    let model = model(
+        r#"workloads: {"web": Linear(rate: "2 MB/s", working_set: "50 %"), "batch": Idle},
+        vms: [
+            (name: "a", host: "node1", memory: "8 GiB", workload: "web"),
+            (name: "b", host: "node1", memory: "8 GiB", workload: "batch"),
+            (name: "c", host: "node1", memory: "8 GiB", workload: "database"),
+        ], plan: []"#,
+    );
+    assert_eq!(model.guests[0].workload.working_set(), Bytes::from_gib(4));
+    assert_eq!(model.guests[1].workload, Workload::Idle);
+    assert!(matches!(model.guests[2].workload, Workload::Classes(_)));
+}
+
+#[test]
 fn steps_become_phases_and_patterns_moves() {
     let model = model(
         r#"vms: [(name: "vm{1..3}", host: "node1", memory: "1 GiB")],

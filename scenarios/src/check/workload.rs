@@ -5,21 +5,25 @@ use sim_core::{Bytes, Span};
 
 use super::hosts::unknown_preset;
 use crate::error::Problem;
-use crate::file::{ClassFile, CurvePointFile, GuestFile, OrPreset, RateFile, Size, WorkloadFile};
+use crate::file::{ClassFile, CurvePointFile, GuestFile, Named, OrPreset, RateFile, Size, WorkloadFile};
+use crate::nearest;
 use crate::presets::{self, PresetKind};
-use crate::read::at::At;
+use crate::read::at::{At, Place};
 
 /// Points of one curve or classes of one workload.
 const MAX_PARTS: usize = 10_000;
 
-pub(super) fn workload(file: &GuestFile) -> Result<Workload, Problem> {
+/// The workload of a guest: described, one of the scenario's `own` by name, or a preset.
+pub(super) fn workload(file: &GuestFile, own: &Named<WorkloadFile>) -> Result<Workload, Problem> {
     let memory = file.memory.value;
     let Some(given) = &file.workload else {
         return Ok(Workload::Idle);
     };
     let workload = match &given.value {
-        OrPreset::Preset(name) => presets::workload(name, memory)
-            .ok_or_else(|| unknown_preset(name, given.place, PresetKind::Workload))?,
+        OrPreset::Preset(name) => match own.get(name) {
+            Some(described) => from_file(described, memory)?,
+            None => presets::workload(name, memory).ok_or_else(|| unknown(name, given.place, own))?,
+        },
         OrPreset::Given(described) => from_file(described, memory)?,
     };
     if parts(&workload) > MAX_PARTS {
@@ -35,6 +39,24 @@ pub(super) fn workload(file: &GuestFile) -> Result<Workload, Problem> {
             .also(file.memory.place, "the guest's memory"));
     }
     Ok(workload)
+}
+
+fn unknown(name: &str, place: Place, own: &Named<WorkloadFile>) -> Problem {
+    let names = own.0.iter().map(|(name, _)| name.value.as_str());
+    let near = nearest::word(name, names.clone());
+    let problem = unknown_preset(name, place, PresetKind::Workload);
+    match near {
+        Some(near) => Problem::at(
+            place,
+            format!("there is no workload `{name}`"),
+            format!("did you mean \"{near}\"?"),
+        )
+        .help(format!(
+            "workloads of this scenario: {}",
+            names.collect::<Vec<_>>().join(", ")
+        )),
+        None => problem,
+    }
 }
 
 /// How many parts a workload has, each of which takes memory.

@@ -7,7 +7,8 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::deserializer::{NodeReader, ReadError};
+use super::deserializer::NodeReader;
+use super::error::ReadError;
 use super::tree::{Stretch, Value};
 
 /// Reads a variant.
