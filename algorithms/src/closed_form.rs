@@ -20,35 +20,49 @@ pub struct ClosedFormRound {
     pub dirty_bytes_left: f64,
 }
 
-/// Liu's series for at most `limit` rounds: round i sends V·λ^(i−1) bytes. The last round is the
-/// first whose predecessor left no more than `threshold`, or round `limit`.
-///
-/// λ ≥ 1 does not converge: the series then grows until `limit`, capped at `memory`.
-pub fn liu_series(
-    memory: Bytes,
-    dirty_rate: ByteRate,
-    rate: Bandwidth,
-    threshold: Bytes,
-    limit: u32,
-) -> Vec<ClosedFormRound> {
-    let transfer = rate.bytes_per_sec_f64();
-    let lambda = dirty_rate.as_f64() / transfer;
-    let mut rounds = Vec::new();
-    let mut bytes_sent = memory.as_f64();
-    for round in 1..=limit {
-        let dirty_bytes_left = (bytes_sent * lambda).min(memory.as_f64());
-        rounds.push(ClosedFormRound {
-            round,
-            bytes_sent,
-            duration_s: bytes_sent / transfer,
-            dirty_bytes_left,
-        });
-        if bytes_sent <= threshold.as_f64() && round > 1 {
-            break;
+/// What Liu's series is a function of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiuSeries {
+    /// V: what the first round sends.
+    pub memory: Bytes,
+    /// D, constant.
+    pub dirty_rate: ByteRate,
+    /// No more than this is ever dirty after the first round.
+    pub working_set: Bytes,
+    /// R, constant.
+    pub rate: Bandwidth,
+    /// V_thd: what may be left for the last round.
+    pub threshold: Bytes,
+    /// Rounds at most, the last included.
+    pub most_rounds: u32,
+}
+
+impl LiuSeries {
+    /// Round i sends V·λ^(i−1) bytes, with λ = D/R; the last is the first that sends no more than the
+    /// threshold. λ ≥ 1 does not converge: every round then sends the working set, to the limit.
+    pub fn rounds(&self) -> Vec<ClosedFormRound> {
+        let transfer = self.rate.bytes_per_sec_f64();
+        let lambda = self.dirty_rate.as_f64() / transfer;
+        let mut rounds = Vec::new();
+        let mut bytes_sent = self.memory.as_f64();
+        for round in 1..=self.most_rounds {
+            let dirtied = (bytes_sent * lambda).min(self.working_set.as_f64());
+            let is_last = round == self.most_rounds || (round > 1 && bytes_sent <= self.threshold.as_f64());
+            // Nothing is dirtied in the last round: the guest is paused.
+            let dirty_bytes_left = if is_last { 0.0 } else { dirtied };
+            rounds.push(ClosedFormRound {
+                round,
+                bytes_sent,
+                duration_s: bytes_sent / transfer,
+                dirty_bytes_left,
+            });
+            if is_last {
+                break;
+            }
+            bytes_sent = dirtied;
         }
-        bytes_sent = dirty_bytes_left;
+        rounds
     }
-    rounds
 }
 
 /// The shortest and longest total migration time for memory V, link rate L and overhead o.
@@ -63,8 +77,5 @@ pub struct Bounds {
 /// Akoush's bounds on total migration time under Xen's stop rules (29 rounds, 50 pages, 3 × memory).
 pub fn akoush_bounds(memory: Bytes, link: Bandwidth, overhead: Span) -> Bounds {
     let worst = Bytes::new((5 * memory.get()).saturating_sub(PAGE_SIZE));
-    Bounds {
-        at_least: link.time_for(memory) + overhead,
-        at_most: link.time_for(worst) + overhead,
-    }
+    Bounds { at_least: link.time_for(memory) + overhead, at_most: link.time_for(worst) + overhead }
 }

@@ -121,11 +121,7 @@ enum State {
     Preparing,
     Copying,
     Finishing(PagesMoved),
-    Aborting {
-        outcome: Outcome,
-        reason: String,
-        paused: Span,
-    },
+    Aborting { outcome: Outcome, reason: String, paused: Span },
     Done(Outcome),
 }
 
@@ -158,15 +154,10 @@ impl MigrationController {
             }
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
-            (
-                State::Aborting {
-                    outcome,
-                    reason,
-                    paused,
-                },
-                Input::Finished,
-            ) => {
-                self.give_up(now, *outcome, reason.clone(), *paused);
+            (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
+                let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
+                self.partly_sent = sent;
+                self.give_up(now, outcome, reason, paused);
             }
             (State::Preparing | State::Copying, Input::Tick) => self.look_at_deadline(now)?,
             (State::Preparing | State::Copying, Input::Cancel { reason }) => {
@@ -181,10 +172,7 @@ impl MigrationController {
             (State::Finishing(_), Input::Cancel { .. }) => {}
             (State::Finishing(_) | State::Aborting { .. } | State::Done(_), Input::Tick) => {}
             (state, input) => {
-                return Err(Refused {
-                    input: format!("{input:?}"),
-                    state: format!("{state:?}"),
-                });
+                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
             }
         }
         Ok(())
@@ -206,16 +194,9 @@ impl MigrationController {
 
     fn begin(&mut self, now: SimTime) {
         self.started = now;
-        self.deadline = self
-            .order
-            .deadline
-            .map_or(SimTime::MAX, |deadline| now + deadline.after);
+        self.deadline = self.order.deadline.map_or(SimTime::MAX, |deadline| now + deadline.after);
         self.state = State::Preparing;
-        self.log(
-            now,
-            Level::Information,
-            format!("migration to {} started", self.order.destination),
-        );
+        self.log(now, Level::Information, format!("migration to {} started", self.order.destination));
         self.outbox.command(Command::Prepare);
     }
 
@@ -256,37 +237,20 @@ impl MigrationController {
     fn abort(&mut self, now: SimTime, outcome: Outcome, reason: String) {
         let paused = self.pages.paused_since().map_or(Span::ZERO, |since| now - since);
         self.deadline = SimTime::MAX;
-        self.state = State::Aborting {
-            outcome,
-            reason,
-            paused,
-        };
+        self.state = State::Aborting { outcome, reason, paused };
         self.outbox.command(Command::Abort);
     }
 
     fn complete(&mut self, now: SimTime, moved: PagesMoved) {
         let brownout = moved.paused - self.started;
         let blackout = moved.resumed - moved.paused;
-        self.record(
-            now,
-            Outcome::Completed,
-            moved.reason.to_string(),
-            brownout,
-            blackout,
-        );
+        self.log(now, Level::Information, format!("migration to {} completed", self.order.destination));
+        self.record(now, Outcome::Completed, moved.reason.to_string(), brownout, blackout);
     }
 
     fn give_up(&mut self, now: SimTime, outcome: Outcome, reason: String, paused: Span) {
-        let level = if outcome == Outcome::Failed {
-            Level::Error
-        } else {
-            Level::Warning
-        };
-        self.log(
-            now,
-            level,
-            format!("migration to {} given up: {reason}", self.order.destination),
-        );
+        let level = if outcome == Outcome::Failed { Level::Error } else { Level::Warning };
+        self.log(now, level, format!("migration to {} given up: {reason}", self.order.destination));
         let brownout = (now - self.started).saturating_sub(paused);
         self.record(now, outcome, reason, brownout, paused);
     }

@@ -48,9 +48,7 @@ pub(crate) struct Outbox<C, D> {
 
 impl<C, D> Outbox<C, D> {
     pub(crate) fn new() -> Outbox<C, D> {
-        Outbox {
-            waiting: VecDeque::new(),
-        }
+        Outbox { waiting: VecDeque::new() }
     }
 
     pub(crate) fn command(&mut self, command: C) {

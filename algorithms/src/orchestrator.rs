@@ -130,10 +130,7 @@ impl Orchestrator {
             }
             Input::Ended { migration, outcome } => {
                 let Some(assignment) = self.under_way.remove(&migration) else {
-                    return Err(Refused {
-                        input: format!("{input:?}"),
-                        state: "it is not under way".into(),
-                    });
+                    return Err(Refused { input: format!("{input:?}"), state: "it is not under way".into() });
                 };
                 self.cluster.ended(&assignment, outcome);
                 self.release_followers(migration);
@@ -167,11 +164,7 @@ impl Orchestrator {
     }
 
     fn next_due(&self) -> SimTime {
-        let due = self
-            .waiting
-            .values()
-            .filter(|move_| move_.follows.is_empty())
-            .map(|move_| move_.due);
+        let due = self.waiting.values().filter(|move_| move_.follows.is_empty()).map(|move_| move_.due);
         let phase = match self.plan.phases.get(self.next_phase) {
             Some(phase) if self.is_idle() => phase.not_before.unwrap_or(SimTime::ZERO),
             _ => SimTime::MAX,
@@ -216,13 +209,7 @@ impl Orchestrator {
         let refused: Vec<_> = waiting.chain(queued).collect();
         for (migration, vm, destination) in refused {
             let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
-            self.outbox.command(Command::Refuse {
-                migration,
-                vm,
-                source,
-                destination,
-                reason,
-            });
+            self.outbox.command(Command::Refuse { migration, vm, source, destination, reason });
         }
     }
 
@@ -233,9 +220,7 @@ impl Orchestrator {
         self.followers.clear();
         let first = self.next_migration;
         for (index, move_) in phase.moves.iter().enumerate() {
-            let follows = followed_by(&phase, index)
-                .map(|other| MigrationId(first + other as u32))
-                .collect();
+            let follows = followed_by(&phase, index).map(|other| MigrationId(first + other as u32)).collect();
             self.wait(move_.vm, move_.destination, now + move_.delay, follows);
         }
         // A guest that this phase moves by itself is not drained as well.
@@ -255,15 +240,7 @@ impl Orchestrator {
         for followed in &follows {
             self.followers.entry(*followed).or_default().push(migration);
         }
-        self.waiting.insert(
-            migration,
-            Waiting {
-                vm,
-                destination,
-                due,
-                follows,
-            },
-        );
+        self.waiting.insert(migration, Waiting { vm, destination, due, follows });
     }
 
     fn release_followers(&mut self, ended: MigrationId) {
@@ -279,12 +256,8 @@ impl Orchestrator {
         // A refusal can make others due; each pass takes at least one away.
         loop {
             let is_due = |move_: &Waiting| move_.follows.is_empty() && move_.due <= now;
-            let due: Vec<MigrationId> = self
-                .waiting
-                .iter()
-                .filter(|(_, move_)| is_due(move_))
-                .map(|(id, _)| *id)
-                .collect();
+            let due: Vec<MigrationId> =
+                self.waiting.iter().filter(|(_, move_)| is_due(move_)).map(|(id, _)| *id).collect();
             if due.is_empty() {
                 return;
             }
@@ -302,23 +275,11 @@ impl Orchestrator {
         match self.cluster.place(vm, destination) {
             Ok(destination) => {
                 self.cluster.assigned(vm, destination);
-                let assignment = Assignment {
-                    migration,
-                    vm,
-                    source,
-                    destination,
-                    queued: now,
-                };
+                let assignment = Assignment { migration, vm, source, destination, queued: now };
                 self.queues.entry(source).or_default().push_back(assignment);
             }
             Err(reason) => {
-                self.outbox.command(Command::Refuse {
-                    migration,
-                    vm,
-                    source,
-                    destination,
-                    reason,
-                });
+                self.outbox.command(Command::Refuse { migration, vm, source, destination, reason });
                 self.release_followers(migration);
             }
         }
@@ -326,13 +287,7 @@ impl Orchestrator {
 
     /// Starts the head of every queue for which both ends have a slot.
     fn dispatch(&mut self) {
-        let Orchestrator {
-            queues,
-            cluster,
-            under_way,
-            outbox,
-            ..
-        } = self;
+        let Orchestrator { queues, cluster, under_way, outbox, .. } = self;
         queues.retain(|_, queue| {
             while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
                 cluster.started(assignment);

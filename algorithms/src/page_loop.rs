@@ -22,7 +22,9 @@ use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 use crate::ids::MigrationId;
 use crate::machine::{Outbox, Output, Refused};
-use crate::policy::{LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason};
+use crate::policy::{
+    LastRound, MEASURING_WINDOW, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason, per_sec,
+};
 use crate::records::{Record, RoundPhase, RoundRecord};
 
 /// No migration goes on for more rounds than this, whatever its policy says: a bound for policies
@@ -98,6 +100,7 @@ pub struct PageLoop {
     migration: MigrationId,
     policy: Policy,
     so_far: RoundsSoFar,
+    window: Window,
     total_sent: Bytes,
     force_pause: bool,
     state: State,
@@ -107,36 +110,23 @@ pub struct PageLoop {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum State {
     Idle,
-    Sending {
-        began: SimTime,
-        slice: Bytes,
-        sent: Bytes,
-        pending: Bytes,
-    },
-    Counting {
-        round: Ended,
-        unsent: Bytes,
-    },
-    Pausing {
-        reason: StopReason,
-        dirty: Bytes,
-        paused: SimTime,
-    },
-    CountingRest {
-        reason: StopReason,
-        paused: SimTime,
-    },
-    SendingRest {
-        reason: StopReason,
-        paused: SimTime,
-        began: SimTime,
-        rest: Bytes,
-    },
-    Resuming {
-        reason: StopReason,
-        paused: SimTime,
-    },
+    Sending { began: SimTime, slice: Bytes, sent: Bytes, pending: Bytes },
+    Counting { round: Ended, unsent: Bytes },
+    Pausing { reason: StopReason, dirty: Bytes, paused: SimTime },
+    CountingRest { reason: StopReason, paused: SimTime },
+    SendingRest { reason: StopReason, paused: SimTime, began: SimTime, rest: Bytes },
+    Resuming { reason: StopReason, paused: SimTime },
     Done(PagesMoved),
+}
+
+/// What the bandwidth is measured over.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Window {
+    slice_began: SimTime,
+    sent: Bytes,
+    time: Span,
+    /// Whether a whole window has passed before this one.
+    complete: bool,
 }
 
 /// A round whose pages are sent and not yet counted.
@@ -153,12 +143,8 @@ impl PageLoop {
         PageLoop {
             migration,
             policy,
-            so_far: RoundsSoFar {
-                memory,
-                rounds: 0,
-                sent: Bytes::ZERO,
-                last: None,
-            },
+            so_far: RoundsSoFar { memory, rounds: 0, sent: Bytes::ZERO, last: None, bandwidth: None },
+            window: Window::default(),
             total_sent: Bytes::ZERO,
             force_pause: false,
             state: State::Idle,
@@ -174,72 +160,33 @@ impl PageLoop {
     pub fn handle(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
         self.state = match (self.state, input) {
             (State::Idle, PageInput::Begin) => self.begin_round(now, self.so_far.memory),
-            (
-                State::Sending {
-                    began,
-                    slice,
-                    sent,
-                    pending,
-                },
-                PageInput::RoundSent,
-            ) => self.slice_sent(now, began, sent + slice, pending - slice),
+            (State::Sending { began, slice, sent, pending }, PageInput::RoundSent) => {
+                self.total_sent += slice;
+                self.measure(now, slice);
+                self.slice_sent(now, began, sent + slice, pending - slice)
+            }
             (State::Counting { round, unsent }, PageInput::Counted { dirty }) if dirty >= unsent => {
                 self.round_counted(now, round, unsent, dirty)
             }
-            (
-                State::Pausing {
-                    reason,
-                    dirty,
-                    paused,
-                },
-                PageInput::Paused,
-            ) => {
+            (State::Pausing { reason, dirty, paused }, PageInput::Paused) => {
                 self.outbox.command(PageCommand::Count { unsent: dirty });
                 State::CountingRest { reason, paused }
             }
             (State::CountingRest { reason, paused }, PageInput::Counted { dirty }) => {
                 let limit = self.policy.final_rate_limit();
-                self.outbox.command(PageCommand::Send {
-                    bytes: dirty,
-                    limit,
-                    opening: Opening::Round,
-                });
-                State::SendingRest {
-                    reason,
-                    paused,
-                    began: now,
-                    rest: dirty,
-                }
+                self.outbox.command(PageCommand::Send { bytes: dirty, limit, opening: Opening::Round });
+                State::SendingRest { reason, paused, began: now, rest: dirty }
             }
-            (
-                State::SendingRest {
-                    reason,
-                    paused,
-                    began,
-                    rest,
-                },
-                PageInput::RoundSent,
-            ) => {
+            (State::SendingRest { reason, paused, began, rest }, PageInput::RoundSent) => {
                 self.total_sent += rest;
-                let round = Ended {
-                    began,
-                    duration: now - began,
-                    sent: rest,
-                };
-                self.record(
-                    self.so_far.rounds + 1,
-                    RoundPhase::StopAndCopy,
-                    round,
-                    Bytes::ZERO,
-                );
+                let round = Ended { began, duration: now - began, sent: rest };
+                self.record(self.so_far.rounds + 1, RoundPhase::StopAndCopy, round, Bytes::ZERO);
                 self.outbox.command(PageCommand::Resume);
                 State::Resuming { reason, paused }
             }
-            (State::Resuming { reason, paused }, PageInput::Resumed) => State::Done(PagesMoved {
-                reason,
-                paused,
-                resumed: now,
-            }),
+            (State::Resuming { reason, paused }, PageInput::Resumed) => {
+                State::Done(PagesMoved { reason, paused, resumed: now })
+            }
             (State::Sending { .. } | State::Counting { .. }, PageInput::ForcePause) => {
                 self.force_pause = true;
                 return Ok(());
@@ -247,10 +194,7 @@ impl PageLoop {
             // The pause is already on its way, or over: there is nothing to force.
             (state, PageInput::ForcePause) if state != State::Idle => return Ok(()),
             (state, input) => {
-                return Err(Refused {
-                    input: format!("{input:?}"),
-                    state: format!("{state:?}"),
-                });
+                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
             }
         };
         Ok(())
@@ -290,61 +234,33 @@ impl PageLoop {
     }
 
     fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {
-        let measured = self.so_far.last.map(|last| last.bytes_per_sec());
-        let slice = match self.policy.slice(pending, measured) {
+        let slice = match self.policy.slice(&self.so_far, pending) {
             Slice::Send(bytes) => bytes.min(pending),
             // Even a pass that ends at once is a round; QEMU counts it so.
             Slice::PassEnds => Bytes::ZERO,
         };
-        self.send(slice, Opening::Round);
-        State::Sending {
-            began: now,
-            slice,
-            sent: Bytes::ZERO,
-            pending,
-        }
+        self.send(now, slice, Opening::Round);
+        State::Sending { began: now, slice, sent: Bytes::ZERO, pending }
     }
 
     fn slice_sent(&mut self, now: SimTime, began: SimTime, sent: Bytes, pending: Bytes) -> State {
         let duration = now - began;
-        let measured = LastRound {
-            sent,
-            duration,
-            dirtied: Bytes::ZERO,
-        }
-        .bytes_per_sec();
-        if let Slice::Send(bytes) = self.policy.slice(pending, Some(measured))
+        if let Slice::Send(bytes) = self.policy.slice(&self.so_far, pending)
             && bytes > Bytes::ZERO
             && sent > Bytes::ZERO
         {
             let slice = bytes.min(pending);
-            self.send(slice, Opening::Slice);
-            return State::Sending {
-                began,
-                slice,
-                sent,
-                pending,
-            };
+            self.send(now, slice, Opening::Slice);
+            return State::Sending { began, slice, sent, pending };
         }
         self.outbox.command(PageCommand::Count { unsent: pending });
-        State::Counting {
-            round: Ended {
-                began,
-                duration,
-                sent,
-            },
-            unsent: pending,
-        }
+        State::Counting { round: Ended { began, duration, sent }, unsent: pending }
     }
 
     fn round_counted(&mut self, now: SimTime, round: Ended, unsent: Bytes, dirty: Bytes) -> State {
         self.so_far.rounds += 1;
         self.so_far.sent += round.sent;
-        let last = LastRound {
-            sent: round.sent,
-            duration: round.duration,
-            dirtied: dirty - unsent,
-        };
+        let last = LastRound { sent: round.sent, duration: round.duration, dirtied: dirty - unsent };
         self.so_far.last = Some(last);
         self.record(self.so_far.rounds, RoundPhase::PreCopy, round, dirty);
         let next = if self.force_pause {
@@ -358,22 +274,28 @@ impl PageLoop {
             Next::Round => self.begin_round(now, dirty),
             Next::Pause(reason) => {
                 self.outbox.command(PageCommand::Pause);
-                State::Pausing {
-                    reason,
-                    dirty,
-                    paused: now,
-                }
+                State::Pausing { reason, dirty, paused: now }
             }
         }
     }
 
-    fn send(&mut self, bytes: Bytes, opening: Opening) {
+    fn send(&mut self, now: SimTime, bytes: Bytes, opening: Opening) {
+        self.window.slice_began = now;
         let limit = self.policy.rate_limit(&self.so_far);
-        self.outbox.command(PageCommand::Send {
-            bytes,
-            limit,
-            opening,
-        });
+        self.outbox.command(PageCommand::Send { bytes, limit, opening });
+    }
+
+    /// Brings the measured bandwidth up to date when `slice` is across.
+    fn measure(&mut self, now: SimTime, slice: Bytes) {
+        let window = &mut self.window;
+        window.sent += slice;
+        window.time += now - window.slice_began;
+        if window.time >= MEASURING_WINDOW {
+            self.so_far.bandwidth = Some(per_sec(window.sent, window.time));
+            (window.sent, window.time, window.complete) = (Bytes::ZERO, Span::ZERO, true);
+        } else if !window.complete && window.sent > Bytes::ZERO {
+            self.so_far.bandwidth = Some(per_sec(window.sent, window.time));
+        }
     }
 
     fn record(&mut self, number: u32, phase: RoundPhase, round: Ended, dirty_bytes_left: Bytes) {

@@ -44,9 +44,7 @@ pub fn choose(
 ) -> Result<HostId, String> {
     let ids = (0..hosts.len() as u32).map(HostId);
     let candidates = ids.filter(|id| *id != source && hosts[id.index()].open);
-    let fitting = candidates
-        .clone()
-        .filter(|id| hosts[id.index()].free() >= memory && reachable(*id));
+    let fitting = candidates.clone().filter(|id| hosts[id.index()].free() >= memory && reachable(*id));
     let best = match placement {
         Placement::MostFreeMemory => {
             fitting.min_by_key(|id| (std::cmp::Reverse(hosts[id.index()].free()), *id))

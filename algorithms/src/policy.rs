@@ -35,7 +35,13 @@ pub struct RoundsSoFar {
     pub sent: Bytes,
     /// The round that ended last.
     pub last: Option<LastRound>,
+    /// Bytes per second, measured over the last [`MEASURING_WINDOW`] or somewhat more; over all that
+    /// was sent, until so much time has passed; `None` before anything was sent.
+    pub bandwidth: Option<f64>,
 }
+
+/// Shorter measurements of the bandwidth say little; QEMU's window is the same.
+pub const MEASURING_WINDOW: Span = Span::from_millis(100);
 
 /// The round that ended last.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -60,12 +66,8 @@ impl LastRound {
     }
 }
 
-fn per_sec(bytes: Bytes, duration: Span) -> f64 {
-    if duration == Span::ZERO {
-        0.0
-    } else {
-        bytes.as_f64() / duration.as_secs_f64()
-    }
+pub(crate) fn per_sec(bytes: Bytes, duration: Span) -> f64 {
+    if duration == Span::ZERO { 0.0 } else { bytes.as_f64() / duration.as_secs_f64() }
 }
 
 /// How much of what is pending to send before looking again.
@@ -126,14 +128,9 @@ pub trait PreCopyPolicy {
         None
     }
 
-    /// How much of `pending` to send next in the current pass. `measured` is the rate of the pass
-    /// so far, or of the last one, in bytes per second; `None` before anything was sent.
-    fn slice(&self, pending: Bytes, _measured: Option<f64>) -> Slice {
-        if pending == Bytes::ZERO {
-            Slice::PassEnds
-        } else {
-            Slice::Send(pending)
-        }
+    /// How much of `pending` to send next in the current pass.
+    fn slice(&self, _so_far: &RoundsSoFar, pending: Bytes) -> Slice {
+        if pending == Bytes::ZERO { Slice::PassEnds } else { Slice::Send(pending) }
     }
 
     /// Whether to go on when `dirty` bytes were counted after the round that `so_far` ends with.
@@ -173,8 +170,8 @@ impl PreCopyPolicy for Policy {
         self.rules().final_rate_limit()
     }
 
-    fn slice(&self, pending: Bytes, measured: Option<f64>) -> Slice {
-        self.rules().slice(pending, measured)
+    fn slice(&self, so_far: &RoundsSoFar, pending: Bytes) -> Slice {
+        self.rules().slice(so_far, pending)
     }
 
     fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next {

@@ -89,12 +89,7 @@ fn star(hosts: u32) -> Network {
         network.add_link(
             node,
             hub,
-            Link {
-                name,
-                capacity: LINK,
-                latency: LINK_LATENCY,
-                duplex: Duplex::Full,
-            },
+            Link { name, capacity: LINK, latency: LINK_LATENCY, duplex: Duplex::Full },
         );
     }
     network
@@ -119,16 +114,12 @@ fn guest(index: u32, size: Size) -> Guest {
 fn plan(shape: Shape, size: Size) -> Plan {
     let phases = match shape {
         Shape::Rolling => {
-            let drain = |host| Phase {
-                drains: vec![HostId(host)],
-                ..Phase::default()
-            };
+            let drain = |host| Phase { drains: vec![HostId(host)], ..Phase::default() };
             (0..size.hosts).map(drain).collect()
         }
-        Shape::Burst => vec![Phase {
-            moves: (0..size.vms).map(|vm| burst_move(vm, size)).collect(),
-            ..Phase::default()
-        }],
+        Shape::Burst => {
+            vec![Phase { moves: (0..size.vms).map(|vm| burst_move(vm, size)).collect(), ..Phase::default() }]
+        }
     };
     Plan { phases }
 }
@@ -136,12 +127,7 @@ fn plan(shape: Shape, size: Size) -> Plan {
 fn burst_move(vm: u32, size: Size) -> Move {
     let source = vm % size.hosts;
     let destination = (source + 1 + (vm / size.hosts) % (size.hosts - 1)) % size.hosts;
-    Move {
-        vm: VmId(vm),
-        destination: Some(HostId(destination)),
-        delay: Span::ZERO,
-        after: Vec::new(),
-    }
+    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after: Vec::new() }
 }
 
 /// What the engines are compared by. Means are over the guests, each by its last migration.
@@ -159,15 +145,10 @@ pub struct Figures {
 
 /// The figures of a run.
 pub fn figures(records: &RunRecords) -> Figures {
-    let last: HashMap<&str, &MigrationRecord> = records
-        .migrations
-        .iter()
-        .map(|migration| (&*migration.vm, migration))
-        .collect();
+    let last: HashMap<&str, &MigrationRecord> =
+        records.migrations.iter().map(|migration| (&*migration.vm, migration)).collect();
     let mean = |value: fn(&MigrationRecord) -> Span| {
-        last.values()
-            .map(|migration| value(migration).as_nanos())
-            .sum::<u64>() as f64
+        last.values().map(|migration| value(migration).as_nanos()).sum::<u64>() as f64
             / last.len() as f64
             / 1e9
     };
@@ -175,10 +156,6 @@ pub fn figures(records: &RunRecords) -> Figures {
         makespan_s: records.run.makespan.as_secs_f64(),
         mean_migration_s: mean(|migration| migration.total),
         mean_downtime_ms: mean(|migration| migration.blackout) * 1e3,
-        rounds: records
-            .migrations
-            .iter()
-            .map(|migration| u64::from(migration.rounds))
-            .sum(),
+        rounds: records.migrations.iter().map(|migration| u64::from(migration.rounds)).sum(),
     }
 }

@@ -1,2 +1,46 @@
-//! placeholder
-fn main() {}
+//! The `migtwin` command: reads the command line, calls the crates that do the work, and turns what
+//! went wrong into messages and exit statuses. Data goes to standard output, all else to standard
+//! error.
+
+mod arguments;
+mod failure;
+mod presets;
+mod simulate;
+mod terminal;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Presets { output } => presets::run(output.format),
+        Command::Schema => schema(),
+        Command::Completions { shell } => completions(*shell),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            failure.exit_code()
+        }
+    }
+}
+
+fn schema() -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&scenarios::schema()).map_err(std::io::Error::from)?;
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "migtwin", &mut script);
+    Ok(std::io::stdout().lock().write_all(&script)?)
+}

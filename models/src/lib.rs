@@ -1,5 +1,6 @@
 //! What a migration cluster is and does, in virtual time.
 
+pub mod closed_form;
 pub mod cluster;
 pub mod hardware;
 pub mod network;

@@ -94,13 +94,9 @@ impl Network {
 
     /// The links in the order in which they were added, each with its two ends.
     pub fn links(&self) -> impl Iterator<Item = (&Node, &Node, &Link)> {
-        self.graph.edge_references().map(|edge| {
-            (
-                &self.graph[edge.source()],
-                &self.graph[edge.target()],
-                edge.weight(),
-            )
-        })
+        self.graph
+            .edge_references()
+            .map(|edge| (&self.graph[edge.source()], &self.graph[edge.target()], edge.weight()))
     }
 
     /// The paths from `source` to every host that it reaches, itself included.
@@ -133,11 +129,7 @@ impl Network {
             _ => self.graph.node_count() + host,
         };
         let islands: Vec<u32> = (0..hosts).map(|host| island(host) as u32).collect();
-        if islands.windows(2).all(|pair| pair[0] == pair[1]) {
-            Reach::All
-        } else {
-            Reach::Islands(islands)
-        }
+        if islands.windows(2).all(|pair| pair[0] == pair[1]) { Reach::All } else { Reach::Islands(islands) }
     }
 
     /// For every node reached from `start`: the edge by which the best path arrives.
@@ -153,11 +145,7 @@ impl Network {
             }
             for edge in self.graph.edges(node) {
                 let cost = (latency.saturating_add(edge.weight().latency.as_nanos()), hops + 1);
-                let next = if edge.source() == node {
-                    edge.target()
-                } else {
-                    edge.source()
-                };
+                let next = if edge.source() == node { edge.target() } else { edge.source() };
                 if best.get(&next).is_none_or(|known| cost < *known) {
                     best.insert(next, cost);
                     by_edge.insert(next, edge.id());
@@ -174,19 +162,13 @@ impl Network {
         end: NodeIndex,
         by_edge: &HashMap<NodeIndex, EdgeIndex>,
     ) -> Option<Path> {
-        let mut path = Path {
-            hops: Vec::new(),
-            latency: Span::ZERO,
-        };
+        let mut path = Path { hops: Vec::new(), latency: Span::ZERO };
         let mut node = end;
         while node != start {
             let edge = *by_edge.get(&node)?;
             let (a, b) = self.graph.edge_endpoints(edge)?;
             let forward = b == node;
-            path.hops.push(Hop {
-                link: edge.index(),
-                forward,
-            });
+            path.hops.push(Hop { link: edge.index(), forward });
             path.latency += self.graph[edge].latency;
             node = if forward { a } else { b };
         }

@@ -63,17 +63,9 @@ impl Transport {
     /// The most payload that one migration can have, in bytes per second: every stream is limited
     /// by `per_stream`, and by one core at each end, since a stream is one thread.
     pub fn cap_bytes_per_sec(&self) -> f64 {
-        let by_stream = self
-            .per_stream
-            .map_or(f64::INFINITY, |rate| rate.bytes_per_sec_f64());
-        let slower_end = self
-            .send_core_seconds_per_gb
-            .max(self.receive_core_seconds_per_gb);
-        let by_core = if slower_end > 0.0 {
-            1e9 / slower_end
-        } else {
-            f64::INFINITY
-        };
+        let by_stream = self.per_stream.map_or(f64::INFINITY, |rate| rate.bytes_per_sec_f64());
+        let slower_end = self.send_core_seconds_per_gb.max(self.receive_core_seconds_per_gb);
+        let by_core = if slower_end > 0.0 { 1e9 / slower_end } else { f64::INFINITY };
         by_stream.min(by_core) * f64::from(self.streams)
     }
 }

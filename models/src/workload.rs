@@ -60,10 +60,9 @@ impl Workload {
             Workload::Idle => 0.0,
             Workload::Linear { rate, working_set } => (rate.as_f64() * seconds).min(working_set.as_f64()),
             Workload::Uniform { rate, working_set } => uniform(rate.as_f64(), working_set.as_f64(), seconds),
-            Workload::Classes(classes) => classes
-                .iter()
-                .map(|class| uniform(class.rate.as_f64(), class.size.as_f64(), seconds))
-                .sum(),
+            Workload::Classes(classes) => {
+                classes.iter().map(|class| uniform(class.rate.as_f64(), class.size.as_f64(), seconds)).sum()
+            }
             Workload::Curve(points) => interpolate(points, seconds),
         })
     }
@@ -92,11 +91,7 @@ impl Workload {
 }
 
 fn uniform(rate: f64, set: f64, seconds: f64) -> f64 {
-    if set == 0.0 {
-        0.0
-    } else {
-        -set * (-rate * seconds / set).exp_m1()
-    }
+    if set == 0.0 { 0.0 } else { -set * (-rate * seconds / set).exp_m1() }
 }
 
 fn interpolate(points: &[CurvePoint], seconds: f64) -> f64 {

@@ -58,12 +58,7 @@ pub enum Metering {
 impl Default for RunOptions {
     fn default() -> RunOptions {
         let week = Span::from_secs(7 * 24 * 3600);
-        RunOptions {
-            seed: 1,
-            replication: 0,
-            metering: Metering::On,
-            horizon: week,
-        }
+        RunOptions { seed: 1, replication: 0, metering: Metering::On, horizon: week }
     }
 }
 
@@ -149,28 +144,18 @@ impl<'a> World<'a> {
         self.tell_orchestrator(orchestrator::Input::Begin);
         let horizon = SimTime::ZERO + self.options.horizon;
         while !self.done {
-            let next = [self.fluid.next_time(), self.queue.next_time()]
-                .into_iter()
-                .flatten()
-                .min();
+            let next = [self.fluid.next_time(), self.queue.next_time()].into_iter().flatten().min();
             match next {
                 Some(time) if time <= horizon => self.advance(time),
                 Some(_) => self.give_up(horizon, format!("still going on after {}", self.options.horizon)),
-                None => self.give_up(
-                    self.now,
-                    "nothing can go on: there is no capacity on its way".into(),
-                ),
+                None => self.give_up(self.now, "nothing can go on: there is no capacity on its way".into()),
             }
         }
     }
 
     /// Everything that happens at `time`: completions first, then events in their order.
     fn advance(&mut self, time: SimTime) {
-        assert!(
-            time >= self.now,
-            "time ran backwards: {time} is before {}",
-            self.now
-        );
+        assert!(time >= self.now, "time ran backwards: {time} is before {}", self.now);
         self.now = time;
         while let Some(activity) = self.fluid.pop_due(time) {
             self.sent(activity);
@@ -204,12 +189,7 @@ impl<'a> World<'a> {
         for index in 0..self.migrations.len() {
             if self.migrations[index].is_some() {
                 let migration = MigrationId(index as u32);
-                self.tell(
-                    migration,
-                    controller::Input::Cancel {
-                        reason: reason.clone(),
-                    },
-                );
+                self.tell(migration, controller::Input::Cancel { reason: reason.clone() });
             }
         }
         // A guest that was handed over has still to be cleaned up behind; no more than that.

@@ -103,12 +103,7 @@ impl Fluid {
             capacity >= 0.0 && capacity.is_finite(),
             "a capacity must be a finite number of zero or more: {capacity}"
         );
-        self.resources.push(Resource {
-            capacity,
-            load: 0.0,
-            members: Vec::new(),
-            meter: None,
-        });
+        self.resources.push(Resource { capacity, load: 0.0, members: Vec::new(), meter: None });
         ResourceId(self.resources.len() as u32 - 1)
     }
 
@@ -161,30 +156,15 @@ impl Fluid {
         let slot = self.free_slot();
         let uses = self.join_resources(slot, demand.uses);
         let Demand { weight, cap, .. } = *demand;
-        self.shares[slot as usize] = Share {
-            level: cap / weight,
-            weight,
-            rate: 0.0,
-            cap,
-            mark: 0,
-            uses,
-        };
+        self.shares[slot as usize] = Share { level: cap / weight, weight, rate: 0.0, cap, mark: 0, uses };
         let progress = &mut self.progress[slot as usize];
-        *progress = Progress {
-            remaining: work,
-            updated: now,
-            sequence: self.started,
-            ..*progress
-        };
+        *progress = Progress { remaining: work, updated: now, sequence: self.started, ..*progress };
         self.started += 1;
         if work == 0.0 {
             self.completions.set(slot, (now, progress.sequence));
         }
         self.changes.fresh.push(slot);
-        ActivityId {
-            slot,
-            generation: progress.generation,
-        }
+        ActivityId { slot, generation: progress.generation }
     }
 
     /// Changes the highest rate of an activity. `false` where it is no longer under way.
@@ -231,8 +211,7 @@ impl Fluid {
     /// no longer under way.
     pub fn rate(&mut self, activity: ActivityId) -> Option<f64> {
         self.settle();
-        self.is_active(activity)
-            .then(|| self.shares[activity.slot()].rate)
+        self.is_active(activity).then(|| self.shares[activity.slot()].rate)
     }
 
     /// How much of `resource` is in use, in units per second, after all changes so far.
@@ -258,19 +237,14 @@ impl Fluid {
         }
         self.begin_change(now);
         self.completions.remove(slot);
-        let activity = ActivityId {
-            slot,
-            generation: self.progress[slot as usize].generation,
-        };
+        let activity = ActivityId { slot, generation: self.progress[slot as usize].generation };
         self.remove(slot);
         Some(activity)
     }
 
     /// Whether `activity` has neither completed nor been cancelled.
     pub fn is_active(&self, activity: ActivityId) -> bool {
-        self.progress
-            .get(activity.slot())
-            .is_some_and(|progress| progress.generation == activity.generation)
+        self.progress.get(activity.slot()).is_some_and(|progress| progress.generation == activity.generation)
     }
 
     /// The number of activities under way.
@@ -284,11 +258,7 @@ impl Fluid {
             return;
         }
         self.settle();
-        assert!(
-            now >= self.changes.at,
-            "time ran backwards: {now} is before {}",
-            self.changes.at
-        );
+        assert!(now >= self.changes.at, "time ran backwards: {now} is before {}", self.changes.at);
         self.changes.at = now;
         self.changes.floor = f64::INFINITY;
     }
@@ -316,16 +286,9 @@ impl Fluid {
             let use_index = range.start + offset as u32;
             let members = &mut self.resources[resource.0 as usize].members;
             let position = members.len() as u32;
-            members.push(Member {
-                activity: slot,
-                use_index,
-                coefficient: *coefficient,
-            });
-            self.uses.uses[use_index as usize] = Use {
-                resource: resource.0,
-                position,
-                coefficient: *coefficient,
-            };
+            members.push(Member { activity: slot, use_index, coefficient: *coefficient });
+            self.uses.uses[use_index as usize] =
+                Use { resource: resource.0, position, coefficient: *coefficient };
             self.changes.touched.push(resource.0);
         }
         range
@@ -344,9 +307,7 @@ impl Fluid {
         self.changes.floor = self.changes.floor.min(share.level);
         let range = share.uses;
         for index in range.start..range.start + range.len {
-            let Use {
-                resource, position, ..
-            } = self.uses.uses[index as usize];
+            let Use { resource, position, .. } = self.uses.uses[index as usize];
             let members = &mut self.resources[resource as usize].members;
             members.swap_remove(position as usize);
             if let Some(moved) = members.get(position as usize) {

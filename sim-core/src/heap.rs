@@ -17,10 +17,7 @@ pub(crate) struct IndexedHeap<K> {
 
 impl<K: Copy + Ord> IndexedHeap<K> {
     pub(crate) fn new() -> IndexedHeap<K> {
-        IndexedHeap {
-            entries: Vec::new(),
-            positions: Vec::new(),
-        }
+        IndexedHeap { entries: Vec::new(), positions: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -33,9 +30,7 @@ impl<K: Copy + Ord> IndexedHeap<K> {
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.positions
-            .get(slot as usize)
-            .is_some_and(|position| *position != ABSENT)
+        self.positions.get(slot as usize).is_some_and(|position| *position != ABSENT)
     }
 
     /// Inserts `slot`, or moves it to its new key.
@@ -50,11 +45,7 @@ impl<K: Copy + Ord> IndexedHeap<K> {
         let position = position as usize;
         let old = self.entries[position].0;
         self.entries[position].0 = key;
-        if key < old {
-            self.sift_up(position)
-        } else {
-            self.sift_down(position)
-        }
+        if key < old { self.sift_up(position) } else { self.sift_down(position) }
     }
 
     /// Gives several slots new keys at once; where that is most of the heap, rebuilding it is
@@ -90,11 +81,7 @@ impl<K: Copy + Ord> IndexedHeap<K> {
         let (key, _) = self.entries.swap_remove(position);
         if let Some((moved_key, moved)) = self.entries.get(position).copied() {
             self.positions[moved as usize] = position as u32;
-            if moved_key < key {
-                self.sift_up(position)
-            } else {
-                self.sift_down(position)
-            }
+            if moved_key < key { self.sift_up(position) } else { self.sift_down(position) }
         }
         Some(key)
     }

@@ -26,16 +26,8 @@ impl Meter {
     ///
     /// If `interval` is zero.
     pub fn new(interval: Span) -> Meter {
-        assert!(
-            interval > Span::ZERO,
-            "a meter's interval must be longer than zero"
-        );
-        Meter {
-            interval,
-            sums: Vec::new(),
-            since: SimTime::ZERO,
-            rate: 0.0,
-        }
+        assert!(interval > Span::ZERO, "a meter's interval must be longer than zero");
+        Meter { interval, sums: Vec::new(), since: SimTime::ZERO, rate: 0.0 }
     }
 
     /// The rate is `rate` from `now` on.
@@ -55,11 +47,7 @@ impl Meter {
         let whole = self.interval.as_nanos();
         let mean = |(index, sum): (usize, &f64)| {
             let elapsed = end.as_nanos().saturating_sub(index as u64 * whole).min(whole);
-            if elapsed == 0 {
-                0.0
-            } else {
-                sum / Span::from_nanos(elapsed).as_secs_f64()
-            }
+            if elapsed == 0 { 0.0 } else { sum / Span::from_nanos(elapsed).as_secs_f64() }
         };
         self.sums.iter().enumerate().map(mean).collect()
     }
@@ -120,11 +108,7 @@ mod tests {
         meter.set(at(0), 3.0);
         let end = at(10_000_000);
         let means = meter.means(end);
-        assert!(
-            means.len() <= MAX_INTERVALS && means.len() > MAX_INTERVALS / 2,
-            "{}",
-            means.len()
-        );
+        assert!(means.len() <= MAX_INTERVALS && means.len() > MAX_INTERVALS / 2, "{}", means.len());
         assert!(means.iter().all(|mean| (mean - 3.0).abs() < 1e-9));
         assert!((meter.total(end) - 3e7).abs() < 1e-3);
     }

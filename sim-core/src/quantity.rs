@@ -101,9 +101,8 @@ impl Kind {
                 example: self.example,
             });
         }
-        let number_end = term
-            .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
-            .unwrap_or(term.len());
+        let number_end =
+            term.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(term.len());
         let (number, after) = term.split_at(number_end);
         let decimal = Decimal::parse(number).ok_or_else(|| QuantityError::NoNumber {
             text: text.into(),
@@ -113,19 +112,15 @@ impl Kind {
         let after = after.trim_start();
         let unit_end = after.find(|c: char| c.is_whitespace()).unwrap_or(after.len());
         let (symbol, rest) = after.split_at(unit_end);
-        let unit = self
-            .units
-            .iter()
-            .find(|unit| unit.symbol == symbol)
-            .ok_or_else(|| {
-                self.bad_unit(
-                    text,
-                    match symbol {
-                        "" => "no unit".to_string(),
-                        _ => format!("the unknown unit `{symbol}`"),
-                    },
-                )
-            })?;
+        let unit = self.units.iter().find(|unit| unit.symbol == symbol).ok_or_else(|| {
+            self.bad_unit(
+                text,
+                match symbol {
+                    "" => "no unit".to_string(),
+                    _ => format!("the unknown unit `{symbol}`"),
+                },
+            )
+        })?;
         let value = decimal.times(unit.factor).ok_or_else(|| self.too_large(text))?;
         Ok((value, rest))
     }
@@ -143,10 +138,7 @@ impl Kind {
     }
 
     fn too_large(&self, text: &str) -> QuantityError {
-        QuantityError::TooLarge {
-            text: text.into(),
-            name: self.name,
-        }
+        QuantityError::TooLarge { text: text.into(), name: self.name }
     }
 
     /// Prints `value` in the largest unit that shows it exactly with at most three decimals.
@@ -164,11 +156,7 @@ impl Kind {
             return f.pad(&format!("{whole} {}", unit.symbol));
         }
         let digits = format!("{fraction:03}");
-        f.pad(&format!(
-            "{whole}.{} {}",
-            digits.trim_end_matches('0'),
-            unit.symbol
-        ))
+        f.pad(&format!("{whole}.{} {}", digits.trim_end_matches('0'), unit.symbol))
     }
 }
 
@@ -206,12 +194,7 @@ impl Decimal {
         }
         let mut digits: u128 = 0;
         let mut scale = 0;
-        for (place, c) in whole
-            .chars()
-            .chain(fraction.chars())
-            .filter(|c| *c != '_')
-            .enumerate()
-        {
+        for (place, c) in whole.chars().chain(fraction.chars()).filter(|c| *c != '_').enumerate() {
             // 30 digits are more than any 64-bit quantity can use; more would overflow.
             if place >= 30 {
                 return None;

@@ -32,29 +32,18 @@ struct Slot<E> {
 impl<E> EventQueue<E> {
     /// An empty queue.
     pub fn new() -> EventQueue<E> {
-        EventQueue {
-            order: IndexedHeap::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            scheduled: 0,
-        }
+        EventQueue { order: IndexedHeap::new(), slots: Vec::new(), free: Vec::new(), scheduled: 0 }
     }
 
     /// Schedules `event` at `time`, behind all events already scheduled at that time.
     pub fn schedule(&mut self, time: SimTime, event: E) -> EventKey {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                generation: 0,
-                event: None,
-            });
+            self.slots.push(Slot { generation: 0, event: None });
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 events are pending")
         });
         let entry = &mut self.slots[slot as usize];
         entry.event = Some(event);
-        let key = EventKey {
-            slot,
-            generation: entry.generation,
-        };
+        let key = EventKey { slot, generation: entry.generation };
         self.order.set(slot, (time, self.scheduled));
         self.scheduled += 1;
         key
@@ -137,9 +126,7 @@ mod tests {
             queue.schedule(at(5), event);
         }
         queue.schedule(at(1), "first");
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop())
-            .map(|(_, event)| event)
-            .collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
         assert_eq!(order, ["first", "a", "b", "c"]);
     }
 
@@ -160,10 +147,7 @@ mod tests {
         assert_eq!(queue.cancel(key), Some(1));
         assert_eq!(queue.cancel(key), None);
         let again = queue.schedule(at(2), 2);
-        assert!(
-            !queue.reschedule(key, at(9)),
-            "the slot was reused, the old key must not reach it"
-        );
+        assert!(!queue.reschedule(key, at(9)), "the slot was reused, the old key must not reach it");
         assert_eq!(queue.pop(), Some((at(2), 2)));
         assert_eq!(queue.cancel(again), None);
         assert!(queue.is_empty());

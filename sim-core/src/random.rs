@@ -81,9 +81,6 @@ mod tests {
     #[test]
     fn output_is_pinned_so_that_old_results_can_be_repeated() {
         let mut stream = Streams::new(42, 7).stream("dirty rate", "vm17");
-        assert_eq!(
-            [stream.next_u64(), stream.next_u64()],
-            [13212232584938522029, 16181593144418308985]
-        );
+        assert_eq!([stream.next_u64(), stream.next_u64()], [13212232584938522029, 16181593144418308985]);
     }
 }

@@ -31,10 +31,7 @@ mod tests {
     #[test]
     fn results_do_not_depend_on_the_number_of_threads() {
         let draws = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| replicate(500, |r| Streams::new(1, r).stream("x", "y").next_u64(), |_| ()))
         };
         assert_eq!(draws(1), draws(2));

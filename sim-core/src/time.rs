@@ -49,10 +49,7 @@ impl SimTime {
     ///
     /// If `earlier` is later: time runs backwards only by a mistake in the caller.
     pub fn since(self, earlier: SimTime) -> Span {
-        assert!(
-            self >= earlier,
-            "time ran backwards: {self:?} is before {earlier:?}"
-        );
+        assert!(self >= earlier, "time ran backwards: {self:?} is before {earlier:?}");
         Span(self.0 - earlier.0)
     }
 }
@@ -159,46 +156,16 @@ static SPAN: Kind = Kind {
     name: "a span of time",
     example: "300 ms",
     units: &[
-        Unit {
-            symbol: "h",
-            factor: 3_600_000_000_000,
-        },
-        Unit {
-            symbol: "min",
-            factor: 60_000_000_000,
-        },
-        Unit {
-            symbol: "s",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "ms",
-            factor: 1_000_000,
-        },
-        Unit {
-            symbol: "us",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "ns",
-            factor: 1,
-        },
-        Unit {
-            symbol: "µs",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "d",
-            factor: 86_400_000_000_000,
-        },
-        Unit {
-            symbol: "sec",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "m",
-            factor: 60_000_000_000,
-        },
+        Unit { symbol: "h", factor: 3_600_000_000_000 },
+        Unit { symbol: "min", factor: 60_000_000_000 },
+        Unit { symbol: "s", factor: 1_000_000_000 },
+        Unit { symbol: "ms", factor: 1_000_000 },
+        Unit { symbol: "us", factor: 1_000 },
+        Unit { symbol: "ns", factor: 1 },
+        Unit { symbol: "µs", factor: 1_000 },
+        Unit { symbol: "d", factor: 86_400_000_000_000 },
+        Unit { symbol: "sec", factor: 1_000_000_000 },
+        Unit { symbol: "m", factor: 60_000_000_000 },
     ],
     printed: 6,
 };
@@ -230,9 +197,5 @@ impl FromStr for SimTime {
     }
 }
 
-text_serde!(
-    Span,
-    "a span of time, such as \"300 ms\" or \"1 h 30 min\"",
-    "300 ms"
-);
+text_serde!(Span, "a span of time, such as \"300 ms\" or \"1 h 30 min\"", "300 ms");
 text_serde!(SimTime, "a time since the beginning, such as \"90 s\"", "90 s");

@@ -201,46 +201,16 @@ static BYTES: Kind = Kind {
     name: "a size",
     example: "8 GiB",
     units: &[
-        Unit {
-            symbol: "TiB",
-            factor: 1 << 40,
-        },
-        Unit {
-            symbol: "GiB",
-            factor: 1 << 30,
-        },
-        Unit {
-            symbol: "TB",
-            factor: 1_000_000_000_000,
-        },
-        Unit {
-            symbol: "GB",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "MiB",
-            factor: 1 << 20,
-        },
-        Unit {
-            symbol: "MB",
-            factor: 1_000_000,
-        },
-        Unit {
-            symbol: "KiB",
-            factor: 1 << 10,
-        },
-        Unit {
-            symbol: "kB",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "B",
-            factor: 1,
-        },
-        Unit {
-            symbol: "KB",
-            factor: 1_000,
-        },
+        Unit { symbol: "TiB", factor: 1 << 40 },
+        Unit { symbol: "GiB", factor: 1 << 30 },
+        Unit { symbol: "TB", factor: 1_000_000_000_000 },
+        Unit { symbol: "GB", factor: 1_000_000_000 },
+        Unit { symbol: "MiB", factor: 1 << 20 },
+        Unit { symbol: "MB", factor: 1_000_000 },
+        Unit { symbol: "KiB", factor: 1 << 10 },
+        Unit { symbol: "kB", factor: 1_000 },
+        Unit { symbol: "B", factor: 1 },
+        Unit { symbol: "KB", factor: 1_000 },
     ],
     printed: 9,
 };
@@ -249,58 +219,19 @@ static BANDWIDTH: Kind = Kind {
     name: "a bandwidth",
     example: "10 Gbit/s",
     units: &[
-        Unit {
-            symbol: "Tbit/s",
-            factor: 1_000_000_000_000,
-        },
-        Unit {
-            symbol: "Gbit/s",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "Mbit/s",
-            factor: 1_000_000,
-        },
-        Unit {
-            symbol: "kbit/s",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "bit/s",
-            factor: 1,
-        },
-        Unit {
-            symbol: "Tb/s",
-            factor: 1_000_000_000_000,
-        },
-        Unit {
-            symbol: "Gb/s",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "Mb/s",
-            factor: 1_000_000,
-        },
-        Unit {
-            symbol: "kb/s",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "Gbps",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "Mbps",
-            factor: 1_000_000,
-        },
-        Unit {
-            symbol: "kbps",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "bps",
-            factor: 1,
-        },
+        Unit { symbol: "Tbit/s", factor: 1_000_000_000_000 },
+        Unit { symbol: "Gbit/s", factor: 1_000_000_000 },
+        Unit { symbol: "Mbit/s", factor: 1_000_000 },
+        Unit { symbol: "kbit/s", factor: 1_000 },
+        Unit { symbol: "bit/s", factor: 1 },
+        Unit { symbol: "Tb/s", factor: 1_000_000_000_000 },
+        Unit { symbol: "Gb/s", factor: 1_000_000_000 },
+        Unit { symbol: "Mb/s", factor: 1_000_000 },
+        Unit { symbol: "kb/s", factor: 1_000 },
+        Unit { symbol: "Gbps", factor: 1_000_000_000 },
+        Unit { symbol: "Mbps", factor: 1_000_000 },
+        Unit { symbol: "kbps", factor: 1_000 },
+        Unit { symbol: "bps", factor: 1 },
     ],
     printed: 5,
 };
@@ -309,38 +240,14 @@ static BYTE_RATE: Kind = Kind {
     name: "a rate in bytes",
     example: "50 MB/s",
     units: &[
-        Unit {
-            symbol: "GiB/s",
-            factor: 1 << 30,
-        },
-        Unit {
-            symbol: "GB/s",
-            factor: 1_000_000_000,
-        },
-        Unit {
-            symbol: "MiB/s",
-            factor: 1 << 20,
-        },
-        Unit {
-            symbol: "MB/s",
-            factor: 1_000_000,
-        },
-        Unit {
-            symbol: "KiB/s",
-            factor: 1 << 10,
-        },
-        Unit {
-            symbol: "kB/s",
-            factor: 1_000,
-        },
-        Unit {
-            symbol: "B/s",
-            factor: 1,
-        },
-        Unit {
-            symbol: "pages/s",
-            factor: PAGE_SIZE,
-        },
+        Unit { symbol: "GiB/s", factor: 1 << 30 },
+        Unit { symbol: "GB/s", factor: 1_000_000_000 },
+        Unit { symbol: "MiB/s", factor: 1 << 20 },
+        Unit { symbol: "MB/s", factor: 1_000_000 },
+        Unit { symbol: "KiB/s", factor: 1 << 10 },
+        Unit { symbol: "kB/s", factor: 1_000 },
+        Unit { symbol: "B/s", factor: 1 },
+        Unit { symbol: "pages/s", factor: PAGE_SIZE },
     ],
     printed: 7,
 };
@@ -366,13 +273,5 @@ written_with_unit!(Bytes, BYTES);
 written_with_unit!(Bandwidth, BANDWIDTH);
 written_with_unit!(ByteRate, BYTE_RATE);
 text_serde!(Bytes, "a size in bytes, such as \"8 GiB\"", "8 GiB");
-text_serde!(
-    Bandwidth,
-    "a speed in bits per second, such as \"10 Gbit/s\"",
-    "10 Gbit/s"
-);
-text_serde!(
-    ByteRate,
-    "a speed in bytes per second, such as \"50 MB/s\"",
-    "50 MB/s"
-);
+text_serde!(Bandwidth, "a speed in bits per second, such as \"10 Gbit/s\"", "10 Gbit/s");
+text_serde!(ByteRate, "a speed in bytes per second, such as \"50 MB/s\"", "50 MB/s");

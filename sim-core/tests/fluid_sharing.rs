@@ -20,39 +20,22 @@ fn reference_rates(capacities: &[f64], flows: &[Flow]) -> Vec<f64> {
             let rising = flows.iter().zip(&rates).filter(|(_, rate)| rate.is_none());
             rising
                 .flat_map(|(flow, _)| {
-                    flow.uses
-                        .iter()
-                        .filter(|(r, _)| *r == resource)
-                        .map(|(_, c)| c * flow.weight)
+                    flow.uses.iter().filter(|(r, _)| *r == resource).map(|(_, c)| c * flow.weight)
                 })
                 .sum()
         };
         let full: Vec<f64> = (0..left.len())
-            .map(|r| {
-                if slope(r) > 0.0 {
-                    left[r].max(0.0) / slope(r)
-                } else {
-                    f64::INFINITY
-                }
-            })
+            .map(|r| if slope(r) > 0.0 { left[r].max(0.0) / slope(r) } else { f64::INFINITY })
             .collect();
-        let stop_level = |flow: &Flow| {
-            flow.uses
-                .iter()
-                .map(|(r, _)| full[*r])
-                .fold(flow.cap / flow.weight, f64::min)
-        };
+        let stop_level =
+            |flow: &Flow| flow.uses.iter().map(|(r, _)| full[*r]).fold(flow.cap / flow.weight, f64::min);
         let least = flows
             .iter()
             .zip(&rates)
             .filter(|(_, rate)| rate.is_none())
             .map(|(flow, _)| stop_level(flow))
             .fold(f64::INFINITY, f64::min);
-        for (flow, rate) in flows
-            .iter()
-            .zip(rates.iter_mut())
-            .filter(|(_, rate)| rate.is_none())
-        {
+        for (flow, rate) in flows.iter().zip(rates.iter_mut()).filter(|(_, rate)| rate.is_none()) {
             if stop_level(flow) <= least * (1.0 + 1e-12) {
                 *rate = Some(least * flow.weight);
                 for (resource, coefficient) in &flow.uses {
@@ -118,28 +101,15 @@ impl Pair {
     fn new() -> Pair {
         let capacities: Vec<f64> = (0..RESOURCES).map(|r| 10.0 * (r + 1) as f64).collect();
         let mut fluid = Fluid::new();
-        let resources = capacities
-            .iter()
-            .map(|capacity| fluid.add_resource(*capacity))
-            .collect();
-        Pair {
-            fluid,
-            resources,
-            capacities,
-            flows: Vec::new(),
-            now: SimTime::ZERO,
-        }
+        let resources = capacities.iter().map(|capacity| fluid.add_resource(*capacity)).collect();
+        Pair { fluid, resources, capacities, flows: Vec::new(), now: SimTime::ZERO }
     }
 
     fn take(&mut self, step: Step) {
         match step {
             Step::Start { flow, work } => {
                 let uses: Vec<_> = flow.uses.iter().map(|(r, c)| (self.resources[*r], *c)).collect();
-                let demand = Demand {
-                    uses: &uses,
-                    weight: flow.weight,
-                    cap: flow.cap,
-                };
+                let demand = Demand { uses: &uses, weight: flow.weight, cap: flow.cap };
                 let id = self.fluid.start(self.now, work, &demand);
                 self.flows.push((id, flow));
             }
@@ -184,10 +154,7 @@ impl Pair {
         }
         for (resource, capacity) in self.resources.iter().zip(&self.capacities) {
             let load = self.fluid.load(*resource);
-            assert!(
-                load <= capacity * (1.0 + 1e-9) + 1e-9,
-                "{load} is more than {capacity}"
-            );
+            assert!(load <= capacity * (1.0 + 1e-9) + 1e-9, "{load} is more than {capacity}");
         }
     }
 }
@@ -236,29 +203,14 @@ proptest! {
 fn the_bottleneck_may_be_anything() {
     let mut fluid = Fluid::new();
     let (link, cpu) = (fluid.add_resource(1000.0), fluid.add_resource(2.0));
-    let light = fluid.start(
-        SimTime::ZERO,
-        1e6,
-        &Demand {
-            uses: &[(link, 1.0)],
-            weight: 1.0,
-            cap: f64::INFINITY,
-        },
-    );
+    let light =
+        fluid.start(SimTime::ZERO, 1e6, &Demand { uses: &[(link, 1.0)], weight: 1.0, cap: f64::INFINITY });
     let heavy = fluid.start(
         SimTime::ZERO,
         1e6,
-        &Demand {
-            uses: &[(link, 1.0), (cpu, 0.01)],
-            weight: 1.0,
-            cap: f64::INFINITY,
-        },
+        &Demand { uses: &[(link, 1.0), (cpu, 0.01)], weight: 1.0, cap: f64::INFINITY },
     );
-    assert_eq!(
-        fluid.rate(heavy),
-        Some(200.0),
-        "2 cores at 0.01 core-seconds per unit"
-    );
+    assert_eq!(fluid.rate(heavy), Some(200.0), "2 cores at 0.01 core-seconds per unit");
     assert_eq!(fluid.rate(light), Some(800.0), "what is left of the link");
 }
 
@@ -266,15 +218,7 @@ fn the_bottleneck_may_be_anything() {
 fn completion_is_the_first_nanosecond_at_which_the_work_is_done() {
     let mut fluid = Fluid::new();
     let link = fluid.add_resource(3.0);
-    fluid.start(
-        SimTime::ZERO,
-        1.0,
-        &Demand {
-            uses: &[(link, 1.0)],
-            weight: 1.0,
-            cap: f64::INFINITY,
-        },
-    );
+    fluid.start(SimTime::ZERO, 1.0, &Demand { uses: &[(link, 1.0)], weight: 1.0, cap: f64::INFINITY });
     assert_eq!(fluid.next_time(), Some(SimTime::from_nanos(333_333_334)));
 }
 
@@ -282,11 +226,7 @@ fn completion_is_the_first_nanosecond_at_which_the_work_is_done() {
 fn a_starved_activity_waits_and_one_without_end_never_completes() {
     let mut fluid = Fluid::new();
     let link = fluid.add_resource(0.0);
-    let demand = Demand {
-        uses: &[(link, 1.0)],
-        weight: 1.0,
-        cap: f64::INFINITY,
-    };
+    let demand = Demand { uses: &[(link, 1.0)], weight: 1.0, cap: f64::INFINITY };
     let starved = fluid.start(SimTime::ZERO, 5.0, &demand);
     assert_eq!(fluid.next_time(), None);
     let second = SimTime::ZERO + Span::from_secs(1);

@@ -25,38 +25,14 @@ fn usual_ways_of_writing_are_understood() {
 #[test]
 fn mistakes_are_answered_with_what_would_be_right() {
     let error = |text: &str| text.parse::<Bytes>().unwrap_err().to_string();
-    assert_eq!(
-        error("-4 GiB"),
-        "`-4 GiB` is negative; a size is zero or more, like \"8 GiB\""
-    );
-    assert_eq!(
-        error("lots"),
-        "`lots` does not start with a number; write a size like \"8 GiB\""
-    );
-    assert!(
-        error("8").contains("has no unit; a size is written in TiB, GiB"),
-        "{}",
-        error("8")
-    );
-    assert!(
-        error("8 Gb").contains("(this is in bytes, with a capital B)"),
-        "{}",
-        error("8 Gb")
-    );
+    assert_eq!(error("-4 GiB"), "`-4 GiB` is negative; a size is zero or more, like \"8 GiB\"");
+    assert_eq!(error("lots"), "`lots` does not start with a number; write a size like \"8 GiB\"");
+    assert!(error("8").contains("has no unit; a size is written in TiB, GiB"), "{}", error("8"));
+    assert!(error("8 Gb").contains("(this is in bytes, with a capital B)"), "{}", error("8 Gb"));
     assert!(error("99999999999 TiB").contains("too large"));
     let bandwidth = "1 GB/s".parse::<Bandwidth>().unwrap_err().to_string();
     assert!(bandwidth.contains("1 GB/s is 8 Gbit/s"), "{bandwidth}");
-    for text in [
-        "",
-        ".",
-        "1.",
-        "1..2 B",
-        "1 GiB 2 MiB",
-        "1e9 B",
-        "٣ B",
-        "0x10 B",
-        &"9".repeat(100),
-    ] {
+    for text in ["", ".", "1.", "1..2 B", "1 GiB 2 MiB", "1e9 B", "٣ B", "0x10 B", &"9".repeat(100)] {
         assert!(text.parse::<Bytes>().is_err(), "{text:?} is no size");
     }
 }

@@ -43,23 +43,12 @@ pub enum Reach {
 impl ClusterView {
     /// A cluster without hosts and guests.
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
-        ClusterView {
-            placement,
-            hosts: Vec::new(),
-            slots: Vec::new(),
-            guests: Vec::new(),
-            reach,
-        }
+        ClusterView { placement, hosts: Vec::new(), slots: Vec::new(), guests: Vec::new(), reach }
     }
 
     /// Adds the next host: its memory, and how many migrations it allows at a time.
     pub fn add_host(&mut self, memory: Bytes, limit: Option<u32>) {
-        self.hosts.push(HostView {
-            memory,
-            taken: Bytes::ZERO,
-            guests: 0,
-            open: true,
-        });
+        self.hosts.push(HostView { memory, taken: Bytes::ZERO, guests: 0, open: true });
         self.slots.push(Slots { limit, used: 0 });
     }
 
@@ -109,9 +98,7 @@ impl ClusterView {
         } else if !self.reaches(source, destination) {
             Err("the network does not lead from its host to the destination".into())
         } else if free < memory {
-            Err(format!(
-                "the destination has {free} of free memory, and {memory} are needed"
-            ))
+            Err(format!("the destination has {free} of free memory, and {memory} are needed"))
         } else {
             Ok(destination)
         }

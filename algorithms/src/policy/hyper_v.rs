@@ -20,10 +20,7 @@ pub struct HyperV {
 
 impl Default for HyperV {
     fn default() -> HyperV {
-        HyperV {
-            max_passes: 10,
-            stop_below: Bytes::from_mib(16),
-        }
+        HyperV { max_passes: 10, stop_below: Bytes::from_mib(16) }
     }
 }
 

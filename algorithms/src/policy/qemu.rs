@@ -5,8 +5,8 @@
 //!   measurement; after the sync that ends a pass, pending under the threshold completes.
 //! - The rate limit, 128 MiB/s by default, does not hold for the completion.
 //!
-//! QEMU measures in windows of 100 ms. Here the first pass is sent in halves of what is pending
-//! until there is a measurement, which finds the same end of the pass while the rate is steady.
+//! QEMU looks at every 100 ms. Here the first pass is sent in halves of what is pending until there is
+//! a measurement, which finds the same end of the pass while the rate is steady.
 //! Auto-converge is no part of this policy.
 
 use serde::{Deserialize, Serialize};
@@ -44,11 +44,11 @@ impl PreCopyPolicy for Qemu {
         self.max_bandwidth
     }
 
-    fn slice(&self, pending: Bytes, measured: Option<f64>) -> Slice {
+    fn slice(&self, so_far: &RoundsSoFar, pending: Bytes) -> Slice {
         if pending == Bytes::ZERO {
             return Slice::PassEnds;
         }
-        match measured {
+        match so_far.bandwidth {
             None => Slice::Send(Bytes::new(pending.get().div_ceil(2))),
             Some(rate) if pending.as_f64() < self.threshold(rate) => Slice::PassEnds,
             Some(rate) => {
@@ -60,8 +60,8 @@ impl PreCopyPolicy for Qemu {
     }
 
     fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next {
-        let rate = so_far.last.map_or(0.0, |last| last.bytes_per_sec());
-        if dirty == Bytes::ZERO || dirty.as_f64() < self.threshold(rate) {
+        let threshold = so_far.bandwidth.map_or(0.0, |rate| self.threshold(rate));
+        if dirty == Bytes::ZERO || dirty.as_f64() < threshold {
             Next::Pause(StopReason::Converged)
         } else {
             Next::Round

@@ -17,9 +17,7 @@ pub struct SimGrid {
 
 impl Default for SimGrid {
     fn default() -> SimGrid {
-        SimGrid {
-            max_downtime: Span::from_millis(30),
-        }
+        SimGrid { max_downtime: Span::from_millis(30) }
     }
 }
 

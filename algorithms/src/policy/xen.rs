@@ -56,9 +56,7 @@ impl Xen {
         };
         let dirtied = Bandwidth::from_bits_per_sec((last.dirtied_per_sec() * 8.0) as u64);
         Some(Bandwidth::from_bits_per_sec(
-            dirtied
-                .bits_per_sec()
-                .saturating_add(adaptive.increment.bits_per_sec()),
+            dirtied.bits_per_sec().saturating_add(adaptive.increment.bits_per_sec()),
         ))
     }
 }
@@ -66,12 +64,7 @@ impl Xen {
 impl Default for Xen {
     /// The limits that Akoush et al. found in the code, at full speed.
     fn default() -> Xen {
-        Xen {
-            adaptive_rate: None,
-            stop_below: Pages::new(50).bytes(),
-            max_rounds: 29,
-            max_sent_factor: 3,
-        }
+        Xen { adaptive_rate: None, stop_below: Pages::new(50).bytes(), max_rounds: 29, max_sent_factor: 3 }
     }
 }
 
@@ -90,10 +83,7 @@ impl PreCopyPolicy for Xen {
             (Some(adaptive), Some(wanted)) => wanted > adaptive.highest,
             _ => false,
         };
-        let sent_limit = so_far
-            .memory
-            .get()
-            .saturating_mul(u64::from(self.max_sent_factor));
+        let sent_limit = so_far.memory.get().saturating_mul(u64::from(self.max_sent_factor));
         if dirty < self.stop_below {
             Next::Pause(StopReason::Converged)
         } else if so_far.rounds >= self.max_rounds {

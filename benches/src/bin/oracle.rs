@@ -55,10 +55,7 @@ fn main() -> ExitCode {
         dirty_scale: arguments.dirty_scale,
     };
     let model = workload::model(shape, size);
-    let options = RunOptions {
-        metering: Metering::Off,
-        ..RunOptions::default()
-    };
+    let options = RunOptions { metering: Metering::Off, ..RunOptions::default() };
     let records = match simulate(&model, &options) {
         Ok(records) => records,
         Err(error) => {
@@ -67,11 +64,7 @@ fn main() -> ExitCode {
         }
     };
     let figures = workload::figures(&records);
-    let output = Output {
-        figures,
-        cpu_s: cost::cpu_seconds(),
-        peak_rss_mb: cost::peak_rss_mb(),
-    };
+    let output = Output { figures, cpu_s: cost::cpu_seconds(), peak_rss_mb: cost::peak_rss_mb() };
     match serde_json::to_writer(std::io::stdout().lock(), &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

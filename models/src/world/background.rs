@@ -54,11 +54,7 @@ impl Background {
     }
 
     fn switch_on(&mut self, now: SimTime, fluid: &mut Fluid) {
-        let demand = Demand {
-            uses: &self.links,
-            weight: self.weight,
-            cap: self.rate,
-        };
+        let demand = Demand { uses: &self.links, weight: self.weight, cap: self.rate };
         self.flow = Some(fluid.start(now, f64::INFINITY, &demand));
     }
 

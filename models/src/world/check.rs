@@ -59,12 +59,7 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
     for guest in &model.guests {
         host(model, &format!("guest `{}`", guest.name), guest.host)?;
         let name = format!("the speed variation of `{}`", guest.name);
-        number(
-            &name,
-            guest.speed_variation,
-            guest.speed_variation >= 0.0,
-            "zero or more",
-        )?;
+        number(&name, guest.speed_variation, guest.speed_variation >= 0.0, "zero or more")?;
     }
     check_transport(model)?;
     check_background(model)?;
@@ -73,36 +68,14 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
 
 fn check_transport(model: &ClusterModel) -> Result<(), ModelError> {
     let transport = &model.transport;
-    let [overhead, send, receive] = [
-        transport.wire_overhead,
-        transport.send_core_seconds_per_gb,
-        transport.receive_core_seconds_per_gb,
-    ];
-    number(
-        "the transport's wire overhead",
-        overhead,
-        overhead >= 1.0,
-        "1 or more",
-    )?;
-    number(
-        "the transport's processor time to send",
-        send,
-        send >= 0.0,
-        "zero or more",
-    )?;
-    number(
-        "the transport's processor time to receive",
-        receive,
-        receive >= 0.0,
-        "zero or more",
-    )?;
+    let [overhead, send, receive] =
+        [transport.wire_overhead, transport.send_core_seconds_per_gb, transport.receive_core_seconds_per_gb];
+    number("the transport's wire overhead", overhead, overhead >= 1.0, "1 or more")?;
+    number("the transport's processor time to send", send, send >= 0.0, "zero or more")?;
+    number("the transport's processor time to receive", receive, receive >= 0.0, "zero or more")?;
     let cap = transport.cap_bytes_per_sec();
     let has_cap = cap > 0.0;
-    if has_cap {
-        Ok(())
-    } else {
-        Err(bad("the transport's highest rate", "above zero", cap))
-    }
+    if has_cap { Ok(()) } else { Err(bad("the transport's highest rate", "above zero", cap)) }
 }
 
 fn check_background(model: &ClusterModel) -> Result<(), ModelError> {
@@ -110,12 +83,7 @@ fn check_background(model: &ClusterModel) -> Result<(), ModelError> {
         let what = format!("background traffic `{}`", traffic.name);
         host(model, &what, traffic.source)?;
         host(model, &what, traffic.destination)?;
-        number(
-            &format!("the weight of {what}"),
-            traffic.weight,
-            traffic.weight > 0.0,
-            "above zero",
-        )?;
+        number(&format!("the weight of {what}"), traffic.weight, traffic.weight > 0.0, "above zero")?;
         let rate = traffic.rate.bytes_per_sec_f64();
         number(&format!("the rate of {what}"), rate, rate > 0.0, "above zero")?;
         if let TrafficPattern::OnOff { mean_on, mean_off } = traffic.pattern
@@ -125,9 +93,7 @@ fn check_background(model: &ClusterModel) -> Result<(), ModelError> {
         }
         let path = model.network.path(traffic.source, traffic.destination);
         if path.is_none_or(|path| path.hops.is_empty()) {
-            return Err(ModelError::NoPath {
-                name: traffic.name.clone(),
-            });
+            return Err(ModelError::NoPath { name: traffic.name.clone() });
         }
     }
     Ok(())
@@ -140,20 +106,13 @@ fn check_plan(model: &ClusterModel) -> Result<(), ModelError> {
         }
         for (index, move_) in phase.moves.iter().enumerate() {
             if move_.vm.index() >= model.guests.len() {
-                return Err(ModelError::NoSuchGuest {
-                    vm: move_.vm.0,
-                    guests: model.guests.len(),
-                });
+                return Err(ModelError::NoSuchGuest { vm: move_.vm.0, guests: model.guests.len() });
             }
             if let Some(destination) = move_.destination {
                 host(model, "a move", destination)?;
             }
             if let Some(follows) = move_.after.iter().find(|other| **other >= phase.moves.len()) {
-                return Err(ModelError::NoSuchMove {
-                    index,
-                    follows: *follows,
-                    moves: phase.moves.len(),
-                });
+                return Err(ModelError::NoSuchMove { index, follows: *follows, moves: phase.moves.len() });
             }
         }
     }
@@ -164,25 +123,13 @@ fn host(model: &ClusterModel, what: &str, host: HostId) -> Result<(), ModelError
     if host.index() < model.hosts.len() {
         return Ok(());
     }
-    Err(ModelError::NoSuchHost {
-        what: what.into(),
-        host,
-        hosts: model.hosts.len(),
-    })
+    Err(ModelError::NoSuchHost { what: what.into(), host, hosts: model.hosts.len() })
 }
 
 fn number(what: &str, value: f64, holds: bool, expected: &'static str) -> Result<(), ModelError> {
-    if holds && value.is_finite() {
-        Ok(())
-    } else {
-        Err(bad(what, expected, value))
-    }
+    if holds && value.is_finite() { Ok(()) } else { Err(bad(what, expected, value)) }
 }
 
 fn bad(what: &str, expected: &'static str, value: f64) -> ModelError {
-    ModelError::BadNumber {
-        what: what.into(),
-        expected,
-        value: value.to_string(),
-    }
+    ModelError::BadNumber { what: what.into(), expected, value: value.to_string() }
 }

@@ -94,10 +94,7 @@ impl Fabric {
             let mut routes = vec![None; model.hosts.len()];
             for (host, path) in model.network.paths_from(source) {
                 let crossed = path.hops.iter().map(|hop| resource_of(links, *hop)).collect();
-                routes[host.index()] = Some(Route {
-                    links: crossed,
-                    latency: path.latency,
-                });
+                routes[host.index()] = Some(Route { links: crossed, latency: path.latency });
             }
             routes
         });
@@ -106,20 +103,12 @@ impl Fabric {
 
     /// How the metered resources were used until `end`; those never used are left out.
     pub(super) fn records(&self, fluid: &mut Fluid, end: SimTime) -> Vec<ResourceRecord> {
-        self.described
-            .iter()
-            .filter_map(|described| described.record(fluid, end))
-            .collect()
+        self.described.iter().filter_map(|described| described.record(fluid, end)).collect()
     }
 
     fn describe(&mut self, fluid: &mut Fluid, name: Name, kind: ResourceKind, capacity: f64) -> ResourceId {
         let resource = fluid.add_resource(capacity);
-        self.described.push(Described {
-            resource,
-            name,
-            kind,
-            capacity,
-        });
+        self.described.push(Described { resource, name, kind, capacity });
         resource
     }
 }

@@ -26,18 +26,8 @@ impl Log {
     pub(super) fn records(self, run: RunRecord) -> RunRecords {
         let asked_for = self.migrations.len();
         let migrations: Vec<_> = self.migrations.into_iter().flatten().collect();
-        assert_eq!(
-            migrations.len(),
-            asked_for,
-            "every migration that was asked for leaves a record"
-        );
-        RunRecords {
-            run,
-            migrations,
-            rounds: self.rounds,
-            resources: self.resources,
-            events: self.events,
-        }
+        assert_eq!(migrations.len(), asked_for, "every migration that was asked for leaves a record");
+        RunRecords { run, migrations, rounds: self.rounds, resources: self.resources, events: self.events }
     }
 
     fn keep_migration(&mut self, record: MigrationRecord) {

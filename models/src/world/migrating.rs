@@ -168,11 +168,7 @@ impl World<'_> {
                 let span = self.preparation(&migrating.assignment);
                 self.spend(migrating, span, Step::Prepared)
             }
-            Command::Page(PageCommand::Send {
-                bytes,
-                limit,
-                opening,
-            }) => {
+            Command::Page(PageCommand::Send { bytes, limit, opening }) => {
                 migrating.sending = Sending::Opening { bytes, limit };
                 let span = match opening {
                     Opening::Round => migrating.path.latency,
@@ -218,10 +214,7 @@ impl World<'_> {
     fn preparation(&mut self, assignment: &Assignment) -> Span {
         let timing = self.model.hypervisor.timing;
         let ends = [assignment.source.index(), assignment.destination.index()];
-        let turn = ends
-            .into_iter()
-            .map(|host| self.preparing_until[host])
-            .fold(self.now, SimTime::max);
+        let turn = ends.into_iter().map(|host| self.preparing_until[host]).fold(self.now, SimTime::max);
         for host in ends {
             self.preparing_until[host] = turn + timing.prepare_serial;
         }
@@ -233,11 +226,7 @@ impl World<'_> {
             return;
         };
         let limit = limit.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
-        let demand = Demand {
-            uses: &migrating.path.uses,
-            weight: 1.0,
-            cap: migrating.path.cap.min(limit),
-        };
+        let demand = Demand { uses: &migrating.path.uses, weight: 1.0, cap: migrating.path.cap.min(limit) };
         let activity = self.fluid.start(self.now, bytes.as_f64(), &demand);
         if self.owners.len() <= activity.slot() {
             self.owners.resize(activity.slot() + 1, None);
@@ -250,11 +239,7 @@ impl World<'_> {
         let guest = &self.model.guests[migrating.assignment.vm.index()];
         let span = self.now - migrating.last_count;
         migrating.last_count = self.now;
-        let dirty = guest
-            .workload
-            .dirty_after(unsent, span, migrating.speed)
-            .min(guest.memory)
-            .max(unsent);
+        let dirty = guest.workload.dirty_after(unsent, span, migrating.speed).min(guest.memory).max(unsent);
         Input::Page(PageInput::Counted { dirty })
     }
 
@@ -276,8 +261,7 @@ impl World<'_> {
     fn wake(&mut self, migrating: &mut Migrating, until: SimTime) {
         if until < SimTime::MAX && until != migrating.tick {
             migrating.tick = until;
-            self.queue
-                .schedule(until.max(self.now), Event::Tick(migrating.assignment.migration));
+            self.queue.schedule(until.max(self.now), Event::Tick(migrating.assignment.migration));
         }
     }
 
@@ -299,18 +283,11 @@ impl World<'_> {
     /// What a byte of payload uses between the two hosts.
     fn path(&mut self, assignment: &Assignment) -> PathUse {
         let transport = &self.model.transport;
-        let Some(route) = self
-            .fabric
-            .route(self.model, assignment.source, assignment.destination)
-        else {
+        let Some(route) = self.fabric.route(self.model, assignment.source, assignment.destination) else {
             panic!("the orchestrator sends guests only where the network leads");
         };
         let latency = route.latency;
-        let mut uses: Vec<_> = route
-            .links
-            .iter()
-            .map(|link| (*link, transport.wire_overhead))
-            .collect();
+        let mut uses: Vec<_> = route.links.iter().map(|link| (*link, transport.wire_overhead)).collect();
         let processors = [
             (assignment.source, transport.send_core_seconds_per_gb),
             (assignment.destination, transport.receive_core_seconds_per_gb),
@@ -320,10 +297,6 @@ impl World<'_> {
                 uses.push((self.fabric.cpu(host), core_seconds_per_gb / BYTES_PER_GB));
             }
         }
-        PathUse {
-            uses,
-            latency,
-            cap: transport.cap_bytes_per_sec(),
-        }
+        PathUse { uses, latency, cap: transport.cap_bytes_per_sec() }
     }
 }

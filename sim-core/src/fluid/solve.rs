@@ -121,11 +121,7 @@ impl Fluid {
             for member in &resource.members {
                 let share = &self.shares[member.activity as usize];
                 let part = member.coefficient * share.weight;
-                if share.level <= level {
-                    stopped += part * share.level
-                } else {
-                    slope += part
-                }
+                if share.level <= level { stopped += part * share.level } else { slope += part }
             }
             if slope == 0.0 {
                 return f64::INFINITY;
@@ -169,14 +165,8 @@ impl Fluid {
 
     /// All members at or above the cut rise again; what the others have is not to be shared out.
     fn collect_members(&mut self, resource: u32, cut: f64, scratch: &mut Scratch) {
-        let Resource {
-            capacity, members, ..
-        } = &self.resources[resource as usize];
-        let mut fill = Fill {
-            left: *capacity,
-            slope: 0.0,
-            rising: 0,
-        };
+        let Resource { capacity, members, .. } = &self.resources[resource as usize];
+        let mut fill = Fill { left: *capacity, slope: 0.0, rising: 0 };
         for member in members {
             let share = &mut self.shares[member.activity as usize];
             if share.mark == scratch.epoch {
@@ -208,10 +198,7 @@ impl Fluid {
             let share = &self.shares[*activity as usize];
             if share.cap.is_finite() {
                 let level = share.cap / share.weight;
-                candidates.push(Reverse(Candidate {
-                    level: level.to_bits(),
-                    limit: Limit::Cap(*activity),
-                }));
+                candidates.push(Reverse(Candidate { level: level.to_bits(), limit: Limit::Cap(*activity) }));
             }
         }
         scratch.candidates = candidates.into();

@@ -69,14 +69,8 @@ pub(super) struct UseArena {
 
 impl Share {
     /// In a slot that no activity has.
-    pub(super) const ABSENT: Share = Share {
-        level: 0.0,
-        weight: 0.0,
-        rate: 0.0,
-        cap: 0.0,
-        mark: 0,
-        uses: UseRange { start: 0, len: 0 },
-    };
+    pub(super) const ABSENT: Share =
+        Share { level: 0.0, weight: 0.0, rate: 0.0, cap: 0.0, mark: 0, uses: UseRange { start: 0, len: 0 } };
 }
 
 impl UseArena {
@@ -84,20 +78,10 @@ impl UseArena {
         let free = self.free_by_len.get_mut(len).and_then(Vec::pop);
         let start = free.unwrap_or_else(|| {
             let start = self.uses.len();
-            self.uses.resize(
-                start + len,
-                Use {
-                    resource: 0,
-                    position: 0,
-                    coefficient: 0.0,
-                },
-            );
+            self.uses.resize(start + len, Use { resource: 0, position: 0, coefficient: 0.0 });
             start as u32
         });
-        UseRange {
-            start,
-            len: len as u32,
-        }
+        UseRange { start, len: len as u32 }
     }
 
     pub(super) fn give_back(&mut self, range: UseRange) {

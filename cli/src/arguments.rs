@@ -1,0 +1,70 @@
+//! The command line: what can be asked, and how it is told in `--help`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Replications that one command runs at most; their records stay in memory until the end.
+const MOST_REPLICATIONS: i64 = 100_000;
+
+/// Simulates the migration of virtual machines: how long it takes, what it disturbs, what breaks.
+#[derive(Parser)]
+#[command(name = "migtwin", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run scenarios on the simulated cluster and report what happened.
+    Simulate(Simulate),
+    /// List the presets that scenarios can name.
+    Presets {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print the JSON schema of scenario files.
+    Schema,
+    /// Print a completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input, 130 interrupted (what was done is reported).")]
+pub struct Simulate {
+    /// Scenario files (RON).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Seed of all chance, in place of the scenario's own.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Run this many times, each with its own luck, and report quantiles.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=MOST_REPLICATIONS))]
+    pub replications: u32,
+    /// Also write report.html, figures, Parquet, CSV and JSON into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+pub struct Output {
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs, versioned.
+    Json,
+}

@@ -1,0 +1,75 @@
+//! How a command fails, and with which exit status.
+
+use std::io;
+use std::process::ExitCode;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use models::world::ModelError;
+use reports::ReportError;
+use scenarios::ScenarioError;
+use thiserror::Error;
+
+use crate::terminal;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// A scenario is wrong.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A model does not fit together, though its scenario was accepted.
+    #[error("scenario `{scenario}` cannot be run: {source}")]
+    Model { scenario: String, source: ModelError },
+    /// A report cannot be made or written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Standard output is gone.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+    /// Told to stop by Ctrl-C, before anything was done or after some was reported.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Tells the user on standard error.
+    pub fn tell(&self) {
+        match self {
+            // `migtwin … | head` has what it wanted.
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Failure::Scenario(error) => eprint!("{}", diagnostic(error)),
+            other => {
+                eprintln!("error: {other}");
+                let mut cause = std::error::Error::source(other);
+                while let Some(error) = cause {
+                    eprintln!("  because: {error}");
+                    cause = error.source();
+                }
+            }
+        }
+    }
+
+    /// 2 for bad input, 130 for Ctrl-C.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Failure::Interrupted => ExitCode::from(130),
+            _ => ExitCode::from(2),
+        }
+    }
+}
+
+fn diagnostic(error: &dyn Diagnostic) -> String {
+    let theme = if terminal::error_has_colour() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let width = terminal::error_width().unwrap_or(100);
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(usize::from(width));
+    match handler.render_report(&mut text, error) {
+        Ok(()) => text,
+        Err(_) => format!("error: {error}\n"),
+    }
+}

@@ -1,0 +1,74 @@
+//! The closed form that a simulated migration can be held against, from the same model.
+//!
+//! The literature's series (Liu et al., HPDC 2011) knows one guest alone on one path, and a constant
+//! dirty rate. What it leaves out (sharing, bandwidth limits that change, overheads, a working set
+//! that fills) is where the simulation differs from it.
+
+use algorithms::closed_form::{ClosedFormRound, LiuSeries};
+use algorithms::ids::{HostId, VmId};
+use algorithms::policy::{Policy, PreCopyPolicy, RoundsSoFar};
+use sim_core::{Bandwidth, ByteRate, Bytes, Span};
+
+use crate::cluster::{ClusterModel, Guest};
+
+/// Over so long the dirty rate is taken, as a guest's first second after a count.
+const RATE_WINDOW: Span = Span::from_secs(1);
+
+/// Rounds that a policy without a limit is given.
+const MOST_ROUNDS: u32 = 40;
+
+/// The rounds of moving `vm` from one host to another as if it were alone; empty where no path
+/// leads there, or where the policy changes its rate from round to round.
+pub fn closed_form(
+    model: &ClusterModel,
+    vm: VmId,
+    source: HostId,
+    destination: HostId,
+) -> Vec<ClosedFormRound> {
+    let guest = &model.guests[vm.index()];
+    let Some(rate) = rate_alone(model, guest.memory, source, destination) else { return Vec::new() };
+    let Some((threshold, most_rounds)) = stop_rule(&model.hypervisor.policy, rate) else { return Vec::new() };
+    let series = LiuSeries {
+        memory: guest.memory,
+        dirty_rate: dirty_rate(guest),
+        working_set: guest.workload.working_set().min(guest.memory),
+        rate,
+        threshold,
+        most_rounds,
+    };
+    series.rounds()
+}
+
+/// The guest's dirty rate as a single number, which is all that the series takes.
+fn dirty_rate(guest: &Guest) -> ByteRate {
+    let dirtied = guest.workload.dirtied(RATE_WINDOW, 1.0);
+    ByteRate::from_bytes_per_sec(dirtied.get())
+}
+
+/// What one migration gets on an empty path, in payload.
+fn rate_alone(model: &ClusterModel, memory: Bytes, source: HostId, destination: HostId) -> Option<Bandwidth> {
+    let transport = &model.transport;
+    let links: Vec<Bandwidth> = model.network.links().map(|(_, _, link)| link.capacity).collect();
+    let path = model.network.path(source, destination)?;
+    let narrowest = path.hops.iter().map(|hop| links[hop.link]).min()?;
+    let by_link = narrowest.bytes_per_sec_f64() / transport.wire_overhead;
+    let start = RoundsSoFar { memory, rounds: 0, sent: Bytes::ZERO, last: None, bandwidth: None };
+    let limit =
+        model.hypervisor.policy.rate_limit(&start).map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
+    let rate = by_link.min(transport.cap_bytes_per_sec()).min(limit);
+    (rate > 0.0).then(|| Bandwidth::from_bits_per_sec((rate * 8.0).round() as u64))
+}
+
+/// When the policy stops, as the series can say it: bytes that may be left, and rounds at most.
+fn stop_rule(policy: &Policy, rate: Bandwidth) -> Option<(Bytes, u32)> {
+    let sent_in = |span: Span| Bytes::from_f64_floor(rate.bytes_per_sec_f64() * span.as_secs_f64());
+    match policy {
+        Policy::HyperV(policy) => Some((policy.stop_below, policy.max_passes + 1)),
+        Policy::Qemu(policy) => Some((sent_in(policy.downtime_limit), MOST_ROUNDS)),
+        Policy::SimGrid(policy) => Some((sent_in(policy.max_downtime), MOST_ROUNDS)),
+        Policy::Xen(policy) if policy.adaptive_rate.is_none() => {
+            Some((policy.stop_below, policy.max_rounds + 1))
+        }
+        Policy::Xen(_) => None,
+    }
+}

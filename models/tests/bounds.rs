@@ -1,0 +1,71 @@
+//! Total time and downtime lie within the closed-form bounds of the literature.
+
+mod support;
+
+use algorithms::closed_form::akoush_bounds;
+use algorithms::policy::{Policy, Xen};
+use models::cluster::Timing;
+use models::network::{Duplex, Link, Network};
+use models::workload::{Class, CurvePoint, Workload};
+use models::world::{RunOptions, simulate};
+use proptest::prelude::*;
+use sim_core::{Bandwidth, ByteRate, Bytes, Span};
+
+/// Any workload in this much memory.
+fn workload(memory: Bytes) -> impl Strategy<Value = Workload> {
+    let part = move |share: u64| Bytes::new(memory.get() * share / 100);
+    let rate = (0u64..5000).prop_map(ByteRate::from_mb);
+    prop_oneof![
+        Just(Workload::Idle),
+        (rate.clone(), 0u64..=100)
+            .prop_map(move |(rate, share)| Workload::Linear { rate, working_set: part(share) }),
+        (rate.clone(), 0u64..=100)
+            .prop_map(move |(rate, share)| Workload::Uniform { rate, working_set: part(share) }),
+        (rate.clone(), rate, 0u64..=50, 0u64..=50).prop_map(move |(hot, cold, a, b)| {
+            Workload::Classes(vec![Class { rate: hot, size: part(a) }, Class { rate: cold, size: part(b) }])
+        }),
+        (1u64..5000, 0u64..=50, 0u64..=50).prop_map(move |(millis, a, b)| {
+            let point = |after, share| CurvePoint { after: Span::from_millis(after), dirty: part(share) };
+            Workload::Curve(vec![point(millis, a), point(millis * 3, a + b)])
+        }),
+    ]
+}
+
+fn case() -> impl Strategy<Value = (Bytes, Bandwidth, Workload)> {
+    (1u64..32_768, 100u64..100_000).prop_flat_map(|(mib, mbit)| {
+        let memory = Bytes::from_mib(mib);
+        (Just(memory), Just(Bandwidth::from_mbit(mbit)), workload(memory))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Akoush et al., MASCOTS 2010: V/L + o ≤ total ≤ (5V − 1 page)/L + o, 0 ≤ downtime − o' ≤ V/L.
+    #[test]
+    fn xens_total_and_downtime_are_within_akoushs_bounds((memory, link, workload) in case(), millis in 0u64..5000) {
+        let mut model = support::star(2);
+        let mut network = Network::default();
+        let ends = [0, 1].map(|host| network.add_host(algorithms::ids::HostId(host)));
+        let cable = Link { name: "cable".into(), capacity: link, latency: Span::ZERO, duplex: Duplex::Full };
+        network.add_link(ends[0], ends[1], cable);
+        model.network = network;
+        model.hypervisor.policy = Policy::Xen(Xen::default());
+        let (prepare, resume) = (Span::from_millis(millis), Span::from_millis(millis / 10));
+        model.hypervisor.timing = Timing { prepare, resume, ..Timing::default() };
+        let vm = support::guest(&mut model, 0, 1, 0);
+        model.guests[0].memory = memory;
+        model.guests[0].workload = workload;
+        support::move_to(&mut model, vm, 1);
+
+        let records = simulate(&model, &RunOptions::default()).unwrap();
+        let migration = &records.migrations[0];
+        let bounds = akoush_bounds(memory, link, prepare + resume);
+        // Every round ends at the first whole nanosecond at which it is done.
+        let rounding = Span::from_nanos(u64::from(migration.rounds));
+        prop_assert!(migration.total + rounding >= bounds.at_least, "{} < {}", migration.total, bounds.at_least);
+        prop_assert!(migration.total <= bounds.at_most + rounding, "{} > {}", migration.total, bounds.at_most);
+        prop_assert!(migration.blackout >= resume);
+        prop_assert!(migration.blackout <= link.time_for(memory) + resume + rounding, "{}", migration.blackout);
+    }
+}

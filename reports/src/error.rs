@@ -1,0 +1,48 @@
+//! What can go wrong when results are written, and what to do about it.
+
+use std::path::PathBuf;
+
+use polars::error::PolarsError;
+
+/// Why a frame, figure, page or file could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The operating system refused.
+    #[error(
+        "cannot write `{}`: choose a directory that can be written and has room (`--out DIR`)",
+        path.display()
+    )]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A frame could not be encoded into its file.
+    #[error("cannot encode `{}`: check that its disk has room, or ask for `--format json` instead", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What polars said.
+        source: PolarsError,
+    },
+    /// A frame could not be put together from the records.
+    #[error("cannot build the frame of {frame}: a mistake in migtwin, please report it with the scenario")]
+    Frame {
+        /// Which frame.
+        frame: &'static str,
+        /// What polars said.
+        source: PolarsError,
+    },
+    /// A figure could not be drawn.
+    #[error("cannot draw {figure} ({message}): a mistake in migtwin, please report it with the scenario")]
+    Figure {
+        /// Which figure.
+        figure: &'static str,
+        /// What plotters said.
+        message: String,
+    },
+    /// The records could not be written as JSON.
+    #[error("cannot write the records as JSON: a mistake in migtwin, please report it with the scenario")]
+    Json(#[from] serde_json::Error),
+}

@@ -1,0 +1,139 @@
+//! The grids of a run's migrations, rounds and log.
+
+use algorithms::ids::{MigrationId, Name};
+use algorithms::records::{EventRecord, Level, MigrationRecord, Outcome, RoundRecord, RunRecords};
+use sim_core::SimTime;
+
+use super::{Grid, Tone, left, right};
+use crate::{human, words};
+
+/// One row for each migration. `queued` is empty for those asked for at the very beginning, and
+/// `reason` for those that were completed; a column that is empty throughout is left out.
+pub(crate) fn migrations(run: &RunRecords) -> Grid {
+    let mut grid = Grid::new([
+        left("vm"),
+        left("from → to"),
+        left("outcome"),
+        right("queued"),
+        right("started"),
+        right("total"),
+        right("brownout"),
+        right("blackout"),
+        right("rounds"),
+        right("memory\nsent"),
+        right("storage\nsent"),
+        left("reason"),
+    ]);
+    for record in &run.migrations {
+        grid.push(tone_of(record.outcome), migration_cells(record));
+    }
+    grid.without_if_empty("queued").without_if_empty("storage\nsent").without_if_empty("reason")
+}
+
+/// One row for each round of one migration.
+pub(crate) fn rounds(run: &RunRecords, migration: MigrationId) -> Grid {
+    let mut grid = Grid::new([
+        right("round"),
+        left("phase"),
+        right("start"),
+        right("duration"),
+        right("sent"),
+        right("dirty left"),
+        right("rate"),
+    ]);
+    for record in run.rounds.iter().filter(|each| each.migration == migration) {
+        grid.push(Tone::Plain, round_cells(record));
+    }
+    grid
+}
+
+/// One row for each line of the log.
+pub(crate) fn events(run: &RunRecords) -> Grid {
+    let mut grid = Grid::new([
+        right("time"),
+        left("level"),
+        right("event id"),
+        left("vm"),
+        left("host"),
+        left("message"),
+    ]);
+    for record in &run.events {
+        grid.push(tone_of_level(record.level), event_cells(record));
+    }
+    grid.without_if_empty("event id").without_if_empty("vm").without_if_empty("host")
+}
+
+fn migration_cells(record: &MigrationRecord) -> Vec<String> {
+    let destination = record.destination.as_deref().unwrap_or(human::NOTHING);
+    // What never began has no times; zeros would read as "instantly".
+    let began = |shown: String| {
+        if record.started.is_some() { shown } else { human::NOTHING.to_string() }
+    };
+    let storage = record.storage_bytes_sent.as_f64();
+    vec![
+        record.vm.to_string(),
+        format!("{} → {destination}", record.source),
+        words::spoken(words::outcome(record.outcome)),
+        if record.queued > SimTime::ZERO {
+            human::seconds(record.queued.as_secs_f64())
+        } else {
+            String::new()
+        },
+        record.started.map_or(human::NOTHING.to_string(), |time| human::seconds(time.as_secs_f64())),
+        began(human::seconds(record.total.as_secs_f64())),
+        began(human::seconds(record.brownout.as_secs_f64())),
+        began(human::pause(record.blackout.as_secs_f64())),
+        began(record.rounds.to_string()),
+        began(human::bytes(record.memory_bytes_sent.as_f64())),
+        if storage > 0.0 { human::bytes(storage) } else { String::new() },
+        reason_of(record),
+    ]
+}
+
+fn reason_of(record: &MigrationRecord) -> String {
+    match (record.outcome, record.event_id) {
+        (Outcome::Completed, _) => String::new(),
+        (_, Some(event)) => format!("{} (event {event})", record.reason),
+        (_, None) => record.reason.clone(),
+    }
+}
+
+fn round_cells(record: &RoundRecord) -> Vec<String> {
+    vec![
+        record.round.to_string(),
+        words::spoken(words::phase(record.phase)),
+        human::seconds(record.start.as_secs_f64()),
+        human::seconds(record.duration.as_secs_f64()),
+        human::bytes(record.bytes_sent.as_f64()),
+        human::bytes(record.dirty_bytes_left.as_f64()),
+        human::bits_per_second(record.rate.bits_per_sec() as f64),
+    ]
+}
+
+fn event_cells(record: &EventRecord) -> Vec<String> {
+    let name = |name: &Option<Name>| name.as_deref().unwrap_or_default().to_string();
+    vec![
+        human::seconds(record.time.as_secs_f64()),
+        words::level(record.level).to_string(),
+        record.event_id.map(|id| id.to_string()).unwrap_or_default(),
+        name(&record.vm),
+        name(&record.host),
+        record.message.clone(),
+    ]
+}
+
+fn tone_of(outcome: Outcome) -> Tone {
+    match outcome {
+        Outcome::Completed => Tone::Plain,
+        Outcome::Cancelled => Tone::Warning,
+        Outcome::Failed | Outcome::NotStarted => Tone::Bad,
+    }
+}
+
+fn tone_of_level(level: Level) -> Tone {
+    match level {
+        Level::Information => Tone::Plain,
+        Level::Warning => Tone::Warning,
+        Level::Error => Tone::Bad,
+    }
+}

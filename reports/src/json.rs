@@ -1,0 +1,212 @@
+//! The JSON for programs, version 1.
+//!
+//! Keys never change their meaning within a version; keys may be added. Bytes are integers, times
+//! are seconds since the run began, rates are bits per second.
+
+use std::collections::BTreeMap;
+
+use algorithms::ids::MigrationId;
+use algorithms::records::{
+    EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord, RunRecords,
+};
+use serde::Serialize;
+
+use crate::compare::Comparison;
+use crate::error::ReportError;
+
+/// The version of the JSON that [`run_json`] makes.
+pub const SCHEMA: u32 = 1;
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunJson<'a> {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The scenario's name.
+    pub scenario: &'a str,
+    /// The alternative within it, where it has several.
+    pub alternative: Option<&'a str>,
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// Which replication under that seed, from 0.
+    pub replication: u32,
+    /// Planned or actual.
+    pub origin: Origin,
+    /// A whole plan's time in seconds.
+    pub makespan_s: f64,
+    /// Every migration, by its number.
+    pub migrations: Vec<MigrationJson<'a>>,
+    /// The log.
+    pub events: Vec<EventJson<'a>>,
+    /// Planned beside measured; only where something was measured.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub measured: &'a [Comparison],
+}
+
+/// One migration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MigrationJson<'a> {
+    /// The guest.
+    pub vm: &'a str,
+    /// Where it ran before.
+    pub source: &'a str,
+    /// Where it was to go; null where no place was found.
+    pub destination: Option<&'a str>,
+    /// What was moved, and how.
+    pub kind: MigrationKind,
+    /// The transport's name.
+    pub transport: &'a str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it ended so.
+    pub reason: &'a str,
+    /// The event id that the hypervisor would log.
+    pub event_id: Option<u32>,
+    /// When it was asked for.
+    pub queued_s: f64,
+    /// When it began; null where it never did.
+    pub started_s: Option<f64>,
+    /// From its beginning to its end.
+    pub total_s: f64,
+    /// Total time before the pause.
+    pub brownout_s: f64,
+    /// The pause.
+    pub blackout_s: f64,
+    /// Memory sent, all rounds together.
+    pub memory_bytes_sent: u64,
+    /// Disk content sent.
+    pub storage_bytes_sent: u64,
+    /// Its rounds in order.
+    pub rounds: Vec<RoundJson>,
+}
+
+/// One round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoundJson {
+    /// From 1.
+    pub round: u32,
+    /// Whether the guest ran meanwhile.
+    pub phase: RoundPhase,
+    /// When it began.
+    pub start_s: f64,
+    /// How long it took.
+    pub duration_s: f64,
+    /// Memory sent in it.
+    pub bytes_sent: u64,
+    /// What was dirty when it ended.
+    pub dirty_bytes_left: u64,
+    /// Its mean rate.
+    pub rate_bits_per_s: u64,
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventJson<'a> {
+    /// When.
+    pub time_s: f64,
+    /// How bad.
+    pub level: Level,
+    /// The id under which the hypervisor would log it.
+    pub event_id: Option<u32>,
+    /// The guest concerned.
+    pub vm: Option<&'a str>,
+    /// The host concerned.
+    pub host: Option<&'a str>,
+    /// What happened.
+    pub message: &'a str,
+}
+
+/// The JSON of one run, with what was measured beside it (or an empty slice).
+pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJson<'a> {
+    let mut rounds = rounds_by_migration(records);
+    let run = &records.run;
+    RunJson {
+        schema: SCHEMA,
+        scenario: &run.scenario,
+        alternative: run.alternative.as_deref(),
+        seed: run.seed,
+        replication: run.replication,
+        origin: run.origin,
+        makespan_s: run.makespan.as_secs_f64(),
+        migrations: records
+            .migrations
+            .iter()
+            .map(|record| migration_json(record, rounds.remove(&record.migration).unwrap_or_default()))
+            .collect(),
+        events: records.events.iter().map(event_json).collect(),
+        measured,
+    }
+}
+
+/// The JSON text of several runs: the run itself where there is one, else
+/// `{"schema":1,"runs":[…]}`. `measured` holds the comparisons of a run by its index.
+pub fn json_text(
+    runs: &[RunRecords],
+    measured: &BTreeMap<usize, Vec<Comparison>>,
+) -> Result<String, ReportError> {
+    #[derive(Serialize)]
+    struct Runs<'a> {
+        schema: u32,
+        runs: Vec<RunJson<'a>>,
+    }
+    let comparisons = |index| measured.get(&index).map_or(&[][..], Vec::as_slice);
+    let each = runs.iter().enumerate().map(|(index, run)| run_json(run, comparisons(index)));
+    let mut each: Vec<RunJson> = each.collect();
+    let text = match each.len() {
+        1 => serde_json::to_string_pretty(&each.remove(0)),
+        _ => serde_json::to_string_pretty(&Runs { schema: SCHEMA, runs: each }),
+    };
+    Ok(text?)
+}
+
+fn rounds_by_migration(records: &RunRecords) -> BTreeMap<MigrationId, Vec<RoundJson>> {
+    let mut rounds: BTreeMap<MigrationId, Vec<RoundJson>> = BTreeMap::new();
+    for round in &records.rounds {
+        rounds.entry(round.migration).or_default().push(round_json(round));
+    }
+    rounds
+}
+
+fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> MigrationJson<'_> {
+    MigrationJson {
+        vm: &record.vm,
+        source: &record.source,
+        destination: record.destination.as_deref(),
+        kind: record.kind,
+        transport: &record.transport,
+        outcome: record.outcome,
+        reason: &record.reason,
+        event_id: record.event_id,
+        queued_s: record.queued.as_secs_f64(),
+        started_s: record.started.map(|time| time.as_secs_f64()),
+        total_s: record.total.as_secs_f64(),
+        brownout_s: record.brownout.as_secs_f64(),
+        blackout_s: record.blackout.as_secs_f64(),
+        memory_bytes_sent: record.memory_bytes_sent.get(),
+        storage_bytes_sent: record.storage_bytes_sent.get(),
+        rounds,
+    }
+}
+
+fn round_json(record: &RoundRecord) -> RoundJson {
+    RoundJson {
+        round: record.round,
+        phase: record.phase,
+        start_s: record.start.as_secs_f64(),
+        duration_s: record.duration.as_secs_f64(),
+        bytes_sent: record.bytes_sent.get(),
+        dirty_bytes_left: record.dirty_bytes_left.get(),
+        rate_bits_per_s: record.rate.bits_per_sec(),
+    }
+}
+
+fn event_json(record: &EventRecord) -> EventJson<'_> {
+    EventJson {
+        time_s: record.time.as_secs_f64(),
+        level: record.level,
+        event_id: record.event_id,
+        vm: record.vm.as_deref(),
+        host: record.host.as_deref(),
+        message: &record.message,
+    }
+}

@@ -1,0 +1,118 @@
+//! The words that stand for the records' enums in frames, tables and pages.
+//!
+//! They are the same as in the JSON (a test holds them to that), so that a reader can search for
+//! one word everywhere.
+
+use algorithms::measured::{Quantity, Subject};
+use algorithms::records::{Level, MigrationKind, Origin, Outcome, ResourceKind, RoundPhase};
+
+pub(crate) const fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Planned => "planned",
+        Origin::Actual => "actual",
+    }
+}
+
+pub(crate) const fn kind(kind: MigrationKind) -> &'static str {
+    match kind {
+        MigrationKind::Live => "live",
+    }
+}
+
+pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Failed => "failed",
+        Outcome::NotStarted => "not_started",
+    }
+}
+
+pub(crate) const fn phase(phase: RoundPhase) -> &'static str {
+    match phase {
+        RoundPhase::PreCopy => "pre_copy",
+        RoundPhase::StopAndCopy => "stop_and_copy",
+    }
+}
+
+pub(crate) const fn resource_kind(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Link => "link",
+        ResourceKind::Cpu => "cpu",
+    }
+}
+
+/// The unit in which a resource's use and capacity are given.
+pub(crate) const fn resource_unit(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Link => "bit/s",
+        ResourceKind::Cpu => "cores",
+    }
+}
+
+pub(crate) const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Information => "information",
+        Level::Warning => "warning",
+        Level::Error => "error",
+    }
+}
+
+/// A quantity as a person would say it.
+pub(crate) const fn quantity(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Makespan => "makespan",
+        Quantity::Started => "started",
+        Quantity::Total => "total",
+        Quantity::Blackout => "blackout",
+        Quantity::MemoryBytesSent => "memory sent",
+        Quantity::Rounds => "rounds",
+    }
+}
+
+/// A subject as a person would say it.
+pub(crate) fn subject(subject: &Subject) -> &str {
+    match subject {
+        Subject::Run => "(whole run)",
+        Subject::Vm(name) => name,
+    }
+}
+
+/// `pre_copy` becomes `pre-copy` and `not_started` `not started`: for people, not for programs.
+pub(crate) fn spoken(word: &str) -> String {
+    match word {
+        "pre_copy" | "stop_and_copy" => word.replace('_', "-"),
+        other => other.replace('_', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn json<T: serde::Serialize>(value: T) -> serde_json::Value {
+        serde_json::to_value(value).unwrap()
+    }
+
+    #[test]
+    fn words_are_those_of_the_json() {
+        for each in [Origin::Planned, Origin::Actual] {
+            assert_eq!(json(each), origin(each));
+        }
+        for each in [Outcome::Completed, Outcome::Cancelled, Outcome::Failed, Outcome::NotStarted] {
+            assert_eq!(json(each), outcome(each));
+        }
+        for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy] {
+            assert_eq!(json(each), phase(each));
+        }
+        for each in [ResourceKind::Link, ResourceKind::Cpu] {
+            assert_eq!(json(each), resource_kind(each));
+        }
+        for each in [Level::Information, Level::Warning, Level::Error] {
+            assert_eq!(json(each), level(each));
+        }
+        assert_eq!(json(MigrationKind::Live), kind(MigrationKind::Live));
+    }
+}
