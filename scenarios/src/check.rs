@@ -53,12 +53,7 @@ impl Checker {
         let background = self.background(file.background.as_deref().unwrap_or(&[]), &hosts, &network);
         let hypervisor = self.hypervisor(file.hypervisor.as_ref());
         let transport = self.transport(file.transport.as_ref());
-        let ground = Ground {
-            hosts: &hosts,
-            guests: &guests,
-            network: &network,
-            sound,
-        };
+        let ground = Ground { hosts: &hosts, guests: &guests, network: &network, sound };
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
         let measured = self.measured(measured, &guests);

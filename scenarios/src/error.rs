@@ -107,10 +107,7 @@ impl Problem {
 
     /// Something wrong that no text shows.
     pub(crate) fn nowhere(message: impl Into<String>) -> Problem {
-        Problem(Box::new(Details {
-            message: message.into(),
-            ..Details::default()
-        }))
+        Problem(Box::new(Details { message: message.into(), ..Details::default() }))
     }
 
     /// What would be right.
@@ -131,13 +128,7 @@ impl Problem {
     }
 
     fn into_report(self, sources: &Sources) -> ScenarioError {
-        let Details {
-            message,
-            place,
-            label,
-            help,
-            also,
-        } = *self.0;
+        let Details { message, place, label, help, also } = *self.0;
         let source = place.and_then(|place| sources.get(place));
         let shown = |place: Place| source.map_or(place.stretch, |source| source.first_line_of(place.stretch));
         let first = place.map(|place| labelled(shown(place), &label, true));

@@ -29,9 +29,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Scenario, ScenarioError> {
     let path = path.as_ref();
     let mut reader = Reader::default();
     let read = reader.read_path(path, None);
-    let stem = path
-        .file_stem()
-        .map_or("scenario".into(), |stem| stem.to_string_lossy());
+    let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
     finish(read, &stem, reader.sources)
 }
 
@@ -84,19 +82,13 @@ impl Reader {
                 .maybe_help(at.map(|_| "paths are relative to the including file".to_string()))
         })?;
         if let Some(start) = self.chain.iter().position(|(_, known)| *known == canonical) {
-            let chain = self.chain[start..]
-                .iter()
-                .map(|(path, _)| path.display().to_string());
+            let chain = self.chain[start..].iter().map(|(path, _)| path.display().to_string());
             let chain: Vec<String> = chain.chain([shown.to_string()]).collect();
-            return Err(
-                problem(format!("the file includes itself: {}", chain.join(" → ")))
-                    .help("put what both need into a third file that includes neither"),
-            );
+            return Err(problem(format!("the file includes itself: {}", chain.join(" → ")))
+                .help("put what both need into a third file that includes neither"));
         }
         if self.chain.len() == MAX_INCLUDE_DEPTH {
-            return Err(problem(format!(
-                "more than {MAX_INCLUDE_DEPTH} files include one another"
-            )));
+            return Err(problem(format!("more than {MAX_INCLUDE_DEPTH} files include one another")));
         }
         let text = read_bounded(path, MAX_BYTES - self.bytes).map_err(problem)?;
         self.chain.push((path.to_path_buf(), canonical));
@@ -108,9 +100,7 @@ impl Reader {
     /// Reads a text, and what it includes from `directory`.
     fn read_text(&mut self, name: String, text: &str, directory: Option<&Path>) -> Result<File, Problem> {
         if self.sources.count() == MAX_FILES {
-            return Err(Problem::nowhere(format!(
-                "the scenario includes more than {MAX_FILES} files"
-            )));
+            return Err(Problem::nowhere(format!("the scenario includes more than {MAX_FILES} files")));
         }
         self.bytes += text.len();
         if self.bytes > MAX_BYTES {
@@ -147,10 +137,7 @@ fn read_bounded(path: &Path, most: usize) -> Result<String, String> {
     let read = std::fs::File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| format!("cannot read {shown}: {error}"))?;
     if bytes.len() > most {
-        return Err(format!(
-            "{shown} is too large: a scenario has at most {} MiB of text",
-            MAX_BYTES >> 20
-        ));
+        return Err(format!("{shown} is too large: a scenario has at most {} MiB of text", MAX_BYTES >> 20));
     }
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not text in UTF-8"))
 }
@@ -167,11 +154,7 @@ impl Checker {
         };
         if alternatives.0.is_empty() {
             let (model, measured) = self.model(&file, &name, None, whole)?;
-            scenario.runs.push(ScenarioRun {
-                alternative: None,
-                model,
-                measured,
-            });
+            scenario.runs.push(ScenarioRun { alternative: None, model, measured });
             return Some(scenario);
         }
         self.check_alternatives(&alternatives);

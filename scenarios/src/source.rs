@@ -38,10 +38,7 @@ impl Source {
     /// bury what is wrong.
     pub(crate) fn first_line_of(&self, stretch: Stretch) -> Stretch {
         let line = stretch.of(&self.text).lines().next().unwrap_or("");
-        Stretch {
-            start: stretch.start,
-            end: stretch.start + line.trim_end().len() as u32,
-        }
+        Stretch { start: stretch.start, end: stretch.start + line.trim_end().len() as u32 }
     }
 
     /// The number of the line that `offset` is in, from 1.
@@ -64,13 +61,7 @@ impl Sources {
     pub(crate) fn opening(&self) -> Place {
         let tree = self.0.first().and_then(|source| source.tree.as_ref());
         let start = tree.map_or(0, |tree| tree.stretch.start);
-        Place {
-            file: 0,
-            stretch: Stretch {
-                start,
-                end: start + 1,
-            },
-        }
+        Place { file: 0, stretch: Stretch { start, end: start + 1 } }
     }
 
     /// How many there are.
@@ -85,21 +76,14 @@ impl Sources {
         let document = Document { file, text: &text };
         let (tree, read) = match parser::parse(&text) {
             Ok(node) => {
-                let reader = NodeReader {
-                    document,
-                    node: &node,
-                };
+                let reader = NodeReader { document, node: &node };
                 let read = File::deserialize(reader).map_err(|error| read_problem(document, &node, error));
                 (Some(node), read)
             }
             Err(error) => (None, Err(syntax_problem(file, error))),
         };
         // Kept even where it could not be read: the problem is shown in it.
-        self.0.push(Source {
-            name,
-            text: Arc::clone(&text),
-            tree,
-        });
+        self.0.push(Source { name, text: Arc::clone(&text), tree });
         read
     }
 }
@@ -123,27 +107,20 @@ fn words_for(problem: SyntaxProblem, within_brackets: bool) -> (&'static str, Op
         SyntaxProblem::OpenText => ("opened here", Some("close it with `\"`")),
         SyntaxProblem::Unexpected('\'') => ("here", Some("texts stand in double quotes: \"node1\"")),
         SyntaxProblem::Unexpected(',') => ("here", Some("one comma is enough between two values")),
-        SyntaxProblem::Unexpected(')' | ']' | '}') => (
-            "here",
-            Some("a value, or a bracket of another kind, is missing before it"),
-        ),
-        SyntaxProblem::EndOfText if within_brackets => (
-            "the text ends here",
-            Some("close what is still open, or give a value"),
-        ),
-        SyntaxProblem::EndOfText => (
-            "nothing is here",
-            Some("the shortest scenario has (hosts: […], vms: […], plan: […])"),
-        ),
+        SyntaxProblem::Unexpected(')' | ']' | '}') => {
+            ("here", Some("a value, or a bracket of another kind, is missing before it"))
+        }
+        SyntaxProblem::EndOfText if within_brackets => {
+            ("the text ends here", Some("close what is still open, or give a value"))
+        }
+        SyntaxProblem::EndOfText => {
+            ("nothing is here", Some("the shortest scenario has (hosts: […], vms: […], plan: […])"))
+        }
         SyntaxProblem::FieldInList => ("this is a field", Some("is a `]` missing before it?")),
-        SyntaxProblem::NoColon => (
-            "after this",
-            Some("fields are written `name: value`, with commas between"),
-        ),
-        SyntaxProblem::Trailing => (
-            "from here on",
-            Some("a scenario is one pair of round brackets: ( … )"),
-        ),
+        SyntaxProblem::NoColon => {
+            ("after this", Some("fields are written `name: value`, with commas between"))
+        }
+        SyntaxProblem::Trailing => ("from here on", Some("a scenario is one pair of round brackets: ( … )")),
         SyntaxProblem::NoComma(_) => ("after this", None),
         SyntaxProblem::Unexpected(_) | SyntaxProblem::TooDeep | SyntaxProblem::TooMany => ("here", None),
     }
@@ -151,10 +128,7 @@ fn words_for(problem: SyntaxProblem, within_brackets: bool) -> (&'static str, Op
 
 /// The problem that a text is RON, but not of the right form.
 fn read_problem(document: Document<'_>, tree: &Node, error: ReadError) -> Problem {
-    let place = Place {
-        file: document.file,
-        stretch: error.stretch.unwrap_or(tree.stretch),
-    };
+    let place = Place { file: document.file, stretch: error.stretch.unwrap_or(tree.stretch) };
     let message = error.to_string();
     match error.problem {
         ReadProblem::Custom(reason) => match reason.split_once("; ") {

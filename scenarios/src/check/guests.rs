@@ -26,10 +26,8 @@ pub(crate) struct Guests {
 
 impl Checker {
     pub(crate) fn guests(&mut self, file: &File, hosts: &Hosts, whole: Place) -> Guests {
-        let mut guests = Guests {
-            guests: Vec::new(),
-            table: Table::new("virtual machine", "virtual machines"),
-        };
+        let mut guests =
+            Guests { guests: Vec::new(), table: Table::new("virtual machine", "virtual machines") };
         let example = "vms: [(name: \"vm1\", host: \"node1\", memory: \"8 GiB\")]";
         let own = file.workloads.clone().unwrap_or_default();
         for problem in own.bad_names("workloads") {
@@ -60,11 +58,7 @@ impl Checker {
         let names = names::expand(&file.name, &mut self.budget)?;
         if guests.guests.len() + names.len() > MAX_GUESTS {
             let message = format!("the scenario has more than {MAX_GUESTS} virtual machines");
-            return Err(Problem::at(
-                file.name.place,
-                message,
-                "too many, counted with all before",
-            ));
+            return Err(Problem::at(file.name.place, message, "too many, counted with all before"));
         }
         let (template, on) = self.template(file, own, hosts);
         if let Some(template) = &template {
@@ -76,11 +70,7 @@ impl Checker {
             // A guest with mistakes is kept by name, so that its name is not reported as unknown.
             let guest = template.clone().unwrap_or_else(stand_in);
             let host = on.get(index % on.len().max(1)).copied().unwrap_or(0);
-            guests.guests.push(Guest {
-                name,
-                host: HostId(host),
-                ..guest
-            });
+            guests.guests.push(Guest { name, host: HostId(host), ..guest });
         }
         Ok(())
     }
@@ -100,25 +90,18 @@ impl Checker {
         };
         let workload = if file.memory.value == Bytes::ZERO {
             let place = file.memory.place;
-            self.problems.push(Problem::at(
-                place,
-                "the guest has no memory",
-                "must be more than zero",
-            ));
+            self.problems.push(Problem::at(place, "the guest has no memory", "must be more than zero"));
             None
         } else {
             self.problems.take(workload::workload(file, own))
         };
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
-        let guest = workload
-            .zip(variation)
-            .zip(on.as_ref())
-            .map(|((workload, speed_variation), _)| Guest {
-                memory: file.memory.value,
-                workload,
-                speed_variation,
-                ..stand_in()
-            });
+        let guest = workload.zip(variation).zip(on.as_ref()).map(|((workload, speed_variation), _)| Guest {
+            memory: file.memory.value,
+            workload,
+            speed_variation,
+            ..stand_in()
+        });
         (guest, on.unwrap_or_default())
     }
 
@@ -134,8 +117,7 @@ impl Checker {
             *used += guest.memory;
             if *used > host.memory && !told[at] {
                 told[at] = true;
-                self.problems
-                    .push(no_room(guest, index, host, *used, guests, hosts));
+                self.problems.push(no_room(guest, index, host, *used, guests, hosts));
             }
         }
     }

@@ -102,12 +102,8 @@ impl Moves {
         chain.extend(cycle.first().map(name));
         let written = &self.written[cycle[0]];
         let message = format!("these moves wait for each other: {}", chain.join(" after "));
-        Err(Problem::at(
-            written.after.unwrap_or(written.vm.place),
-            message,
-            "none of them can ever begin",
-        )
-        .help("leave out one of these `after`"))
+        Err(Problem::at(written.after.unwrap_or(written.vm.place), message, "none of them can ever begin")
+            .help("leave out one of these `after`"))
     }
 }
 
@@ -122,9 +118,7 @@ fn find_cycle(moves: &[Move]) -> Option<Vec<usize>> {
     let mut waits_for: Vec<usize> = moves.iter().map(|step| step.after.len()).collect();
     let mut followers = vec![Vec::new(); moves.len()];
     for (index, step) in moves.iter().enumerate() {
-        step.after
-            .iter()
-            .for_each(|&before| followers[before].push(index));
+        step.after.iter().for_each(|&before| followers[before].push(index));
     }
     let mut ready: Vec<usize> = (0..moves.len()).filter(|&index| waits_for[index] == 0).collect();
     while let Some(index) = ready.pop() {

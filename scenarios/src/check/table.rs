@@ -23,13 +23,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(kind: &'static str, kinds: &'static str) -> Table {
-        Table {
-            kind,
-            kinds,
-            names: Vec::new(),
-            places: Vec::new(),
-            by_name: HashMap::new(),
-        }
+        Table { kind, kinds, names: Vec::new(), places: Vec::new(), by_name: HashMap::new() }
     }
 
     pub(crate) fn names(&self) -> &[Name] {
@@ -64,10 +58,7 @@ impl Table {
 
     /// The one thing of this name.
     pub(crate) fn one(&self, name: &At<String>) -> Result<u32, Problem> {
-        self.by_name
-            .get(name.value.as_str())
-            .copied()
-            .ok_or_else(|| self.unknown(name, &name.value))
+        self.by_name.get(name.value.as_str()).copied().ok_or_else(|| self.unknown(name, &name.value))
     }
 
     /// All that `pattern` stands for, in order; at least one.
@@ -78,18 +69,14 @@ impl Table {
         }
         let names = names::expand(pattern, budget)?;
         let find = |name: &Name| self.by_name.get(name).copied();
-        let indices = names
-            .iter()
-            .map(|name| find(name).ok_or_else(|| self.unknown(pattern, name)));
+        let indices = names.iter().map(|name| find(name).ok_or_else(|| self.unknown(pattern, name)));
         indices.collect()
     }
 
     fn matching(&self, pattern: &At<String>) -> Result<Vec<u32>, Problem> {
         let indices = (0u32..).zip(&self.names);
-        let found: Vec<u32> = indices
-            .filter(|(_, name)| names::matches(pattern, name))
-            .map(|(index, _)| index)
-            .collect();
+        let found: Vec<u32> =
+            indices.filter(|(_, name)| names::matches(pattern, name)).map(|(index, _)| index).collect();
         if found.is_empty() {
             let message = format!("no {} has a name like `{}`", self.kind, pattern.value);
             return Err(Problem::at(pattern.place, message, "matches nothing").help(self.known()));
@@ -100,9 +87,7 @@ impl Table {
     fn unknown(&self, at: &At<String>, name: &str) -> Problem {
         let message = format!("there is no {} `{name}`", self.kind);
         let near = nearest::word(name, self.names.iter().map(|name| &**name));
-        let label = near.map_or("unknown name".to_string(), |near| {
-            format!("did you mean `{near}`?")
-        });
+        let label = near.map_or("unknown name".to_string(), |near| format!("did you mean `{near}`?"));
         Problem::at(at.place, message, label).help(self.known())
     }
 

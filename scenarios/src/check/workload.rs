@@ -46,15 +46,10 @@ fn unknown(name: &str, place: Place, own: &Named<WorkloadFile>) -> Problem {
     let near = nearest::word(name, names.clone());
     let problem = unknown_preset(name, place, PresetKind::Workload);
     match near {
-        Some(near) => Problem::at(
-            place,
-            format!("there is no workload `{name}`"),
-            format!("did you mean \"{near}\"?"),
-        )
-        .help(format!(
-            "workloads of this scenario: {}",
-            names.collect::<Vec<_>>().join(", ")
-        )),
+        Some(near) => {
+            Problem::at(place, format!("there is no workload `{name}`"), format!("did you mean \"{near}\"?"))
+                .help(format!("workloads of this scenario: {}", names.collect::<Vec<_>>().join(", ")))
+        }
         None => problem,
     }
 }
@@ -71,14 +66,12 @@ pub(super) fn parts(workload: &Workload) -> usize {
 fn from_file(file: &WorkloadFile, memory: Bytes) -> Result<Workload, Problem> {
     Ok(match file {
         WorkloadFile::Idle => Workload::Idle,
-        WorkloadFile::Linear(RateFile { rate, working_set }) => Workload::Linear {
-            rate: *rate,
-            working_set: within(working_set, memory)?,
-        },
-        WorkloadFile::Uniform(RateFile { rate, working_set }) => Workload::Uniform {
-            rate: *rate,
-            working_set: within(working_set, memory)?,
-        },
+        WorkloadFile::Linear(RateFile { rate, working_set }) => {
+            Workload::Linear { rate: *rate, working_set: within(working_set, memory)? }
+        }
+        WorkloadFile::Uniform(RateFile { rate, working_set }) => {
+            Workload::Uniform { rate: *rate, working_set: within(working_set, memory)? }
+        }
         WorkloadFile::Classes(classes) => {
             let classes = classes.iter().map(|file| class(file, memory));
             Workload::Classes(classes.collect::<Result<_, _>>()?)
@@ -98,10 +91,7 @@ fn within(size: &At<Size>, memory: Bytes) -> Result<Bytes, Problem> {
 }
 
 fn class(file: &ClassFile, memory: Bytes) -> Result<Class, Problem> {
-    Ok(Class {
-        rate: file.rate,
-        size: within(&file.size, memory)?,
-    })
+    Ok(Class { rate: file.rate, size: within(&file.size, memory)? })
 }
 
 /// Time goes on from point to point, and what is dirty does not become clean again.
@@ -111,21 +101,14 @@ fn curve(points: &[At<CurvePointFile>]) -> Result<Workload, Problem> {
     for point in points {
         let CurvePointFile(after, dirty) = point.value;
         if after <= before.0 {
-            let message = format!(
-                "the curve's times do not increase: {after} comes after {}",
-                before.0
-            );
-            return Err(
-                Problem::at(point.place, message, "must be later than the point before")
-                    .help("a curve starts at (\"0 s\", \"0 B\") without saying so"),
-            );
+            let message = format!("the curve's times do not increase: {after} comes after {}", before.0);
+            return Err(Problem::at(point.place, message, "must be later than the point before")
+                .help("a curve starts at (\"0 s\", \"0 B\") without saying so"));
         }
         if dirty < before.1 {
             let message = format!("the curve falls: {dirty} comes after {}", before.1);
-            return Err(
-                Problem::at(point.place, message, "must not be less than the point before")
-                    .help("a curve counts all distinct memory dirtied since its start"),
-            );
+            return Err(Problem::at(point.place, message, "must not be less than the point before")
+                .help("a curve counts all distinct memory dirtied since its start"));
         }
         before = (after, dirty);
         curve.push(CurvePoint { after, dirty });

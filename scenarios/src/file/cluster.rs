@@ -67,10 +67,7 @@ pub(crate) enum NetworkFile {
 
 /// A network of switches and links.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a network, such as Graph(switches: […], links: […])"
-)]
+#[serde(deny_unknown_fields, expecting = "a network, such as Graph(switches: […], links: […])")]
 #[schemars(rename = "Graph")]
 pub(crate) struct GraphFile {
     /// Names of switches, routers and the like.

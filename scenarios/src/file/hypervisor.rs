@@ -52,10 +52,7 @@ pub(crate) struct HyperVFile {
 
 /// QEMU's rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "rules such as Qemu(downtime_limit: \"300 ms\")"
-)]
+#[serde(deny_unknown_fields, expecting = "rules such as Qemu(downtime_limit: \"300 ms\")")]
 #[schemars(rename = "Qemu")]
 pub(crate) struct QemuFile {
     /// The pause that is tolerated; "300 ms" by default.
@@ -98,10 +95,7 @@ pub(crate) struct AdaptiveRateFile {
 
 /// SimGrid's rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "rules such as SimGrid(max_downtime: \"30 ms\")"
-)]
+#[serde(deny_unknown_fields, expecting = "rules such as SimGrid(max_downtime: \"30 ms\")")]
 #[schemars(rename = "SimGrid")]
 pub(crate) struct SimGridFile {
     /// Pause when the rest can be sent within this; "30 ms" by default.

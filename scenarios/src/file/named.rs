@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::error::Problem;
 use crate::read::at::At;
@@ -31,13 +31,9 @@ impl<T> Named<T> {
         entry.map(|(_, thing)| &thing.value)
     }
 
-    /// Names that are empty, there already, or too many. `kinds` says what the things are.
+    /// Names that are empty, or there already. `kinds` says what the things are.
     pub(crate) fn bad_names(&self, kinds: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if let Some((name, _)) = self.0.get(MAX_NAMED) {
-            let message = format!("the scenario has more than {MAX_NAMED} {kinds}");
-            return vec![Problem::at(name.place, message, "one too many")];
-        }
         let mut seen = HashMap::new();
         for (name, _) in &self.0 {
             if name.trim().is_empty() {
@@ -72,6 +68,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
+            if entries.len() > MAX_NAMED {
+                return Err(A::Error::custom(format!("more than {MAX_NAMED} names in one place")));
+            }
         }
         Ok(Named(entries))
     }

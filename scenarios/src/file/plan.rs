@@ -46,10 +46,7 @@ pub(crate) struct PhaseFile {
 
 /// A guest, or several, to move.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a move, such as Move(vm: \"web01\", to: \"node02\")"
-)]
+#[serde(deny_unknown_fields, expecting = "a move, such as Move(vm: \"web01\", to: \"node02\")")]
 #[schemars(rename = "Move")]
 pub(crate) struct MoveFile {
     /// Which: a name, or a pattern such as "web{01..20}" or "web*".

@@ -62,10 +62,7 @@ pub(crate) struct RateFile {
 
 /// A part of memory that is written uniformly.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a class in brackets, such as (rate: \"50 MB/s\", size: \"1 GiB\")"
-)]
+#[serde(deny_unknown_fields, expecting = "a class in brackets, such as (rate: \"50 MB/s\", size: \"1 GiB\")")]
 #[schemars(rename = "Class")]
 pub(crate) struct ClassFile {
     /// Bytes written per second in this part.

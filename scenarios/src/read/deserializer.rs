@@ -46,9 +46,7 @@ impl<'de> NodeReader<'de> {
         } else if let Ok(character) = ron::from_str::<char>(text) {
             visitor.visit_char(character)
         } else if text.starts_with('\'') {
-            Err(de::Error::custom(
-                "text in single quotes; write it in double quotes",
-            ))
+            Err(de::Error::custom("text in single quotes; write it in double quotes"))
         } else {
             Err(de::Error::custom(format!(
                 "`{text}` is not a number; quantities and other texts stand in quotes, like \"8 GiB\""
@@ -59,10 +57,7 @@ impl<'de> NodeReader<'de> {
     fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match ron::from_str::<String>(self.text()) {
             Ok(text) => visitor.visit_string(text),
-            Err(error) => Err(de::Error::custom(format!(
-                "this text cannot be read: {}",
-                error.code
-            ))),
+            Err(error) => Err(de::Error::custom(format!("this text cannot be read: {}", error.code))),
         }
     }
 
@@ -98,10 +93,9 @@ impl<'de> NodeReader<'de> {
         match &self.node.value {
             Value::Struct { fields, .. } => visitor.visit_map(Fields::new(self, fields)),
             Value::Tuple { items, .. } if items.is_empty() => visitor.visit_map(Fields::new(self, &[])),
-            Value::Map(_) => Err(de::Error::invalid_type(
-                Unexpected::Other("a map in curly brackets"),
-                &visitor,
-            )),
+            Value::Map(_) => {
+                Err(de::Error::invalid_type(Unexpected::Other("a map in curly brackets"), &visitor))
+            }
             _ => self.visit(visitor),
         }
     }
@@ -118,10 +112,9 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match &self.node.value {
             Value::Word if self.text() == "None" => visitor.visit_none(),
-            Value::Tuple {
-                name: Some(name),
-                items,
-            } if name.of(self.document.text) == "Some" && items.len() == 1 => {
+            Value::Tuple { name: Some(name), items }
+                if name.of(self.document.text) == "Some" && items.len() == 1 =>
+            {
                 visitor.visit_some(self.sibling(&items[0]))
             }
             _ => visitor.visit_some(self),
@@ -134,10 +127,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         if name == AT {
-            visitor.visit_seq(WithPlace {
-                reader: self,
-                part: 0,
-            })
+            visitor.visit_seq(WithPlace { reader: self, part: 0 })
         } else {
             visitor.visit_newtype_struct(self)
         }
@@ -153,14 +143,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         let read = match EnumReader::name_of(self) {
             Some(_) => visitor.visit_enum(EnumReader::new(self)),
             None => Err(ReadError::new(ReadProblem::UnknownVariant {
-                name: self
-                    .text()
-                    .lines()
-                    .next()
-                    .unwrap_or("")
-                    .chars()
-                    .take(30)
-                    .collect(),
+                name: self.text().lines().next().unwrap_or("").chars().take(30).collect(),
                 allowed: variants,
             })),
         };
@@ -214,10 +197,7 @@ struct Items<'de> {
 
 impl<'de> Items<'de> {
     fn new(reader: NodeReader<'de>, items: &'de [Node]) -> Items<'de> {
-        Items {
-            reader,
-            items: items.iter(),
-        }
+        Items { reader, items: items.iter() }
     }
 }
 
@@ -226,8 +206,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
         let item = self.items.next();
-        item.map(|item| seed.deserialize(self.reader.sibling(item)))
-            .transpose()
+        item.map(|item| seed.deserialize(self.reader.sibling(item))).transpose()
     }
 }
 
@@ -239,11 +218,7 @@ struct Entries<'de> {
 
 impl<'de> Entries<'de> {
     fn new(reader: NodeReader<'de>, entries: &'de [(Node, Node)]) -> Entries<'de> {
-        Entries {
-            reader,
-            entries: entries.iter(),
-            value: None,
-        }
+        Entries { reader, entries: entries.iter(), value: None }
     }
 }
 
@@ -272,11 +247,7 @@ struct Fields<'de> {
 
 impl<'de> Fields<'de> {
     fn new(reader: NodeReader<'de>, fields: &'de [(Stretch, Node)]) -> Fields<'de> {
-        Fields {
-            reader,
-            fields,
-            read: 0,
-        }
+        Fields { reader, fields, read: 0 }
     }
 }
 
@@ -292,10 +263,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         let key: StrDeserializer<'_, ReadError> = name.into_deserializer();
         let key = seed.deserialize(key).map_err(|error| error.at(*stretch))?;
         // Only names that a type knows come this far, so that there are few of them.
-        if self.fields[..self.read]
-            .iter()
-            .any(|(earlier, _)| earlier.of(text) == name)
-        {
+        if self.fields[..self.read].iter().any(|(earlier, _)| earlier.of(text) == name) {
             let problem = ReadProblem::DuplicateField(name.to_string());
             return Err(ReadError::new(problem).at(*stretch));
         }

@@ -36,10 +36,7 @@ pub(crate) enum ReadProblem {
 
 impl ReadError {
     pub(crate) fn new(problem: ReadProblem) -> ReadError {
-        ReadError {
-            problem,
-            stretch: None,
-        }
+        ReadError { problem, stretch: None }
     }
 
     /// Says where, unless something further inside has said it more exactly.
@@ -70,10 +67,7 @@ impl de::Error for ReadError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> ReadError {
-        ReadError::new(ReadProblem::WrongType {
-            found: in_words(found),
-            expected: expected.to_string(),
-        })
+        ReadError::new(ReadProblem::WrongType { found: in_words(found), expected: expected.to_string() })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> ReadError {

@@ -42,11 +42,7 @@ pub(crate) enum SyntaxProblem {
 
 impl SyntaxError {
     pub(crate) fn new(problem: SyntaxProblem, stretch: Stretch) -> SyntaxError {
-        SyntaxError {
-            problem,
-            stretch,
-            opened: None,
-        }
+        SyntaxError { problem, stretch, opened: None }
     }
 }
 
@@ -69,11 +65,7 @@ impl fmt::Display for SyntaxProblem {
 
 /// Reads one value that fills the whole text.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let mut parser = Parser {
-        scanner: Scanner::new(text),
-        depth: 0,
-        nodes: 0,
-    };
+    let mut parser = Parser { scanner: Scanner::new(text), depth: 0, nodes: 0 };
     parser.scanner.skip_attributes()?;
     let node = parser.value()?;
     parser.scanner.skip_space()?;
@@ -115,12 +107,7 @@ impl Parser<'_> {
             self.scanner = after_name;
             return Ok(Value::Word);
         }
-        if self
-            .scanner
-            .take_number()
-            .or(self.scanner.take_character())
-            .is_some()
-        {
+        if self.scanner.take_number().or(self.scanner.take_character()).is_some() {
             return Ok(Value::Scalar);
         }
         match self.scanner.peek() {
@@ -219,11 +206,7 @@ impl Parser<'_> {
             Some('=') => SyntaxProblem::NoColon,
             _ => SyntaxProblem::NoComma(close),
         };
-        SyntaxError {
-            problem,
-            stretch: end,
-            opened: (problem != SyntaxProblem::NoColon).then_some(opened),
-        }
+        SyntaxError { problem, stretch: end, opened: (problem != SyntaxProblem::NoColon).then_some(opened) }
     }
 
     fn error(&self, problem: SyntaxProblem) -> SyntaxError {
@@ -272,11 +255,7 @@ mod tests {
             "( )",
         ] {
             assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
-            assert!(
-                ron_accepts(text),
-                "{text}: {:?}",
-                ron::from_str::<ron::Value>(text)
-            );
+            assert!(ron_accepts(text), "{text}: {:?}", ron::from_str::<ron::Value>(text));
         }
     }
 
@@ -316,9 +295,7 @@ mod tests {
     fn stretches_are_in_bytes() {
         let text = "(ä: \"ü\", b: [ö])";
         let node = parse(text).unwrap();
-        let Value::Struct { fields, .. } = &node.value else {
-            panic!("{node:?}")
-        };
+        let Value::Struct { fields, .. } = &node.value else { panic!("{node:?}") };
         assert_eq!(fields[0].1.stretch.of(text), "\"ü\"");
         assert_eq!(fields[1].1.stretch.of(text), "[ö]");
     }
