@@ -90,6 +90,9 @@ impl Reader {
         if self.chain.len() == MAX_INCLUDE_DEPTH {
             return Err(problem(format!("more than {MAX_INCLUDE_DEPTH} files include one another")));
         }
+        if self.sources.count() == MAX_FILES {
+            return Err(problem(format!("the scenario includes more than {MAX_FILES} files")));
+        }
         let text = read_bounded(path, MAX_BYTES - self.bytes).map_err(problem)?;
         self.chain.push((path.to_path_buf(), canonical));
         let file = self.read_text(shown.to_string(), &text, path.parent());
@@ -99,9 +102,6 @@ impl Reader {
 
     /// Reads a text, and what it includes from `directory`.
     fn read_text(&mut self, name: String, text: &str, directory: Option<&Path>) -> Result<File, Problem> {
-        if self.sources.count() == MAX_FILES {
-            return Err(Problem::nowhere(format!("the scenario includes more than {MAX_FILES} files")));
-        }
         self.bytes += text.len();
         if self.bytes > MAX_BYTES {
             return Err(Problem::nowhere(format!(

@@ -46,6 +46,8 @@ enum Change {
     Insert(f64, String),
     Repeat(f64, usize),
     Replace(f64, String),
+    /// Two texts in quotes change places: still RON, but names and quantities stand where others did.
+    Swap(f64, f64),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -70,10 +72,11 @@ fn change() -> impl Strategy<Value = Change> {
         .prop_map(str::to_string),
     ];
     prop_oneof![
-        (0.0..1.0, 1usize..40).prop_map(|(at, length)| Change::Delete(at, length)),
-        (0.0..1.0, words.clone()).prop_map(|(at, text)| Change::Insert(at, text)),
-        (0.0..1.0, 1usize..60).prop_map(|(at, length)| Change::Repeat(at, length)),
-        (0.0..1.0, words).prop_map(|(at, text)| Change::Replace(at, text)),
+        1 => (0.0..1.0, 1usize..40).prop_map(|(at, length)| Change::Delete(at, length)),
+        1 => (0.0..1.0, words.clone()).prop_map(|(at, text)| Change::Insert(at, text)),
+        1 => (0.0..1.0, 1usize..60).prop_map(|(at, length)| Change::Repeat(at, length)),
+        1 => (0.0..1.0, words).prop_map(|(at, text)| Change::Replace(at, text)),
+        3 => (0.0..1.0, 0.0..1.0).prop_map(|(one, other)| Change::Swap(one, other)),
     ]
 }
 
@@ -86,6 +89,7 @@ fn apply(text: &str, change: &Change) -> String {
     };
     let all = characters.len();
     match change {
+        Change::Swap(one, other) => swap(text, *one, *other),
         Change::Delete(at, length) => cut(0, place(*at)) + &cut(place(*at) + length, all),
         Change::Insert(at, word) => cut(0, place(*at)) + word + &cut(place(*at), all),
         Change::Repeat(at, length) => {
@@ -95,6 +99,17 @@ fn apply(text: &str, change: &Change) -> String {
         }
         Change::Replace(at, word) => cut(0, place(*at)) + word + &cut(place(*at) + word.len(), all),
     }
+}
+
+/// Texts in quotes are every second part between quotes, as long as comments have none of them.
+fn swap(text: &str, one: f64, other: f64) -> String {
+    let mut parts: Vec<&str> = text.split('"').collect();
+    let quoted = parts.len() / 2;
+    let place = |at: f64| 2 * (at * quoted as f64) as usize + 1;
+    if quoted > 0 {
+        parts.swap(place(one).min(2 * quoted - 1), place(other).min(2 * quoted - 1));
+    }
+    parts.join("\"")
 }
 
 proptest! {
