@@ -49,9 +49,10 @@ fn qemu_ends_passes_by_its_threshold_and_keeps_to_its_downtime_limit() {
     let (drive, reason) = run(host(link, ByteRate::from_mb(600)), Policy::Qemu(policy));
     assert_eq!(reason, StopReason::Converged);
     let threshold = link.bytes_per_sec_f64() * 0.3;
-    // The first pass leaves what is under the threshold.
-    let first = drive.rounds[0].bytes_sent.as_f64();
-    assert!((drive.host.memory.as_f64() - first - threshold).abs() < 1e-3 * threshold, "{first}");
+    // The first pass leaves what is under the threshold, by up to a step of 50 ms.
+    let left = drive.host.memory.as_f64() - drive.rounds[0].bytes_sent.as_f64();
+    let step = link.bytes_per_sec_f64() * 0.05;
+    assert!(left < threshold && left > threshold - 1.001 * step, "{left}");
     let last = drive.rounds.last().unwrap();
     assert!(last.duration <= Span::from_millis(300), "{}", last.duration);
 }

@@ -5,14 +5,27 @@
 //!   measurement; after the sync that ends a pass, pending under the threshold completes.
 //! - The rate limit, 128 MiB/s by default, does not hold for the completion.
 //!
-//! QEMU looks at every 100 ms. Here the first pass is sent in halves of what is pending until there is
-//! a measurement, which finds the same end of the pass while the rate is steady.
+//! - Whether a pass has ended is looked at when nothing remains, when 50 ms have passed, or when the
+//!   bytes of a 100 ms window are used up, where the rate limit is what holds it back. So the last passes
+//!   go under the threshold by up to such a step, and converge where they otherwise would only creep.
+//!
+//! The first pass is sent in halves of what is pending until there is a measurement of the bandwidth,
+//! which finds the same end of the pass while the rate is steady.
 //! Auto-converge is no part of this policy.
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Span};
 
 use super::{Next, PreCopyPolicy, RoundsSoFar, Slice, StopReason};
+
+/// `MAX_WAIT` in `migration/ram.c`: after so long a step of sending ends.
+const STEP: Span = Span::from_millis(50);
+
+/// `BUFFER_DELAY` in `migration/migration.c`: a step where the rate limit holds it back.
+const LIMITED_STEP: Span = Span::from_millis(100);
+
+/// From this share of the limit on, it is the limit that holds the rate back.
+const NEARLY: f64 = 0.95;
 
 /// QEMU's rules; the fields are its migration parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +46,14 @@ impl Default for Qemu {
 }
 
 impl Qemu {
+    /// How long QEMU sends before it looks again at what is pending.
+    fn step(&self, bytes_per_sec: f64) -> Span {
+        match self.max_bandwidth {
+            Some(limit) if bytes_per_sec > NEARLY * limit.bytes_per_sec_f64() => LIMITED_STEP,
+            _ => STEP,
+        }
+    }
+
     /// What may be pending for the pause to keep to the downtime limit.
     fn threshold(&self, bytes_per_sec: f64) -> f64 {
         bytes_per_sec * self.downtime_limit.as_secs_f64()
@@ -45,18 +66,16 @@ impl PreCopyPolicy for Qemu {
     }
 
     fn slice(&self, so_far: &RoundsSoFar, pending: Bytes) -> Slice {
-        if pending == Bytes::ZERO {
+        let Some(rate) = so_far.bandwidth else {
+            return Slice::Send(Bytes::new(pending.get().div_ceil(2)));
+        };
+        let over = pending.as_f64() - self.threshold(rate);
+        if over < 0.0 || pending == Bytes::ZERO {
             return Slice::PassEnds;
         }
-        match so_far.bandwidth {
-            None => Slice::Send(Bytes::new(pending.get().div_ceil(2))),
-            Some(rate) if pending.as_f64() < self.threshold(rate) => Slice::PassEnds,
-            Some(rate) => {
-                // The first byte under the threshold ends the pass.
-                let keep = Bytes::from_f64_floor(self.threshold(rate));
-                Slice::Send((pending.saturating_sub(keep) + Bytes::new(1)).min(pending))
-            }
-        }
+        // Whole steps, as many as it takes to get under the threshold.
+        let step = (rate * self.step(rate).as_secs_f64()).max(1.0);
+        Slice::Send(Bytes::from_f64_floor((over / step).floor() * step + step).min(pending))
     }
 
     fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next {
