@@ -25,6 +25,7 @@ use crate::error::{Problem, Problems};
 use crate::file::{File, PlacementFile};
 use crate::names::Budget;
 use crate::read::at::Place;
+use plan::Ground;
 
 /// What all checks of a scenario share.
 #[derive(Debug, Default)]
@@ -46,12 +47,16 @@ impl Checker {
         let before = self.problems.count();
         let hosts = self.hosts(file.hosts.as_ref(), whole);
         let network = self.network(file.network.as_ref(), &hosts);
-        let guests = self.guests(file.vms.as_ref(), &hosts, whole);
+        let guests = self.guests(file, &hosts, whole);
+        // Mistakes in hosts and guests would be told again wherever something names them.
+        let sound = self.problems.count() == before;
         let background = self.background(file.background.as_deref().unwrap_or(&[]), &hosts, &network);
         let hypervisor = self.hypervisor(file.hypervisor.as_ref());
         let transport = self.transport(file.transport.as_ref());
-        let plan = self.plan(file.plan.as_deref(), &hosts, &guests, &network, whole);
-        let measured = self.measured(file.measured.as_deref().unwrap_or(&[]), &guests);
+        let ground = Ground { hosts: &hosts, guests: &guests, network: &network, sound };
+        let plan = self.plan(file.plan.as_deref(), &ground, whole);
+        let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
+        let measured = self.measured(measured, &guests);
         if self.problems.count() > before || self.problems.are_enough() {
             return None;
         }

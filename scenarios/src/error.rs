@@ -10,6 +10,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 use crate::read::at::Place;
+use crate::read::tree::Stretch;
 use crate::source::{Source, Sources};
 
 /// So many problems of one scenario are told; more would only push the first off the screen.
@@ -106,10 +107,7 @@ impl Problem {
 
     /// Something wrong that no text shows.
     pub(crate) fn nowhere(message: impl Into<String>) -> Problem {
-        Problem(Box::new(Details {
-            message: message.into(),
-            ..Details::default()
-        }))
+        Problem(Box::new(Details { message: message.into(), ..Details::default() }))
     }
 
     /// What would be right.
@@ -130,22 +128,15 @@ impl Problem {
     }
 
     fn into_report(self, sources: &Sources) -> ScenarioError {
-        let Details {
-            message,
-            place,
-            label,
-            help,
-            also,
-        } = *self.0;
+        let Details { message, place, label, help, also } = *self.0;
         let source = place.and_then(|place| sources.get(place));
-        let mut labels: Vec<LabeledSpan> = place
-            .map(|place| labelled(place, &label, true))
-            .into_iter()
-            .collect();
+        let shown = |place: Place| source.map_or(place.stretch, |source| source.first_line_of(place.stretch));
+        let first = place.map(|place| labelled(shown(place), &label, true));
+        let mut labels: Vec<LabeledSpan> = first.into_iter().collect();
         let mut help = help;
         if let Some((other, text)) = also {
             if place.is_some_and(|place| place.file == other.file) {
-                labels.push(labelled(other, &text, false));
+                labels.push(labelled(shown(other), &text, false));
             } else if let Some(source) = sources.get(other) {
                 let line = source.line_of(other.stretch.start);
                 let note = format!("{text}: line {line} of {}", source.name);
@@ -163,13 +154,13 @@ impl Problem {
     }
 }
 
-fn labelled(place: Place, text: &str, primary: bool) -> LabeledSpan {
+fn labelled(stretch: Stretch, text: &str, primary: bool) -> LabeledSpan {
     let text = (!text.is_empty()).then(|| text.to_string());
-    let (start, end) = (place.stretch.start as usize, place.stretch.end as usize);
+    let bytes = stretch.start as usize..stretch.end as usize;
     if primary {
-        LabeledSpan::new_primary_with_span(text, start..end)
+        LabeledSpan::new_primary_with_span(text, bytes)
     } else {
-        LabeledSpan::new_with_span(text, start..end)
+        LabeledSpan::new_with_span(text, bytes)
     }
 }
 

@@ -7,14 +7,12 @@
 mod cluster;
 mod forms;
 mod hypervisor;
+mod named;
 mod plan;
 mod workload;
 
-use std::fmt;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::read::at::At;
 
@@ -27,6 +25,7 @@ pub(crate) use hypervisor::{
     AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, PolicyFile, QemuFile, TimingFile,
     TransportFile, XenFile,
 };
+pub(crate) use named::Named;
 pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};
 pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, WorkloadFile};
 
@@ -39,6 +38,7 @@ pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, Worklo
     deny_unknown_fields,
     expecting = "a scenario in round brackets, such as (hosts: […], vms: […], plan: […])"
 )]
+#[schemars(rename = "Scenario")]
 pub(crate) struct File {
     /// The scenario's name; by default the name of its file.
     pub(crate) name: Option<String>,
@@ -53,6 +53,9 @@ pub(crate) struct File {
     pub(crate) hosts: Option<At<Vec<At<HostFile>>>>,
     /// What joins the hosts; by default one switch, as fast as all network cards together.
     pub(crate) network: Option<At<NetworkFile>>,
+    /// Workloads of this scenario by name, to be used like presets where several virtual machines
+    /// have the same: {"batch": Uniform(rate: "80 MB/s", working_set: "25 %")}.
+    pub(crate) workloads: Option<Named<WorkloadFile>>,
     /// The virtual machines.
     pub(crate) vms: Option<At<Vec<At<GuestFile>>>>,
     /// Traffic between hosts that is not migration.
@@ -69,7 +72,7 @@ pub(crate) struct File {
     pub(crate) measured: Option<Vec<At<MeasuredFile>>>,
     /// Variants of the scenario by name, each with the fields that it replaces. Every one is run,
     /// under the same chance.
-    pub(crate) alternatives: Option<Alternatives>,
+    pub(crate) alternatives: Option<Named<File>>,
 }
 
 impl File {
@@ -82,6 +85,7 @@ impl File {
             seed: self.seed.or(base.seed),
             hosts: self.hosts.or(base.hosts),
             network: self.network.or(base.network),
+            workloads: self.workloads.or(base.workloads),
             vms: self.vms.or(base.vms),
             background: self.background.or(base.background),
             hypervisor: self.hypervisor.or(base.hypervisor),
@@ -91,39 +95,5 @@ impl File {
             measured: self.measured.or(base.measured),
             alternatives: self.alternatives.or(base.alternatives),
         }
-    }
-}
-
-/// Alternatives in the order of the file.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Alternatives(pub(crate) Vec<(At<String>, At<File>)>);
-
-impl<'de> Deserialize<'de> for Alternatives {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Alternatives, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Alternatives;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("alternatives in curly brackets, such as {\"25 GbE\": (…)}")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Alternatives, A::Error> {
-                let mut alternatives = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    alternatives.push(entry);
-                }
-                Ok(Alternatives(alternatives))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-impl JsonSchema for Alternatives {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Alternatives".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let file = generator.subschema_for::<File>();
-        json_schema!({ "type": "object", "additionalProperties": file })
     }
 }

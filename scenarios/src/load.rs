@@ -6,9 +6,8 @@ use algorithms::ids::Name;
 
 use crate::check::Checker;
 use crate::error::{Problem, ScenarioError};
-use crate::file::File;
+use crate::file::{File, Named};
 use crate::read::at::{At, Place};
-use crate::read::tree::Stretch;
 use crate::source::Sources;
 use crate::{Scenario, ScenarioRun};
 
@@ -18,8 +17,6 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 const MAX_FILES: usize = 64;
 /// All of them together.
 const MAX_BYTES: usize = 16 << 20;
-/// Alternatives in one scenario.
-const MAX_ALTERNATIVES: usize = 1_000;
 /// The seed where a scenario gives none.
 const DEFAULT_SEED: u64 = 1;
 
@@ -32,9 +29,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Scenario, ScenarioError> {
     let path = path.as_ref();
     let mut reader = Reader::default();
     let read = reader.read_path(path, None);
-    let stem = path
-        .file_stem()
-        .map_or("scenario".into(), |stem| stem.to_string_lossy());
+    let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
     finish(read, &stem, reader.sources)
 }
 
@@ -53,7 +48,7 @@ pub fn parse(text: &str, name: &str) -> Result<Scenario, ScenarioError> {
 fn finish(read: Result<File, Problem>, stem: &str, sources: Sources) -> Result<Scenario, ScenarioError> {
     let mut checker = Checker::default();
     let scenario = match read {
-        Ok(file) => checker.scenario(file, stem),
+        Ok(file) => checker.scenario(file, stem, sources.opening()),
         Err(problem) => {
             checker.problems.push(problem);
             None
@@ -83,22 +78,20 @@ impl Reader {
         };
         let shown = path.display();
         let canonical = path.canonicalize().map_err(|error| {
-            problem(format!("cannot read {shown}: {error}")).help("paths are relative to the including file")
+            problem(format!("cannot read {shown}: {error}"))
+                .maybe_help(at.map(|_| "paths are relative to the including file".to_string()))
         })?;
         if let Some(start) = self.chain.iter().position(|(_, known)| *known == canonical) {
-            let chain = self.chain[start..]
-                .iter()
-                .map(|(path, _)| path.display().to_string());
+            let chain = self.chain[start..].iter().map(|(path, _)| path.display().to_string());
             let chain: Vec<String> = chain.chain([shown.to_string()]).collect();
-            return Err(
-                problem(format!("the file includes itself: {}", chain.join(" → ")))
-                    .help("put what both need into a third file that includes neither"),
-            );
+            return Err(problem(format!("the file includes itself: {}", chain.join(" → ")))
+                .help("put what both need into a third file that includes neither"));
         }
         if self.chain.len() == MAX_INCLUDE_DEPTH {
-            return Err(problem(format!(
-                "more than {MAX_INCLUDE_DEPTH} files include one another"
-            )));
+            return Err(problem(format!("more than {MAX_INCLUDE_DEPTH} files include one another")));
+        }
+        if self.sources.count() == MAX_FILES {
+            return Err(problem(format!("the scenario includes more than {MAX_FILES} files")));
         }
         let text = read_bounded(path, MAX_BYTES - self.bytes).map_err(problem)?;
         self.chain.push((path.to_path_buf(), canonical));
@@ -109,11 +102,6 @@ impl Reader {
 
     /// Reads a text, and what it includes from `directory`.
     fn read_text(&mut self, name: String, text: &str, directory: Option<&Path>) -> Result<File, Problem> {
-        if self.sources.count() == MAX_FILES {
-            return Err(Problem::nowhere(format!(
-                "the scenario includes more than {MAX_FILES} files"
-            )));
-        }
         self.bytes += text.len();
         if self.bytes > MAX_BYTES {
             return Err(Problem::nowhere(format!(
@@ -149,39 +137,28 @@ fn read_bounded(path: &Path, most: usize) -> Result<String, String> {
     let read = std::fs::File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| format!("cannot read {shown}: {error}"))?;
     if bytes.len() > most {
-        return Err(format!(
-            "{shown} is too large: a scenario has at most {} MiB of text",
-            MAX_BYTES >> 20
-        ));
+        return Err(format!("{shown} is too large: a scenario has at most {} MiB of text", MAX_BYTES >> 20));
     }
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not text in UTF-8"))
 }
 
 impl Checker {
-    fn scenario(&mut self, mut file: File, stem: &str) -> Option<Scenario> {
+    fn scenario(&mut self, mut file: File, stem: &str, whole: Place) -> Option<Scenario> {
         let name: Name = file.name.as_deref().unwrap_or(stem).into();
-        let alternatives = file.alternatives.take().unwrap_or_default().0;
+        let alternatives = file.alternatives.take().unwrap_or_default();
         let mut scenario = Scenario {
             name: name.clone(),
             description: file.description.clone(),
             seed: file.seed.unwrap_or(DEFAULT_SEED),
             runs: Vec::new(),
         };
-        let whole = Place {
-            file: 0,
-            stretch: Stretch { start: 0, end: 1 },
-        };
-        if alternatives.is_empty() {
+        if alternatives.0.is_empty() {
             let (model, measured) = self.model(&file, &name, None, whole)?;
-            scenario.runs.push(ScenarioRun {
-                alternative: None,
-                model,
-                measured,
-            });
+            scenario.runs.push(ScenarioRun { alternative: None, model, measured });
             return Some(scenario);
         }
         self.check_alternatives(&alternatives);
-        for (alternative, overrides) in alternatives {
+        for (alternative, overrides) in alternatives.0 {
             if self.problems.are_enough() {
                 return None;
             }
@@ -198,23 +175,11 @@ impl Checker {
     }
 
     /// Alternatives have names of their own, and none within them.
-    fn check_alternatives(&mut self, alternatives: &[(At<String>, At<File>)]) {
-        if let Some((name, _)) = alternatives.get(MAX_ALTERNATIVES) {
-            let message = format!("the scenario has more than {MAX_ALTERNATIVES} alternatives");
-            self.problems
-                .push(Problem::at(name.place, message, "one too many"));
+    fn check_alternatives(&mut self, alternatives: &Named<File>) {
+        for problem in alternatives.bad_names("alternatives") {
+            self.problems.push(problem);
         }
-        let mut seen = std::collections::HashMap::new();
-        for (name, overrides) in alternatives {
-            if name.trim().is_empty() {
-                self.problems
-                    .push(Problem::at(name.place, "the alternative has no name", "is empty"));
-            }
-            if let Some(first) = seen.insert(name.value.as_str(), name.place) {
-                let message = format!("there are two alternatives with the name `{}`", name.value);
-                self.problems
-                    .push(Problem::at(name.place, message, "the second one").also(first, "the first one"));
-            }
+        for (name, overrides) in &alternatives.0 {
             for (field, is_given) in of_the_whole(&overrides.value) {
                 if is_given {
                     let message = format!("an alternative cannot have `{field}`");

@@ -49,10 +49,7 @@ pub(crate) fn expand(pattern: &At<String>, budget: &mut Budget) -> Result<Vec<Na
     budget.spend(count, pattern)?;
     let mut names = vec![String::new()];
     for part in &parts {
-        names = names
-            .iter()
-            .flat_map(|name| part.texts().map(move |text| format!("{name}{text}")))
-            .collect();
+        names = names.iter().flat_map(|name| part.texts().map(move |text| format!("{name}{text}"))).collect();
     }
     Ok(names.into_iter().map(Name::from).collect())
 }
@@ -85,9 +82,9 @@ impl<'a> Part<'a> {
     fn count(&self) -> usize {
         match self {
             Part::Text(_) => 1,
-            Part::Range { first, last, .. } => usize::try_from(last - first)
-                .unwrap_or(usize::MAX)
-                .saturating_add(1),
+            Part::Range { first, last, .. } => {
+                usize::try_from(last - first).unwrap_or(usize::MAX).saturating_add(1)
+            }
         }
     }
 
@@ -155,20 +152,14 @@ mod tests {
     use crate::read::at::Place;
 
     fn names(pattern: &str) -> Result<Vec<String>, Problem> {
-        let pattern = At {
-            value: pattern.to_string(),
-            place: Place::default(),
-        };
+        let pattern = At { value: pattern.to_string(), place: Place::default() };
         let names = expand(&pattern, &mut Budget::default())?;
         Ok(names.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn numbers_keep_the_width_of_the_first() {
-        assert_eq!(
-            names("node{08..11}").unwrap(),
-            ["node08", "node09", "node10", "node11"]
-        );
+        assert_eq!(names("node{08..11}").unwrap(), ["node08", "node09", "node10", "node11"]);
         assert_eq!(names("node{8..10}").unwrap(), ["node8", "node9", "node10"]);
     }
 
@@ -184,9 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for bad in [
-            "a{", "a{}", "a{1}", "a{2..1}", "a{-1..2}", "a{1..x}", "", " ", "a\n",
-        ] {
+        for bad in ["a{", "a{}", "a{1}", "a{2..1}", "a{-1..2}", "a{1..x}", "", " ", "a\n"] {
             assert!(names(bad).is_err(), "{bad:?}");
         }
         assert!(names("a{0..18446744073709551615}").is_err());

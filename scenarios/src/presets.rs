@@ -54,21 +54,9 @@ pub struct Preset {
 pub fn presets() -> Vec<Preset> {
     let mut all = Vec::new();
     all.extend(NICS.iter().map(|entry| entry.listed(PresetKind::Nic)));
-    all.extend(
-        transports::TRANSPORTS
-            .iter()
-            .map(|entry| entry.listed(PresetKind::Transport)),
-    );
-    all.extend(
-        hypervisors::HYPERVISORS
-            .iter()
-            .map(|entry| entry.listed(PresetKind::Hypervisor)),
-    );
-    all.extend(
-        workloads::WORKLOADS
-            .iter()
-            .map(|entry| entry.listed(PresetKind::Workload)),
-    );
+    all.extend(transports::TRANSPORTS.iter().map(|entry| entry.listed(PresetKind::Transport)));
+    all.extend(hypervisors::HYPERVISORS.iter().map(|entry| entry.listed(PresetKind::Hypervisor)));
+    all.extend(workloads::WORKLOADS.iter().map(|entry| entry.listed(PresetKind::Workload)));
     all
 }
 
@@ -82,12 +70,7 @@ struct Entry<T> {
 
 impl<T> Entry<T> {
     fn listed(&self, kind: PresetKind) -> Preset {
-        Preset {
-            kind,
-            name: self.name,
-            summary: self.summary,
-            source: self.source,
-        }
+        Preset { kind, name: self.name, summary: self.summary, source: self.source }
     }
 }
 
@@ -141,10 +124,7 @@ pub(crate) const DEFAULT_HYPERVISOR: &str = "hyper-v-2022";
 pub(crate) fn nic(name: &str) -> Option<Nic> {
     let entry = NICS.iter().find(|entry| entry.name == name)?;
     let (gbit, micros) = entry.make;
-    Some(Nic {
-        speed: Bandwidth::from_gbit(gbit),
-        latency: Span::from_micros(micros),
-    })
+    Some(Nic { speed: Bandwidth::from_gbit(gbit), latency: Span::from_micros(micros) })
 }
 
 pub(crate) fn transport(name: &str) -> Option<Transport> {

@@ -14,6 +14,7 @@
 pub(crate) mod at;
 pub(crate) mod deserializer;
 pub(crate) mod enums;
+pub(crate) mod error;
 pub(crate) mod parser;
 pub(crate) mod scanner;
 pub(crate) mod tree;

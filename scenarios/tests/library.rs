@@ -1,8 +1,12 @@
-//! Every scenario of the library can be loaded, and says what it is about.
+//! Every scenario of the library can be loaded and run, and shows what it promises.
 
 use std::path::{Path, PathBuf};
 
-use scenarios::{Scenario, load};
+use algorithms::measured::{Quantity, Subject};
+use algorithms::records::{Outcome, RunRecords};
+use models::world::{RunOptions, simulate};
+use scenarios::{Scenario, ScenarioRun, load};
+use sim_core::Span;
 
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("library")
@@ -15,18 +19,111 @@ fn scenario(name: &str) -> Scenario {
     }
 }
 
+fn run(scenario: &Scenario, run: &ScenarioRun) -> RunRecords {
+    let options = RunOptions { seed: scenario.seed, ..RunOptions::default() };
+    match simulate(&run.model, &options) {
+        Ok(records) => records,
+        Err(error) => panic!("{}: {error}", scenario.name),
+    }
+}
+
+/// The one run of a scenario without alternatives.
+fn run_only(name: &str) -> (ScenarioRun, RunRecords) {
+    let scenario = scenario(name);
+    let records = run(&scenario, &scenario.runs[0]);
+    (scenario.runs[0].clone(), records)
+}
+
 #[test]
-fn every_scenario_loads_and_describes_itself() {
+fn every_scenario_loads_runs_and_describes_itself() {
     let files = std::fs::read_dir(library()).unwrap();
     let mut count = 0;
     for file in files.map(|entry| entry.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "ron") {
             let stem = file.file_stem().unwrap().to_str().unwrap();
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(ron::from_str::<ron::Value>(&text).is_ok(), "{stem} is RON to others too");
             let scenario = scenario(stem);
             assert_eq!(&*scenario.name, stem);
             assert!(scenario.description.is_some(), "{stem}");
+            for alternative in &scenario.runs {
+                let records = run(&scenario, alternative);
+                assert!(!records.migrations.is_empty());
+                let all = records.migrations.iter();
+                assert!(all.map(|m| m.outcome).all(|outcome| outcome == Outcome::Completed), "{stem}");
+            }
             count += 1;
         }
     }
     assert!(count >= 6);
+}
+
+#[test]
+fn precopy_101_converges_and_precopy_diverges_does_not() {
+    let (_, converges) = run_only("precopy-101");
+    let (_, diverges) = run_only("precopy-diverges");
+    let (converges, diverges) = (&converges.migrations[0], &diverges.migrations[0]);
+    assert!(converges.rounds < 10 && converges.blackout < Span::from_secs(1), "{converges:?}");
+    // Ten passes, then what is sent in the pause: seconds.
+    assert_eq!(diverges.rounds, 11);
+    assert!(diverges.blackout > Span::from_secs(5), "{diverges:?}");
+}
+
+#[test]
+fn drain_rack_empties_one_host_two_by_two_and_never_twice_alike() {
+    let scenario = scenario("drain-rack");
+    let model = &scenario.runs[0].model;
+    assert_eq!((model.hosts.len(), model.guests.len()), (16, 320));
+    for host in 0..16 {
+        let there = model.guests.iter().filter(|guest| guest.host.0 == host);
+        assert_eq!(there.count(), 20);
+    }
+    let replications = [0, 1].map(|replication| {
+        let options = RunOptions { replication, ..RunOptions::default() };
+        simulate(model, &options).unwrap()
+    });
+    for records in &replications {
+        assert_eq!(records.migrations.len(), 20);
+        assert!(records.migrations.iter().all(|m| &*m.source == "node01"));
+    }
+    assert_ne!(replications[0].run.makespan, replications[1].run.makespan);
+}
+
+#[test]
+fn grid5000_plan_keeps_its_order_and_comes_near_its_measured_times() {
+    let (scenario_run, records) = run_only("grid5000-plan");
+    let started = |vm: &str| {
+        let migration = records.migrations.iter().find(|m| &*m.vm == vm).unwrap();
+        let start = migration.started.unwrap();
+        (start, start + migration.total)
+    };
+    for (vm, after) in [("vm1", "vm0"), ("vm3", "vm4"), ("vm7", "vm1"), ("vm8", "vm5"), ("vm2", "vm9")] {
+        assert_eq!(started(vm).0, started(after).1, "{vm} after {after}");
+    }
+    // Nothing is fitted. Kherbache's own planner is 20 % off on a migration, 19 % on the makespan.
+    for value in &scenario_run.measured[0].values {
+        let simulated = match (&value.subject, value.quantity) {
+            (Subject::Run, _) => records.run.makespan,
+            (Subject::Vm(vm), Quantity::Total) => started(vm).1.since(started(vm).0),
+            _ => continue,
+        };
+        let error = simulated.as_secs_f64() / value.value - 1.0;
+        assert!(error.abs() < 0.20, "{:?} is off by {:.1} %", value.subject, error * 100.0);
+    }
+}
+
+#[test]
+fn finns_calibrated_values_are_met_and_marked() {
+    let scenario = scenario("finn-10gbe");
+    assert_eq!(scenario.runs.len(), 6);
+    let mut calibrated = 0;
+    for alternative in &scenario.runs {
+        let value = &alternative.measured[0].values[0];
+        let simulated = run(&scenario, alternative).run.makespan.as_secs_f64();
+        let error = (simulated / value.value - 1.0).abs();
+        let allowed = if value.calibrated { 0.03 } else { 0.35 };
+        calibrated += usize::from(value.calibrated);
+        assert!(error < allowed, "{:?}: {simulated} s, not {} s", alternative.alternative, value.value);
+    }
+    assert_eq!(calibrated, 2);
 }

@@ -91,10 +91,8 @@ fn pattern(given: Option<&At<PatternFile>>) -> Result<TrafficPattern, Problem> {
         PatternFile::Constant => Ok(TrafficPattern::Constant),
         PatternFile::OnOff { mean_on, mean_off } if mean_on == Span::ZERO || mean_off == Span::ZERO => {
             let message = "traffic cannot go on or off for no time at all";
-            Err(
-                Problem::at(given.place, message, "both times must be more than zero")
-                    .help("traffic that is always on has the pattern `Constant`"),
-            )
+            Err(Problem::at(given.place, message, "both times must be more than zero")
+                .help("traffic that is always on has the pattern `Constant`"))
         }
         PatternFile::OnOff { mean_on, mean_off } => Ok(TrafficPattern::OnOff { mean_on, mean_off }),
     }

@@ -9,7 +9,7 @@ use super::table::Table;
 use super::workload;
 use super::{Checker, missing};
 use crate::error::Problem;
-use crate::file::GuestFile;
+use crate::file::{File, GuestFile, Named, WorkloadFile};
 use crate::names;
 use crate::read::at::{At, Place};
 
@@ -25,18 +25,15 @@ pub(crate) struct Guests {
 }
 
 impl Checker {
-    pub(crate) fn guests(
-        &mut self,
-        files: Option<&At<Vec<At<GuestFile>>>>,
-        hosts: &Hosts,
-        whole: Place,
-    ) -> Guests {
-        let mut guests = Guests {
-            guests: Vec::new(),
-            table: Table::new("virtual machine"),
-        };
+    pub(crate) fn guests(&mut self, file: &File, hosts: &Hosts, whole: Place) -> Guests {
+        let mut guests =
+            Guests { guests: Vec::new(), table: Table::new("virtual machine", "virtual machines") };
         let example = "vms: [(name: \"vm1\", host: \"node1\", memory: \"8 GiB\")]";
-        let Some(files) = files else {
+        let own = file.workloads.clone().unwrap_or_default();
+        for problem in own.bad_names("workloads") {
+            self.problems.push(problem);
+        }
+        let Some(files) = &file.vms else {
             self.problems.push(missing("vms", whole, example));
             return guests;
         };
@@ -44,24 +41,26 @@ impl Checker {
             if self.problems.are_enough() {
                 return guests;
             }
-            let added = self.guest(file, hosts, &mut guests);
+            let added = self.guest(file, &own, hosts, &mut guests);
             self.problems.take(added);
         }
         self.check_room(hosts, &guests);
         guests
     }
 
-    fn guest(&mut self, file: &GuestFile, hosts: &Hosts, guests: &mut Guests) -> Result<(), Problem> {
+    fn guest(
+        &mut self,
+        file: &GuestFile,
+        own: &Named<WorkloadFile>,
+        hosts: &Hosts,
+        guests: &mut Guests,
+    ) -> Result<(), Problem> {
         let names = names::expand(&file.name, &mut self.budget)?;
         if guests.guests.len() + names.len() > MAX_GUESTS {
             let message = format!("the scenario has more than {MAX_GUESTS} virtual machines");
-            return Err(Problem::at(
-                file.name.place,
-                message,
-                "too many, counted with all before",
-            ));
+            return Err(Problem::at(file.name.place, message, "too many, counted with all before"));
         }
-        let (template, on) = self.template(file, hosts);
+        let (template, on) = self.template(file, own, hosts);
         if let Some(template) = &template {
             let parts = workload::parts(&template.workload);
             self.budget.spend(names.len().saturating_mul(parts), &file.name)?;
@@ -71,17 +70,18 @@ impl Checker {
             // A guest with mistakes is kept by name, so that its name is not reported as unknown.
             let guest = template.clone().unwrap_or_else(stand_in);
             let host = on.get(index % on.len().max(1)).copied().unwrap_or(0);
-            guests.guests.push(Guest {
-                name,
-                host: HostId(host),
-                ..guest
-            });
+            guests.guests.push(Guest { name, host: HostId(host), ..guest });
         }
         Ok(())
     }
 
     /// What all guests of an entry have in common, and the hosts that they are dealt to.
-    fn template(&mut self, file: &GuestFile, hosts: &Hosts) -> (Option<Guest>, Vec<u32>) {
+    fn template(
+        &mut self,
+        file: &GuestFile,
+        own: &Named<WorkloadFile>,
+        hosts: &Hosts,
+    ) -> (Option<Guest>, Vec<u32>) {
         let on = hosts.table.all(&file.host, &mut self.budget);
         let on = if hosts.table.names().is_empty() {
             None // said already
@@ -90,25 +90,18 @@ impl Checker {
         };
         let workload = if file.memory.value == Bytes::ZERO {
             let place = file.memory.place;
-            self.problems.push(Problem::at(
-                place,
-                "the guest has no memory",
-                "must be more than zero",
-            ));
+            self.problems.push(Problem::at(place, "the guest has no memory", "must be more than zero"));
             None
         } else {
-            self.problems.take(workload::workload(file))
+            self.problems.take(workload::workload(file, own))
         };
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
-        let guest = workload
-            .zip(variation)
-            .zip(on.as_ref())
-            .map(|((workload, speed_variation), _)| Guest {
-                memory: file.memory.value,
-                workload,
-                speed_variation,
-                ..stand_in()
-            });
+        let guest = workload.zip(variation).zip(on.as_ref()).map(|((workload, speed_variation), _)| Guest {
+            memory: file.memory.value,
+            workload,
+            speed_variation,
+            ..stand_in()
+        });
         (guest, on.unwrap_or_default())
     }
 
@@ -124,8 +117,7 @@ impl Checker {
             *used += guest.memory;
             if *used > host.memory && !told[at] {
                 told[at] = true;
-                self.problems
-                    .push(no_room(guest, index, host, *used, guests, hosts));
+                self.problems.push(no_room(guest, index, host, *used, guests, hosts));
             }
         }
     }

@@ -37,18 +37,13 @@ pub(crate) struct Card {
 
 impl Checker {
     pub(crate) fn hosts(&mut self, files: Option<&At<Vec<At<HostFile>>>>, whole: Place) -> Hosts {
-        let mut hosts = Hosts {
-            hosts: Vec::new(),
-            cards: Vec::new(),
-            table: Table::new("host"),
-        };
+        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table: Table::new("host", "hosts") };
         let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
         match files {
             None => self.problems.push(missing("hosts", whole, example)),
             Some(files) if files.is_empty() => {
                 let problem = Problem::at(files.place, "the scenario has no hosts", "this list is empty");
-                self.problems
-                    .push(problem.help(format!("for example: {example}")));
+                self.problems.push(problem.help(format!("for example: {example}")));
             }
             Some(files) => files.iter().for_each(|file| self.host(file, &mut hosts)),
         }
@@ -85,28 +80,16 @@ impl Checker {
     }
 }
 
-const STAND_IN_CARD: Card = Card {
-    speed: Bandwidth::from_gbit(1),
-    latency: Span::ZERO,
-    duplex: Duplex::Full,
-};
+const STAND_IN_CARD: Card =
+    Card { speed: Bandwidth::from_gbit(1), latency: Span::ZERO, duplex: Duplex::Full };
 
 fn stand_in() -> Host {
-    Host {
-        name: "".into(),
-        memory: Bytes::new(u64::MAX),
-        cores: 1,
-        migration_limit: None,
-    }
+    Host { name: "".into(), memory: Bytes::new(u64::MAX), cores: 1, migration_limit: None }
 }
 
 fn host_of(file: &HostFile) -> Result<Host, Problem> {
     if file.memory.value == Bytes::ZERO {
-        return Err(Problem::at(
-            file.memory.place,
-            "the host has no memory",
-            "must be more than zero",
-        ));
+        return Err(Problem::at(file.memory.place, "the host has no memory", "must be more than zero"));
     }
     Ok(Host {
         name: "".into(),
@@ -121,12 +104,8 @@ fn migration_limit(file: Option<&At<Limit<u32>>>) -> Result<Option<u32>, Problem
         return Ok(Some(DEFAULT_MIGRATION_LIMIT));
     };
     match given.value.limit() {
-        Some(0) => Err(Problem::at(
-            given.place,
-            "the host allows no migration at all",
-            "must be 1 or more",
-        )
-        .help("Hyper-V's default is 2; for no limit write `Unlimited`")),
+        Some(0) => Err(Problem::at(given.place, "the host allows no migration at all", "must be 1 or more")
+            .help("Hyper-V's default is 2; for no limit write `Unlimited`")),
         limit => Ok(limit),
     }
 }
@@ -143,17 +122,16 @@ pub(crate) fn at_least_one(number: Option<&At<u32>>, otherwise: &str) -> Result<
 pub(crate) fn some_bandwidth(bandwidth: &At<Bandwidth>, what: &str) -> Result<Bandwidth, Problem> {
     if bandwidth.bits_per_sec() == 0 {
         let message = format!("{what} carries nothing");
-        return Err(Problem::at(bandwidth.place, message, "must be more than zero")
-            .help("leave out a link that is not there"));
+        return Err(
+            Problem::at(bandwidth.place, message, "must be more than zero").help("for example \"10 Gbit/s\"")
+        );
     }
     Ok(bandwidth.value)
 }
 
 fn card_of(file: Option<&At<OrPreset<NicFile>>>) -> Result<Card, Problem> {
-    let default = presets::nic(DEFAULT_NIC).unwrap_or(Nic {
-        speed: STAND_IN_CARD.speed,
-        latency: STAND_IN_CARD.latency,
-    });
+    let default = presets::nic(DEFAULT_NIC)
+        .unwrap_or(Nic { speed: STAND_IN_CARD.speed, latency: STAND_IN_CARD.latency });
     let Some(file) = file else {
         return Ok(card(default, None));
     };
@@ -172,11 +150,7 @@ fn card_of(file: Option<&At<OrPreset<NicFile>>>) -> Result<Card, Problem> {
 }
 
 fn card(nic: Nic, duplex_file: Option<DuplexFile>) -> Card {
-    Card {
-        speed: nic.speed,
-        latency: nic.latency,
-        duplex: duplex(duplex_file),
-    }
+    Card { speed: nic.speed, latency: nic.latency, duplex: duplex(duplex_file) }
 }
 
 pub(crate) fn duplex(file: Option<DuplexFile>) -> Duplex {
@@ -200,9 +174,8 @@ fn nic_preset(name: &str, place: Place) -> Result<Nic, Problem> {
 /// The problem that there is no preset of this name.
 pub(crate) fn unknown_preset(name: &str, place: Place, kind: PresetKind) -> Problem {
     let names = presets::names_of(kind);
-    let label = nearest::word(name, names.iter().copied()).map_or("unknown name".to_string(), |near| {
-        format!("did you mean \"{near}\"?")
-    });
+    let label = nearest::word(name, names.iter().copied())
+        .map_or("unknown name".to_string(), |near| format!("did you mean \"{near}\"?"));
     Problem::at(place, format!("there is no {kind} preset `{name}`"), label)
         .help(format!("{kind} presets: {}", names.join(", ")))
 }

@@ -42,16 +42,8 @@ fn described(file: &HypervisorFile) -> Result<Hypervisor, Problem> {
     Ok(Hypervisor {
         name: base.name,
         policy,
-        timing: file
-            .timing
-            .as_ref()
-            .map_or(base.timing, |given| timing(given, base.timing)),
-        deadline: file
-            .deadline
-            .as_ref()
-            .map(deadline)
-            .transpose()?
-            .or(base.deadline),
+        timing: file.timing.as_ref().map_or(base.timing, |given| timing(given, base.timing)),
+        deadline: file.deadline.as_ref().map(deadline).transpose()?.or(base.deadline),
     })
 }
 
@@ -87,11 +79,7 @@ fn deadline(file: &DeadlineFile) -> Result<Deadline, Problem> {
 fn policy(file: &PolicyFile, base: Policy) -> Result<Policy, Problem> {
     Ok(match file {
         PolicyFile::HyperV(given) => {
-            let base = if let Policy::HyperV(base) = base {
-                base
-            } else {
-                HyperV::default()
-            };
+            let base = if let Policy::HyperV(base) = base { base } else { HyperV::default() };
             let passes = at_least_one(given.max_passes.as_ref(), "memory must be sent at least once")?;
             Policy::HyperV(HyperV {
                 max_passes: passes.unwrap_or(base.max_passes),
@@ -99,31 +87,17 @@ fn policy(file: &PolicyFile, base: Policy) -> Result<Policy, Problem> {
             })
         }
         PolicyFile::Qemu(given) => {
-            let base = if let Policy::Qemu(base) = base {
-                base
-            } else {
-                Qemu::default()
-            };
+            let base = if let Policy::Qemu(base) = base { base } else { Qemu::default() };
             Policy::Qemu(qemu(given, base)?)
         }
         PolicyFile::Xen(given) => {
-            let base = if let Policy::Xen(base) = base {
-                base
-            } else {
-                Xen::default()
-            };
+            let base = if let Policy::Xen(base) = base { base } else { Xen::default() };
             Policy::Xen(xen(given, base)?)
         }
         PolicyFile::SimGrid(given) => {
-            let base = if let Policy::SimGrid(base) = base {
-                base
-            } else {
-                SimGrid::default()
-            };
+            let base = if let Policy::SimGrid(base) = base { base } else { SimGrid::default() };
             let downtime = given.max_downtime.as_ref().map(some_time).transpose()?;
-            Policy::SimGrid(SimGrid {
-                max_downtime: downtime.unwrap_or(base.max_downtime),
-            })
+            Policy::SimGrid(SimGrid { max_downtime: downtime.unwrap_or(base.max_downtime) })
         }
     })
 }
@@ -133,17 +107,12 @@ fn qemu(file: &QemuFile, base: Qemu) -> Result<Qemu, Problem> {
     let max_bandwidth = match &file.max_bandwidth {
         None => base.max_bandwidth,
         Some(zero) if zero.value == Limit::At(Bandwidth::default()) => {
-            return Err(
-                Problem::at(zero.place, "nothing could be sent", "must be more than zero")
-                    .help("QEMU's 0, no limit, is written `Unlimited` here"),
-            );
+            return Err(Problem::at(zero.place, "nothing could be sent", "must be more than zero")
+                .help("QEMU's 0, no limit, is written `Unlimited` here"));
         }
         Some(given) => given.value.limit(),
     };
-    Ok(Qemu {
-        downtime_limit: downtime.unwrap_or(base.downtime_limit),
-        max_bandwidth,
-    })
+    Ok(Qemu { downtime_limit: downtime.unwrap_or(base.downtime_limit), max_bandwidth })
 }
 
 fn xen(file: &XenFile, base: Xen) -> Result<Xen, Problem> {
@@ -165,21 +134,13 @@ fn adaptive_rate(file: &At<AdaptiveRateFile>) -> Result<AdaptiveRate, Problem> {
         let label = "first and increment must be more than zero, highest no less than first";
         return Err(Problem::at(file.place, "these rates cannot be kept", label));
     }
-    Ok(AdaptiveRate {
-        first: given.first,
-        increment: given.increment,
-        highest: given.highest,
-    })
+    Ok(AdaptiveRate { first: given.first, increment: given.increment, highest: given.highest })
 }
 
 fn some_time(span: &At<Span>) -> Result<Span, Problem> {
     if span.value == Span::ZERO {
-        return Err(Problem::at(
-            span.place,
-            "no pause is as short as that",
-            "must be more than zero",
-        )
-        .help("a rest that must be sent in no time at all never fits: pre-copy would not end"));
+        return Err(Problem::at(span.place, "no pause is as short as that", "must be more than zero")
+            .help("a rest that must be sent in no time at all never fits: pre-copy would not end"));
     }
     Ok(span.value)
 }

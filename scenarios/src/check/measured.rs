@@ -13,10 +13,6 @@ use crate::read::at::At;
 impl Checker {
     pub(crate) fn measured(&mut self, files: &[At<MeasuredFile>], guests: &Guests) -> Vec<Measured> {
         let mut all = Vec::with_capacity(files.len());
-        // Mistakes in guests would be told again for every value that names them.
-        if !self.problems.is_empty() {
-            return all;
-        }
         for file in files {
             if file.source.trim().is_empty() {
                 let problem = Problem::at(file.source.place, "measured values need a source", "is empty");
@@ -31,10 +27,7 @@ impl Checker {
                 let read = values_of(row, guests);
                 values.extend(self.problems.take(read).unwrap_or_default());
             }
-            all.push(Measured {
-                source: file.source.value.clone(),
-                values,
-            });
+            all.push(Measured { source: file.source.value.clone(), values });
         }
         all
     }
@@ -55,18 +48,10 @@ fn values_of(row: &At<MeasuredRow>, guests: &Guests) -> Result<Vec<MeasuredValue
         (Quantity::Started, row.started.as_ref().map(seconds)),
         (Quantity::Total, row.total.as_ref().map(seconds)),
         (Quantity::Blackout, row.blackout.as_ref().map(seconds)),
-        (
-            Quantity::MemoryBytesSent,
-            row.memory_sent.as_ref().map(|bytes| bytes.as_f64()),
-        ),
-        (
-            Quantity::Rounds,
-            row.rounds.as_ref().map(|rounds| f64::from(rounds.value)),
-        ),
+        (Quantity::MemoryBytesSent, row.memory_sent.as_ref().map(|bytes| bytes.as_f64())),
+        (Quantity::Rounds, row.rounds.as_ref().map(|rounds| f64::from(rounds.value))),
     ];
-    let given = quantities
-        .into_iter()
-        .filter_map(|(quantity, value)| Some((quantity, value?)));
+    let given = quantities.into_iter().filter_map(|(quantity, value)| Some((quantity, value?)));
     let values: Vec<MeasuredValue> = given
         .map(|(quantity, value)| MeasuredValue {
             subject: subject.clone(),
@@ -86,20 +71,16 @@ fn values_of(row: &At<MeasuredRow>, guests: &Guests) -> Result<Vec<MeasuredValue
 fn check_subject(row: &MeasuredRow) -> Result<(), Problem> {
     if let (Some(_), Some(makespan)) = (&row.vm, &row.makespan) {
         let message = "one guest has no makespan";
-        return Err(
-            Problem::at(makespan.place, message, "belongs to the whole run").help(
-                "a guest's migration time is its `total`; leave out `vm` to give the makespan of the run",
-            ),
-        );
+        return Err(Problem::at(makespan.place, message, "belongs to the whole run").help(
+            "a guest's migration time is its `total`; leave out `vm` to give the makespan of the run",
+        ));
     }
     let of_guest = [&row.started, &row.total, &row.blackout];
     match (&row.vm, of_guest.into_iter().flatten().next()) {
-        (None, Some(value)) => Err(Problem::at(
-            value.place,
-            "this belongs to one guest's migration",
-            "of which guest?",
-        )
-        .help("add `vm: \"…\"`; the time of the whole run is its `makespan`")),
+        (None, Some(value)) => {
+            Err(Problem::at(value.place, "this belongs to one guest's migration", "of which guest?")
+                .help("add `vm: \"…\"`; the time of the whole run is its `makespan`"))
+        }
         _ => Ok(()),
     }
 }

@@ -55,11 +55,7 @@ impl Moves {
             self.written.push(Written {
                 vm: file.vm.clone(),
                 to: file.to.clone(),
-                after: file
-                    .after
-                    .as_ref()
-                    .and_then(|after| after.first())
-                    .map(|first| first.place),
+                after: file.after.as_ref().map(|after| after.place),
             });
         }
         Ok(())
@@ -76,7 +72,7 @@ impl Moves {
             return Ok(());
         };
         let mut indices = Vec::new();
-        for pattern in before {
+        for pattern in &before.value {
             for vm in ground.guests.table.all(pattern, budget)? {
                 let index = self.by_guest.get(&vm).copied();
                 indices.push(index.ok_or_else(|| not_in_step(pattern, ground.guests.table.name(vm)))?);
@@ -106,12 +102,8 @@ impl Moves {
         chain.extend(cycle.first().map(name));
         let written = &self.written[cycle[0]];
         let message = format!("these moves wait for each other: {}", chain.join(" after "));
-        Err(Problem::at(
-            written.after.unwrap_or(written.vm.place),
-            message,
-            "none of them can ever begin",
-        )
-        .help("leave out one of these `after`"))
+        Err(Problem::at(written.after.unwrap_or(written.vm.place), message, "none of them can ever begin")
+            .help("leave out one of these `after`"))
     }
 }
 
@@ -126,9 +118,7 @@ fn find_cycle(moves: &[Move]) -> Option<Vec<usize>> {
     let mut waits_for: Vec<usize> = moves.iter().map(|step| step.after.len()).collect();
     let mut followers = vec![Vec::new(); moves.len()];
     for (index, step) in moves.iter().enumerate() {
-        step.after
-            .iter()
-            .for_each(|&before| followers[before].push(index));
+        step.after.iter().for_each(|&before| followers[before].push(index));
     }
     let mut ready: Vec<usize> = (0..moves.len()).filter(|&index| waits_for[index] == 0).collect();
     while let Some(index) = ready.pop() {

@@ -41,16 +41,15 @@ impl Joined {
 impl Checker {
     pub(crate) fn network(&mut self, file: Option<&At<NetworkFile>>, hosts: &Hosts) -> Joined {
         match file.map(|file| (&file.value, file.place)) {
-            Some((NetworkFile::Graph(graph), place)) => Joined {
-                place: Some(place),
-                ..self.graph(graph, hosts)
-            },
+            Some((NetworkFile::Graph(graph), place)) => {
+                Joined { place: Some(place), ..self.graph(graph, hosts) }
+            }
             None | Some((NetworkFile::Star, _)) => star(hosts),
         }
     }
 
     fn graph(&mut self, graph: &GraphFile, hosts: &Hosts) -> Joined {
-        let mut points = Table::new("host or switch");
+        let mut points = Table::new("host or switch", "hosts and switches");
         for (index, name) in (0u32..).zip(hosts.table.names()) {
             // Host names are unique: they come from a table.
             let _ = points.add(name.clone(), hosts.table.place(index));
@@ -83,8 +82,7 @@ impl Checker {
         let (first, second) = &file.between;
         let first_ends = points.all(first, &mut self.budget)?;
         let second_ends = points.all(second, &mut self.budget)?;
-        self.budget
-            .spend(first_ends.len().saturating_mul(second_ends.len()), first)?;
+        self.budget.spend(first_ends.len().saturating_mul(second_ends.len()), first)?;
         let mut links = Vec::new();
         for &a in &first_ends {
             for &b in &second_ends {
@@ -116,10 +114,7 @@ fn link(file: &LinkFile, a: u32, b: u32, points: &Table, hosts: &Hosts) -> Resul
     Ok(Link {
         name: link_name(points.name(a), points.name(b)),
         capacity,
-        latency: file
-            .latency
-            .or(card.map(|card| card.latency))
-            .unwrap_or(Span::ZERO),
+        latency: file.latency.or(card.map(|card| card.latency)).unwrap_or(Span::ZERO),
         duplex: match file.duplex {
             None => card.map(|card| card.duplex).unwrap_or_default(),
             given => duplex(given),
@@ -145,12 +140,7 @@ fn star(hosts: &Hosts) -> Joined {
         };
         network.add_link(node, switch, link);
     }
-    Joined {
-        network,
-        parts: vec![0; hosts.hosts.len()],
-        is_whole: true,
-        place: None,
-    }
+    Joined { network, parts: vec![0; hosts.hosts.len()], is_whole: true, place: None }
 }
 
 /// The points are the hosts, in order, then the switches.
@@ -170,12 +160,7 @@ fn build(hosts: &Hosts, points: &Table, links: Vec<(u32, u32, Link)>) -> Joined 
         network.add_link(nodes[a as usize], nodes[b as usize], link);
     }
     let parts: Vec<usize> = (0..hosts.hosts.len()).map(|host| parts.part_of(host)).collect();
-    Joined {
-        network,
-        is_whole: parts.windows(2).all(|pair| pair[0] == pair[1]),
-        parts,
-        place: None,
-    }
+    Joined { network, is_whole: parts.windows(2).all(|pair| pair[0] == pair[1]), parts, place: None }
 }
 
 /// Union-find: which points hang together.

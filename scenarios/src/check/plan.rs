@@ -19,6 +19,8 @@ pub(super) struct Ground<'a> {
     pub(super) hosts: &'a Hosts,
     pub(super) guests: &'a Guests,
     pub(super) network: &'a Joined,
+    /// Whether they are without mistakes.
+    pub(super) sound: bool,
 }
 
 /// Where guests are, as far as the plan itself tells, from step to step.
@@ -36,35 +38,21 @@ enum Task<'a> {
 }
 
 impl Checker {
-    pub(crate) fn plan(
-        &mut self,
-        steps: Option<&[At<StepFile>]>,
-        hosts: &Hosts,
-        guests: &Guests,
-        network: &Joined,
-        whole: Place,
-    ) -> Plan {
+    pub(super) fn plan(&mut self, steps: Option<&[At<StepFile>]>, ground: &Ground<'_>, whole: Place) -> Plan {
         let Some(steps) = steps else {
-            self.problems
-                .push(missing("plan", whole, "plan: [Drain(\"node1\")]"));
+            self.problems.push(missing("plan", whole, "plan: [Drain(\"node1\")]"));
             return Plan::default();
         };
-        // Mistakes in hosts and guests would be told again for every task that names them.
-        if !self.problems.is_empty() {
+        if !ground.sound {
             return Plan::default();
         }
-        let ground = Ground {
-            hosts,
-            guests,
-            network,
-        };
-        let mut whereabouts = Whereabouts::at_first(&ground);
+        let mut whereabouts = Whereabouts::at_first(ground);
         let mut plan = Plan::default();
         for step in steps {
             if self.problems.are_enough() {
                 break;
             }
-            plan.phases.push(self.phase(step, &ground, &mut whereabouts));
+            plan.phases.push(self.phase(step, ground, &mut whereabouts));
         }
         plan
     }
@@ -76,11 +64,7 @@ impl Checker {
         let checked = whereabouts.check(&moves, &drains, ground);
         self.problems.take(checked);
         whereabouts.follow(&moves, &drains);
-        Phase {
-            not_before,
-            moves: moves.moves,
-            drains: drains.into_iter().map(|(host, _)| host).collect(),
-        }
+        Phase { not_before, moves: moves.moves, drains: drains.into_iter().map(|(host, _)| host).collect() }
     }
 
     fn drains(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> Vec<(HostId, Place)> {
@@ -93,12 +77,9 @@ impl Checker {
                 let checked = can_leave(HostId(host), pattern, ground);
                 self.problems.take(checked);
                 if !drained.insert(host) {
-                    let message = format!(
-                        "`{}` is drained twice in this step",
-                        ground.hosts.table.name(host)
-                    );
-                    self.problems
-                        .push(Problem::at(pattern.place, message, "again here"));
+                    let message =
+                        format!("`{}` is drained twice in this step", ground.hosts.table.name(host));
+                    self.problems.push(Problem::at(pattern.place, message, "again here"));
                     continue;
                 }
                 drains.push((HostId(host), pattern.place));
@@ -167,15 +148,7 @@ impl Whereabouts {
                 there.push(vm);
             }
         }
-        Whereabouts {
-            of_guest: ground
-                .guests
-                .guests
-                .iter()
-                .map(|guest| Some(guest.host))
-                .collect(),
-            at_host,
-        }
+        Whereabouts { of_guest: ground.guests.guests.iter().map(|guest| Some(guest.host)).collect(), at_host }
     }
 
     /// Every move must lead somewhere else, on a path that there is, and be the only one.
@@ -195,11 +168,7 @@ impl Whereabouts {
             match (step.destination, &vm.to) {
                 (Some(destination), Some(to)) if destination == host => {
                     let message = format!("`{guest}` is on `{here}` already");
-                    return Err(Problem::at(
-                        to.place,
-                        message,
-                        "it is there when this step begins",
-                    ));
+                    return Err(Problem::at(to.place, message, "it is there when this step begins"));
                 }
                 (Some(destination), Some(to)) if !ground.network.joins(host, destination) => {
                     return Err(no_path(to, ground.hosts, host, destination, ground.network));

@@ -12,21 +12,18 @@ use crate::read::at::{At, Place};
 /// Names in order, each with the place that gave it.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// What the things are called in messages: "host", "virtual machine".
+    /// What one is called in messages: "host", "virtual machine".
     kind: &'static str,
+    /// What several are called.
+    kinds: &'static str,
     names: Vec<Name>,
     places: Vec<Place>,
     by_name: HashMap<Name, u32>,
 }
 
 impl Table {
-    pub(crate) fn new(kind: &'static str) -> Table {
-        Table {
-            kind,
-            names: Vec::new(),
-            places: Vec::new(),
-            by_name: HashMap::new(),
-        }
+    pub(crate) fn new(kind: &'static str, kinds: &'static str) -> Table {
+        Table { kind, kinds, names: Vec::new(), places: Vec::new(), by_name: HashMap::new() }
     }
 
     pub(crate) fn names(&self) -> &[Name] {
@@ -44,7 +41,7 @@ impl Table {
     /// Adds a name; names are unique.
     pub(crate) fn add(&mut self, name: Name, place: Place) -> Result<(), Problem> {
         if let Some(&first) = self.by_name.get(&name) {
-            let message = format!("there are two {}s with the name `{name}`", self.kind);
+            let message = format!("there are two {} with the name `{name}`", self.kinds);
             let problem = Problem::at(place, message, "the second one");
             let first = self.place(first);
             return Err(if first == place {
@@ -61,10 +58,7 @@ impl Table {
 
     /// The one thing of this name.
     pub(crate) fn one(&self, name: &At<String>) -> Result<u32, Problem> {
-        self.by_name
-            .get(name.value.as_str())
-            .copied()
-            .ok_or_else(|| self.unknown(name, &name.value))
+        self.by_name.get(name.value.as_str()).copied().ok_or_else(|| self.unknown(name, &name.value))
     }
 
     /// All that `pattern` stands for, in order; at least one.
@@ -75,18 +69,14 @@ impl Table {
         }
         let names = names::expand(pattern, budget)?;
         let find = |name: &Name| self.by_name.get(name).copied();
-        let indices = names
-            .iter()
-            .map(|name| find(name).ok_or_else(|| self.unknown(pattern, name)));
+        let indices = names.iter().map(|name| find(name).ok_or_else(|| self.unknown(pattern, name)));
         indices.collect()
     }
 
     fn matching(&self, pattern: &At<String>) -> Result<Vec<u32>, Problem> {
         let indices = (0u32..).zip(&self.names);
-        let found: Vec<u32> = indices
-            .filter(|(_, name)| names::matches(pattern, name))
-            .map(|(index, _)| index)
-            .collect();
+        let found: Vec<u32> =
+            indices.filter(|(_, name)| names::matches(pattern, name)).map(|(index, _)| index).collect();
         if found.is_empty() {
             let message = format!("no {} has a name like `{}`", self.kind, pattern.value);
             return Err(Problem::at(pattern.place, message, "matches nothing").help(self.known()));
@@ -97,9 +87,7 @@ impl Table {
     fn unknown(&self, at: &At<String>, name: &str) -> Problem {
         let message = format!("there is no {} `{name}`", self.kind);
         let near = nearest::word(name, self.names.iter().map(|name| &**name));
-        let label = near.map_or("unknown name".to_string(), |near| {
-            format!("did you mean `{near}`?")
-        });
+        let label = near.map_or("unknown name".to_string(), |near| format!("did you mean `{near}`?"));
         Problem::at(at.place, message, label).help(self.known())
     }
 
@@ -107,13 +95,13 @@ impl Table {
     fn known(&self) -> String {
         const SHOWN: usize = 8;
         if self.names.is_empty() {
-            return format!("the scenario has no {}s", self.kind);
+            return format!("the scenario has no {}", self.kinds);
         }
         let shown: Vec<&str> = self.names.iter().take(SHOWN).map(|name| &**name).collect();
         let more = match self.names.len().saturating_sub(SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("{}s here: {}{more}", self.kind, shown.join(", "))
+        format!("{} here: {}{more}", self.kinds, shown.join(", "))
     }
 }

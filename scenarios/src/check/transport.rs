@@ -34,10 +34,7 @@ fn described(file: &TransportFile) -> Result<Transport, Problem> {
         Some(given) => match given.value {
             Limit::Unlimited => None,
             Limit::At(value) => {
-                let limit = At {
-                    value,
-                    place: given.place,
-                };
+                let limit = At { value, place: given.place };
                 Some(some_bandwidth(&limit, "a stream")?)
             }
         },
@@ -65,9 +62,5 @@ fn no_less(number: Option<&At<f64>>, least: f64) -> Result<Option<f64>, Problem>
         return Ok(Some(number.value));
     }
     let label = format!("must be {least} or more, and no more than {LARGEST}");
-    Err(Problem::at(
-        number.place,
-        format!("{} is out of range", number.value),
-        label,
-    ))
+    Err(Problem::at(number.place, format!("{} is out of range", number.value), label))
 }

@@ -5,21 +5,25 @@ use sim_core::{Bytes, Span};
 
 use super::hosts::unknown_preset;
 use crate::error::Problem;
-use crate::file::{ClassFile, CurvePointFile, GuestFile, OrPreset, RateFile, Size, WorkloadFile};
+use crate::file::{ClassFile, CurvePointFile, GuestFile, Named, OrPreset, RateFile, Size, WorkloadFile};
+use crate::nearest;
 use crate::presets::{self, PresetKind};
-use crate::read::at::At;
+use crate::read::at::{At, Place};
 
 /// Points of one curve or classes of one workload.
 const MAX_PARTS: usize = 10_000;
 
-pub(super) fn workload(file: &GuestFile) -> Result<Workload, Problem> {
+/// The workload of a guest: described, one of the scenario's `own` by name, or a preset.
+pub(super) fn workload(file: &GuestFile, own: &Named<WorkloadFile>) -> Result<Workload, Problem> {
     let memory = file.memory.value;
     let Some(given) = &file.workload else {
         return Ok(Workload::Idle);
     };
     let workload = match &given.value {
-        OrPreset::Preset(name) => presets::workload(name, memory)
-            .ok_or_else(|| unknown_preset(name, given.place, PresetKind::Workload))?,
+        OrPreset::Preset(name) => match own.get(name) {
+            Some(described) => from_file(described, memory)?,
+            None => presets::workload(name, memory).ok_or_else(|| unknown(name, given.place, own))?,
+        },
         OrPreset::Given(described) => from_file(described, memory)?,
     };
     if parts(&workload) > MAX_PARTS {
@@ -37,6 +41,19 @@ pub(super) fn workload(file: &GuestFile) -> Result<Workload, Problem> {
     Ok(workload)
 }
 
+fn unknown(name: &str, place: Place, own: &Named<WorkloadFile>) -> Problem {
+    let names = own.0.iter().map(|(name, _)| name.value.as_str());
+    let near = nearest::word(name, names.clone());
+    let problem = unknown_preset(name, place, PresetKind::Workload);
+    match near {
+        Some(near) => {
+            Problem::at(place, format!("there is no workload `{name}`"), format!("did you mean \"{near}\"?"))
+                .help(format!("workloads of this scenario: {}", names.collect::<Vec<_>>().join(", ")))
+        }
+        None => problem,
+    }
+}
+
 /// How many parts a workload has, each of which takes memory.
 pub(super) fn parts(workload: &Workload) -> usize {
     match workload {
@@ -49,14 +66,12 @@ pub(super) fn parts(workload: &Workload) -> usize {
 fn from_file(file: &WorkloadFile, memory: Bytes) -> Result<Workload, Problem> {
     Ok(match file {
         WorkloadFile::Idle => Workload::Idle,
-        WorkloadFile::Linear(RateFile { rate, working_set }) => Workload::Linear {
-            rate: *rate,
-            working_set: within(working_set, memory)?,
-        },
-        WorkloadFile::Uniform(RateFile { rate, working_set }) => Workload::Uniform {
-            rate: *rate,
-            working_set: within(working_set, memory)?,
-        },
+        WorkloadFile::Linear(RateFile { rate, working_set }) => {
+            Workload::Linear { rate: *rate, working_set: within(working_set, memory)? }
+        }
+        WorkloadFile::Uniform(RateFile { rate, working_set }) => {
+            Workload::Uniform { rate: *rate, working_set: within(working_set, memory)? }
+        }
         WorkloadFile::Classes(classes) => {
             let classes = classes.iter().map(|file| class(file, memory));
             Workload::Classes(classes.collect::<Result<_, _>>()?)
@@ -76,10 +91,7 @@ fn within(size: &At<Size>, memory: Bytes) -> Result<Bytes, Problem> {
 }
 
 fn class(file: &ClassFile, memory: Bytes) -> Result<Class, Problem> {
-    Ok(Class {
-        rate: file.rate,
-        size: within(&file.size, memory)?,
-    })
+    Ok(Class { rate: file.rate, size: within(&file.size, memory)? })
 }
 
 /// Time goes on from point to point, and what is dirty does not become clean again.
@@ -89,21 +101,14 @@ fn curve(points: &[At<CurvePointFile>]) -> Result<Workload, Problem> {
     for point in points {
         let CurvePointFile(after, dirty) = point.value;
         if after <= before.0 {
-            let message = format!(
-                "the curve's times do not increase: {after} comes after {}",
-                before.0
-            );
-            return Err(
-                Problem::at(point.place, message, "must be later than the point before")
-                    .help("a curve starts at (\"0 s\", \"0 B\") without saying so"),
-            );
+            let message = format!("the curve's times do not increase: {after} comes after {}", before.0);
+            return Err(Problem::at(point.place, message, "must be later than the point before")
+                .help("a curve starts at (\"0 s\", \"0 B\") without saying so"));
         }
         if dirty < before.1 {
             let message = format!("the curve falls: {dirty} comes after {}", before.1);
-            return Err(
-                Problem::at(point.place, message, "must not be less than the point before")
-                    .help("a curve counts all distinct memory dirtied since its start"),
-            );
+            return Err(Problem::at(point.place, message, "must not be less than the point before")
+                .help("a curve counts all distinct memory dirtied since its start"));
         }
         before = (after, dirty);
         curve.push(CurvePoint { after, dirty });

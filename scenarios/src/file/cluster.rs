@@ -13,6 +13,7 @@ use crate::read::at::At;
     deny_unknown_fields,
     expecting = "a host in brackets, such as (name: \"node1\", memory: \"256 GiB\")"
 )]
+#[schemars(rename = "Host")]
 pub(crate) struct HostFile {
     /// Its name; "node{01..16}" makes sixteen hosts, node01 to node16.
     pub(crate) name: At<String>,
@@ -32,6 +33,7 @@ pub(crate) struct HostFile {
     deny_unknown_fields,
     expecting = "a network card, such as \"10GbE\" or (speed: \"10 Gbit/s\", latency: \"20 us\")"
 )]
+#[schemars(rename = "Nic")]
 pub(crate) struct NicFile {
     /// The preset to start from; "10GbE" by default.
     pub(crate) preset: Option<At<String>>,
@@ -45,6 +47,7 @@ pub(crate) struct NicFile {
 
 /// Whether the two directions of a link share its capacity.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "Duplex")]
 pub(crate) enum DuplexFile {
     /// Each direction has the whole capacity.
     Full,
@@ -54,6 +57,7 @@ pub(crate) enum DuplexFile {
 
 /// What joins the hosts.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Network")]
 pub(crate) enum NetworkFile {
     /// Every host's network card on one switch that is never the bottleneck.
     Star,
@@ -63,10 +67,8 @@ pub(crate) enum NetworkFile {
 
 /// A network of switches and links.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a network, such as Graph(switches: […], links: […])"
-)]
+#[serde(deny_unknown_fields, expecting = "a network, such as Graph(switches: […], links: […])")]
+#[schemars(rename = "Graph")]
 pub(crate) struct GraphFile {
     /// Names of switches, routers and the like.
     pub(crate) switches: Vec<At<String>>,
@@ -80,6 +82,7 @@ pub(crate) struct GraphFile {
     deny_unknown_fields,
     expecting = "a link in brackets, such as (between: (\"node1\", \"tor1\"), capacity: \"10 Gbit/s\")"
 )]
+#[schemars(rename = "Link")]
 pub(crate) struct LinkFile {
     /// Its two ends: names of hosts or switches. `("node{01..16}", "tor1")` makes sixteen links.
     pub(crate) between: (At<String>, At<String>),
@@ -97,6 +100,7 @@ pub(crate) struct LinkFile {
     deny_unknown_fields,
     expecting = "traffic in brackets, such as (from: \"node1\", to: \"node2\", rate: \"1 Gbit/s\")"
 )]
+#[schemars(rename = "Background")]
 pub(crate) struct BackgroundFile {
     /// For people; by default made of its ends.
     pub(crate) name: Option<String>,
@@ -115,6 +119,7 @@ pub(crate) struct BackgroundFile {
 /// When background traffic is on.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Pattern")]
 pub(crate) enum PatternFile {
     /// Always.
     Constant,
@@ -129,6 +134,7 @@ pub(crate) enum PatternFile {
 
 /// How destinations are chosen where the plan names none.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "Placement")]
 pub(crate) enum PlacementFile {
     /// The host with the most free memory.
     MostFreeMemory,

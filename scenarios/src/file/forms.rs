@@ -96,9 +96,7 @@ impl FromStr for Size {
         };
         match percent.trim().parse::<f64>() {
             Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Size::Share(percent / 100.0)),
-            _ => Err(format!(
-                "`{text}` is no share of a guest's memory; write 0 % to 100 %, like \"25 %\""
-            )),
+            _ => Err(format!("`{text}` is no share of a guest's memory; write 0 % to 100 %, like \"25 %\"")),
         }
     }
 }
@@ -136,8 +134,7 @@ impl JsonSchema for Size {
 }
 
 /// A preset's name in quotes, or the thing described.
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug, Clone)]
 pub(crate) enum OrPreset<T> {
     /// The name of a preset; `migtwin presets` lists them.
     Preset(String),
@@ -170,5 +167,18 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OrPresetVisitor<T> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<OrPreset<T>, A::Error> {
         T::deserialize(EnumAccessDeserializer::new(variant)).map(OrPreset::Given)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OrPreset<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Preset_or_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let given = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [{ "type": "string", "description": "The name of a preset." }, given] })
     }
 }

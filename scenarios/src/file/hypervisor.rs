@@ -13,6 +13,7 @@ use crate::read::at::At;
     deny_unknown_fields,
     expecting = "a hypervisor, such as \"hyper-v-2022\" or (preset: \"qemu-7.2\", policy: Qemu(downtime_limit: \"1 s\"))"
 )]
+#[schemars(rename = "Hypervisor")]
 pub(crate) struct HypervisorFile {
     /// The preset to start from; "hyper-v-2022" by default.
     pub(crate) preset: Option<At<String>>,
@@ -26,6 +27,7 @@ pub(crate) struct HypervisorFile {
 
 /// When memory has been sent often enough.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Policy")]
 pub(crate) enum PolicyFile {
     /// At most some passes over memory, then the pause.
     HyperV(HyperVFile),
@@ -40,6 +42,7 @@ pub(crate) enum PolicyFile {
 /// Hyper-V's rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "rules such as HyperV(max_passes: 10)")]
+#[schemars(rename = "HyperV")]
 pub(crate) struct HyperVFile {
     /// Passes over memory before the pause, the first full one included; 10 by default.
     pub(crate) max_passes: Option<At<u32>>,
@@ -49,10 +52,8 @@ pub(crate) struct HyperVFile {
 
 /// QEMU's rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "rules such as Qemu(downtime_limit: \"300 ms\")"
-)]
+#[serde(deny_unknown_fields, expecting = "rules such as Qemu(downtime_limit: \"300 ms\")")]
+#[schemars(rename = "Qemu")]
 pub(crate) struct QemuFile {
     /// The pause that is tolerated; "300 ms" by default.
     pub(crate) downtime_limit: Option<At<Span>>,
@@ -64,6 +65,7 @@ pub(crate) struct QemuFile {
 /// Xen's rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "rules such as Xen(max_rounds: 29)")]
+#[schemars(rename = "Xen")]
 pub(crate) struct XenFile {
     /// Rates that follow the dirty rate, as in Clark et al.; none by default.
     pub(crate) adaptive_rate: Option<At<AdaptiveRateFile>>,
@@ -81,6 +83,7 @@ pub(crate) struct XenFile {
     deny_unknown_fields,
     expecting = "rates such as (first: \"100 Mbit/s\", increment: \"50 Mbit/s\", highest: \"500 Mbit/s\")"
 )]
+#[schemars(rename = "AdaptiveRate")]
 pub(crate) struct AdaptiveRateFile {
     /// Of the first round.
     pub(crate) first: Bandwidth,
@@ -92,10 +95,8 @@ pub(crate) struct AdaptiveRateFile {
 
 /// SimGrid's rules.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "rules such as SimGrid(max_downtime: \"30 ms\")"
-)]
+#[serde(deny_unknown_fields, expecting = "rules such as SimGrid(max_downtime: \"30 ms\")")]
+#[schemars(rename = "SimGrid")]
 pub(crate) struct SimGridFile {
     /// Pause when the rest can be sent within this; "30 ms" by default.
     pub(crate) max_downtime: Option<At<Span>>,
@@ -107,6 +108,7 @@ pub(crate) struct SimGridFile {
     deny_unknown_fields,
     expecting = "timing in brackets, such as (prepare: \"2 s\", resume: \"200 ms\")"
 )]
+#[schemars(rename = "Timing")]
 pub(crate) struct TimingFile {
     /// Before the first round: connect, authenticate, create the guest at the destination.
     pub(crate) prepare: Option<Span>,
@@ -126,6 +128,7 @@ pub(crate) struct TimingFile {
     deny_unknown_fields,
     expecting = "a deadline in brackets, such as (after: \"20 min\", action: Cancel)"
 )]
+#[schemars(rename = "Deadline")]
 pub(crate) struct DeadlineFile {
     /// Since it started.
     pub(crate) after: At<Span>,
@@ -135,6 +138,7 @@ pub(crate) struct DeadlineFile {
 
 /// What to do at a deadline.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "DeadlineAction")]
 pub(crate) enum DeadlineActionFile {
     /// Give up; the guest goes on where it was.
     Cancel,
@@ -148,6 +152,7 @@ pub(crate) enum DeadlineActionFile {
     deny_unknown_fields,
     expecting = "a transport, such as \"tcp\" or (preset: \"tcp\", per_stream: \"3 Gbit/s\")"
 )]
+#[schemars(rename = "Transport")]
 pub(crate) struct TransportFile {
     /// The preset to start from; "tcp" by default.
     pub(crate) preset: Option<At<String>>,

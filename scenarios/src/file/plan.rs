@@ -8,6 +8,7 @@ use crate::read::at::At;
 
 /// A step of the plan.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Step")]
 pub(crate) enum StepFile {
     /// Empty a host, or several at once: Drain("node01").
     Drain(At<String>),
@@ -21,6 +22,7 @@ pub(crate) enum StepFile {
 
 /// Something to do in a step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Task")]
 pub(crate) enum TaskFile {
     /// Empty a host, or several at once.
     Drain(At<String>),
@@ -34,6 +36,7 @@ pub(crate) enum TaskFile {
     deny_unknown_fields,
     expecting = "a phase, such as Phase(not_before: \"1 h\", tasks: [Drain(\"node01\")])"
 )]
+#[schemars(rename = "Phase")]
 pub(crate) struct PhaseFile {
     /// Time since the run began.
     pub(crate) not_before: Option<SimTime>,
@@ -43,10 +46,8 @@ pub(crate) struct PhaseFile {
 
 /// A guest, or several, to move.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a move, such as Move(vm: \"web01\", to: \"node02\")"
-)]
+#[serde(deny_unknown_fields, expecting = "a move, such as Move(vm: \"web01\", to: \"node02\")")]
+#[schemars(rename = "Move")]
 pub(crate) struct MoveFile {
     /// Which: a name, or a pattern such as "web{01..20}" or "web*".
     pub(crate) vm: At<String>,
@@ -55,7 +56,7 @@ pub(crate) struct MoveFile {
     /// Not before this long after the step began.
     pub(crate) delay: Option<Span>,
     /// Guests whose moves in this step must have ended before.
-    pub(crate) after: Option<Vec<At<String>>>,
+    pub(crate) after: Option<At<Vec<At<String>>>>,
 }
 
 /// What others measured.
@@ -64,6 +65,7 @@ pub(crate) struct MoveFile {
     deny_unknown_fields,
     expecting = "measured values in brackets, such as (source: \"…\", values: [(makespan: \"38 s\")])"
 )]
+#[schemars(rename = "Measured")]
 pub(crate) struct MeasuredFile {
     /// Where it was measured: paper, page, data set.
     pub(crate) source: At<String>,

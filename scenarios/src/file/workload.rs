@@ -13,6 +13,7 @@ use crate::read::at::At;
     deny_unknown_fields,
     expecting = "a virtual machine in brackets, such as (name: \"vm1\", host: \"node1\", memory: \"8 GiB\")"
 )]
+#[schemars(rename = "Guest")]
 pub(crate) struct GuestFile {
     /// Its name; "web{01..20}" makes twenty, web01 to web20.
     pub(crate) name: At<String>,
@@ -31,6 +32,7 @@ pub(crate) struct GuestFile {
 
 /// How a guest dirties its memory.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Workload")]
 pub(crate) enum WorkloadFile {
     /// Writes nothing.
     Idle,
@@ -50,6 +52,7 @@ pub(crate) enum WorkloadFile {
     deny_unknown_fields,
     expecting = "a rate and a set, such as Uniform(rate: \"50 MB/s\", working_set: \"1 GiB\")"
 )]
+#[schemars(rename = "Rate")]
 pub(crate) struct RateFile {
     /// Bytes written per second.
     pub(crate) rate: ByteRate,
@@ -59,10 +62,8 @@ pub(crate) struct RateFile {
 
 /// A part of memory that is written uniformly.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a class in brackets, such as (rate: \"50 MB/s\", size: \"1 GiB\")"
-)]
+#[serde(deny_unknown_fields, expecting = "a class in brackets, such as (rate: \"50 MB/s\", size: \"1 GiB\")")]
+#[schemars(rename = "Class")]
 pub(crate) struct ClassFile {
     /// Bytes written per second in this part.
     pub(crate) rate: ByteRate,
@@ -73,4 +74,5 @@ pub(crate) struct ClassFile {
 /// A point of a measured curve: time since the last count, and distinct memory dirtied by then.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(expecting = "a point of a curve, such as (\"2 s\", \"96 MB\")")]
+#[schemars(rename = "CurvePoint")]
 pub(crate) struct CurvePointFile(pub(crate) Span, pub(crate) Bytes);

@@ -31,10 +31,7 @@ pub(super) static WORKLOADS: &[Entry<Make>] = &[
         name: "memory-muncher",
         summary: "writes half of memory over and over, 1 GB/s: few links keep up",
         source: "256 of 512 MB: Clark et al., NSDI 2005; rate: assumption",
-        make: |memory| Workload::Linear {
-            rate: ByteRate::from_mb(1000),
-            working_set: share(memory, 50),
-        },
+        make: |memory| Workload::Linear { rate: ByteRate::from_mb(1000), working_set: share(memory, 50) },
     },
     Entry {
         name: "specweb99",
@@ -49,17 +46,11 @@ fn share(memory: Bytes, percent: u64) -> Bytes {
 }
 
 fn uniform(mb_per_sec: u64, working_set: Bytes) -> Workload {
-    Workload::Uniform {
-        rate: ByteRate::from_mb(mb_per_sec),
-        working_set,
-    }
+    Workload::Uniform { rate: ByteRate::from_mb(mb_per_sec), working_set }
 }
 
 fn class(mb_per_sec: u64, size: Bytes) -> Class {
-    Class {
-        rate: ByteRate::from_mb(mb_per_sec),
-        size,
-    }
+    Class { rate: ByteRate::from_mb(mb_per_sec), size }
 }
 
 /// A round of size V at the rate that Clark's rule gives takes a time t, and leaves D(t) for the

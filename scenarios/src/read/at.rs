@@ -54,10 +54,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
         let value = parts.next_element()?.ok_or_else(missing)?;
         let place = Place {
             file: file?.ok_or_else(missing)?,
-            stretch: Stretch {
-                start: start?.ok_or_else(missing)?,
-                end: end?.ok_or_else(missing)?,
-            },
+            stretch: Stretch { start: start?.ok_or_else(missing)?, end: end?.ok_or_else(missing)? },
         };
         Ok(At { value, place })
     }

@@ -1,16 +1,14 @@
 //! serde's view of the [`tree`](super::tree): every error keeps the stretch that it is about.
 
-use std::fmt;
-
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
-    self, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    Visitor,
+    self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
 use super::at::AT;
 use super::enums::EnumReader;
+use super::error::{ReadError, ReadProblem};
 use super::tree::{Node, Stretch, Value};
 
 /// A text and its number among the files read.
@@ -25,116 +23,6 @@ pub(crate) struct Document<'de> {
 pub(crate) struct NodeReader<'de> {
     pub(crate) document: Document<'de>,
     pub(crate) node: &'de Node,
-}
-
-/// Why a node is not what was expected, and where.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ReadError {
-    pub(crate) problem: ReadProblem,
-    pub(crate) stretch: Option<Stretch>,
-}
-
-/// Kinds of mistakes, with what is needed to help.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum ReadProblem {
-    /// A reason given by the type itself.
-    Custom(String),
-    WrongType {
-        found: String,
-        expected: String,
-    },
-    UnknownField {
-        name: String,
-        allowed: &'static [&'static str],
-    },
-    UnknownVariant {
-        name: String,
-        allowed: &'static [&'static str],
-    },
-    MissingField(&'static str),
-    DuplicateField(String),
-}
-
-impl ReadError {
-    pub(crate) fn new(problem: ReadProblem) -> ReadError {
-        ReadError {
-            problem,
-            stretch: None,
-        }
-    }
-
-    /// Says where, unless something further inside has said it more exactly.
-    pub(crate) fn at(mut self, stretch: Stretch) -> ReadError {
-        self.stretch.get_or_insert(stretch);
-        self
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.problem {
-            ReadProblem::Custom(reason) => f.write_str(reason),
-            ReadProblem::WrongType { found, expected } => write!(f, "{found} where {expected} should be"),
-            ReadProblem::UnknownField { name, .. } => write!(f, "there is no field `{name}`"),
-            ReadProblem::UnknownVariant { name, .. } => write!(f, "`{name}` is not known"),
-            ReadProblem::MissingField(name) => write!(f, "`{name}` is missing"),
-            ReadProblem::DuplicateField(name) => write!(f, "`{name}` is given twice"),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {}
-
-impl de::Error for ReadError {
-    fn custom<T: fmt::Display>(reason: T) -> ReadError {
-        ReadError::new(ReadProblem::Custom(reason.to_string()))
-    }
-
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> ReadError {
-        ReadError::new(ReadProblem::WrongType {
-            found: in_words(found),
-            expected: expected.to_string(),
-        })
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> ReadError {
-        de::Error::invalid_type(found, expected)
-    }
-
-    fn unknown_field(name: &str, allowed: &'static [&'static str]) -> ReadError {
-        let name = name.to_string();
-        ReadError::new(ReadProblem::UnknownField { name, allowed })
-    }
-
-    fn unknown_variant(name: &str, allowed: &'static [&'static str]) -> ReadError {
-        let name = name.to_string();
-        ReadError::new(ReadProblem::UnknownVariant { name, allowed })
-    }
-
-    fn missing_field(name: &'static str) -> ReadError {
-        ReadError::new(ReadProblem::MissingField(name))
-    }
-
-    fn duplicate_field(name: &'static str) -> ReadError {
-        ReadError::new(ReadProblem::DuplicateField(name.to_string()))
-    }
-}
-
-/// What was found, for people.
-fn in_words(found: Unexpected<'_>) -> String {
-    match found {
-        Unexpected::Bool(value) => format!("`{value}`"),
-        Unexpected::Unsigned(value) => format!("the number `{value}`"),
-        Unexpected::Signed(value) => format!("the number `{value}`"),
-        Unexpected::Float(value) => format!("the number `{value}`"),
-        Unexpected::Str(text) => format!("the text {text:?}"),
-        Unexpected::Unit => "`()`".to_string(),
-        Unexpected::Option => "`None`".to_string(),
-        Unexpected::Seq => "a list".to_string(),
-        Unexpected::Map => "something with fields".to_string(),
-        Unexpected::Enum => "a name".to_string(),
-        other => other.to_string(),
-    }
 }
 
 impl<'de> NodeReader<'de> {
@@ -157,9 +45,11 @@ impl<'de> NodeReader<'de> {
             visitor.visit_f64(number)
         } else if let Ok(character) = ron::from_str::<char>(text) {
             visitor.visit_char(character)
+        } else if text.starts_with('\'') {
+            Err(de::Error::custom("text in single quotes; write it in double quotes"))
         } else {
             Err(de::Error::custom(format!(
-                "`{text}` is not a number; texts and quantities stand in quotes, like \"8 GiB\""
+                "`{text}` is not a number; quantities and other texts stand in quotes, like \"8 GiB\""
             )))
         }
     }
@@ -167,10 +57,7 @@ impl<'de> NodeReader<'de> {
     fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match ron::from_str::<String>(self.text()) {
             Ok(text) => visitor.visit_string(text),
-            Err(error) => Err(de::Error::custom(format!(
-                "this text cannot be read: {}",
-                error.code
-            ))),
+            Err(error) => Err(de::Error::custom(format!("this text cannot be read: {}", error.code))),
         }
     }
 
@@ -206,10 +93,9 @@ impl<'de> NodeReader<'de> {
         match &self.node.value {
             Value::Struct { fields, .. } => visitor.visit_map(Fields::new(self, fields)),
             Value::Tuple { items, .. } if items.is_empty() => visitor.visit_map(Fields::new(self, &[])),
-            Value::Map(_) => Err(de::Error::invalid_type(
-                Unexpected::Other("a map in curly brackets"),
-                &visitor,
-            )),
+            Value::Map(_) => {
+                Err(de::Error::invalid_type(Unexpected::Other("a map in curly brackets"), &visitor))
+            }
             _ => self.visit(visitor),
         }
     }
@@ -226,10 +112,9 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match &self.node.value {
             Value::Word if self.text() == "None" => visitor.visit_none(),
-            Value::Tuple {
-                name: Some(name),
-                items,
-            } if name.of(self.document.text) == "Some" && items.len() == 1 => {
+            Value::Tuple { name: Some(name), items }
+                if name.of(self.document.text) == "Some" && items.len() == 1 =>
+            {
                 visitor.visit_some(self.sibling(&items[0]))
             }
             _ => visitor.visit_some(self),
@@ -242,10 +127,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         if name == AT {
-            visitor.visit_seq(WithPlace {
-                reader: self,
-                part: 0,
-            })
+            visitor.visit_seq(WithPlace { reader: self, part: 0 })
         } else {
             visitor.visit_newtype_struct(self)
         }
@@ -261,14 +143,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         let read = match EnumReader::name_of(self) {
             Some(_) => visitor.visit_enum(EnumReader::new(self)),
             None => Err(ReadError::new(ReadProblem::UnknownVariant {
-                name: self
-                    .text()
-                    .lines()
-                    .next()
-                    .unwrap_or("")
-                    .chars()
-                    .take(30)
-                    .collect(),
+                name: self.text().lines().next().unwrap_or("").chars().take(30).collect(),
                 allowed: variants,
             })),
         };
@@ -322,10 +197,7 @@ struct Items<'de> {
 
 impl<'de> Items<'de> {
     fn new(reader: NodeReader<'de>, items: &'de [Node]) -> Items<'de> {
-        Items {
-            reader,
-            items: items.iter(),
-        }
+        Items { reader, items: items.iter() }
     }
 }
 
@@ -334,8 +206,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
         let item = self.items.next();
-        item.map(|item| seed.deserialize(self.reader.sibling(item)))
-            .transpose()
+        item.map(|item| seed.deserialize(self.reader.sibling(item))).transpose()
     }
 }
 
@@ -347,11 +218,7 @@ struct Entries<'de> {
 
 impl<'de> Entries<'de> {
     fn new(reader: NodeReader<'de>, entries: &'de [(Node, Node)]) -> Entries<'de> {
-        Entries {
-            reader,
-            entries: entries.iter(),
-            value: None,
-        }
+        Entries { reader, entries: entries.iter(), value: None }
     }
 }
 
@@ -373,17 +240,14 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
 struct Fields<'de> {
     reader: NodeReader<'de>,
-    fields: std::slice::Iter<'de, (Stretch, Node)>,
-    current: Option<(Stretch, &'de Node)>,
+    fields: &'de [(Stretch, Node)],
+    /// How many have been read.
+    read: usize,
 }
 
 impl<'de> Fields<'de> {
     fn new(reader: NodeReader<'de>, fields: &'de [(Stretch, Node)]) -> Fields<'de> {
-        Fields {
-            reader,
-            fields: fields.iter(),
-            current: None,
-        }
+        Fields { reader, fields, read: 0 }
     }
 }
 
@@ -391,17 +255,25 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
-        let Some((name, value)) = self.fields.next() else {
+        let text = self.reader.document.text;
+        let Some((stretch, _)) = self.fields.get(self.read) else {
             return Ok(None);
         };
-        self.current = Some((*name, value));
-        let key: StrDeserializer<'_, ReadError> = name.of(self.reader.document.text).into_deserializer();
-        let key = seed.deserialize(key).map_err(|error| error.at(*name))?;
+        let name = stretch.of(text);
+        let key: StrDeserializer<'_, ReadError> = name.into_deserializer();
+        let key = seed.deserialize(key).map_err(|error| error.at(*stretch))?;
+        // Only names that a type knows come this far, so that there are few of them.
+        if self.fields[..self.read].iter().any(|(earlier, _)| earlier.of(text) == name) {
+            let problem = ReadProblem::DuplicateField(name.to_string());
+            return Err(ReadError::new(problem).at(*stretch));
+        }
+        self.read += 1;
         Ok(Some(key))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
-        next_value(self.reader, self.current.take().map(|(_, value)| value), seed)
+        let current = self.read.checked_sub(1).and_then(|index| self.fields.get(index));
+        next_value(self.reader, current.map(|(_, value)| value), seed)
     }
 }
 

@@ -7,7 +7,8 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::deserializer::{NodeReader, ReadError};
+use super::deserializer::NodeReader;
+use super::error::ReadError;
 use super::tree::{Stretch, Value};
 
 /// Reads a variant.
@@ -54,10 +55,9 @@ impl<'de> VariantAccess<'de> for EnumReader<'de> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, ReadError> {
         match &self.reader.node.value {
-            Value::Tuple { items, .. } if items.len() == 1 => seed.deserialize(NodeReader {
-                node: &items[0],
-                ..self.reader
-            }),
+            Value::Tuple { items, .. } if items.len() == 1 => {
+                seed.deserialize(NodeReader { node: &items[0], ..self.reader })
+            }
             _ => seed.deserialize(Body { reader: self.reader }),
         }
     }
@@ -87,10 +87,7 @@ impl<'de> Deserializer<'de> for Body<'de> {
         let stretch = self.reader.node.stretch;
         let read = match &self.reader.node.value {
             Value::Struct { .. } => self.reader.visit_struct(visitor),
-            _ => Err(de::Error::invalid_type(
-                de::Unexpected::Other("nothing"),
-                &visitor,
-            )),
+            _ => Err(de::Error::invalid_type(de::Unexpected::Other("nothing"), &visitor)),
         };
         read.map_err(|error| error.at(stretch))
     }
@@ -103,14 +100,12 @@ impl<'de> Deserializer<'de> for Body<'de> {
     ) -> Result<V::Value, ReadError> {
         let stretch = self.reader.node.stretch;
         let read = match &self.reader.node.value {
-            Value::Word => visitor.visit_map(serde::de::value::MapDeserializer::new(std::iter::empty::<(
-                &str,
-                &str,
-            )>())),
-            Value::Tuple { items, .. } if !items.is_empty() => Err(de::Error::invalid_type(
-                de::Unexpected::Other("values without names"),
-                &visitor,
-            )),
+            Value::Word => {
+                visitor.visit_map(serde::de::value::MapDeserializer::new(std::iter::empty::<(&str, &str)>()))
+            }
+            Value::Tuple { items, .. } if !items.is_empty() => {
+                Err(de::Error::invalid_type(de::Unexpected::Other("values without names"), &visitor))
+            }
             _ => self.reader.visit_struct(visitor),
         };
         read.map_err(|error| error.at(stretch))

@@ -30,6 +30,8 @@ pub(crate) enum SyntaxProblem {
     EndOfText,
     /// Neither a comma nor this closing bracket.
     NoComma(char),
+    /// A name and a colon between the items of a list.
+    FieldInList,
     /// No colon after the key of a map or the name of a field.
     NoColon,
     /// Something after the scenario.
@@ -40,11 +42,7 @@ pub(crate) enum SyntaxProblem {
 
 impl SyntaxError {
     pub(crate) fn new(problem: SyntaxProblem, stretch: Stretch) -> SyntaxError {
-        SyntaxError {
-            problem,
-            stretch,
-            opened: None,
-        }
+        SyntaxError { problem, stretch, opened: None }
     }
 }
 
@@ -56,6 +54,7 @@ impl fmt::Display for SyntaxProblem {
             SyntaxProblem::Unexpected(c) => write!(f, "`{c}` where a value should be"),
             SyntaxProblem::EndOfText => f.write_str("the text ends where a value should be"),
             SyntaxProblem::NoComma(close) => write!(f, "a comma or `{close}` is missing"),
+            SyntaxProblem::FieldInList => f.write_str("a list has no fields"),
             SyntaxProblem::NoColon => f.write_str("a colon is missing"),
             SyntaxProblem::Trailing => f.write_str("something stands after the end of the scenario"),
             SyntaxProblem::TooDeep => write!(f, "more than {MAX_DEPTH} brackets within one another"),
@@ -66,11 +65,7 @@ impl fmt::Display for SyntaxProblem {
 
 /// Reads one value that fills the whole text.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let mut parser = Parser {
-        scanner: Scanner::new(text),
-        depth: 0,
-        nodes: 0,
-    };
+    let mut parser = Parser { scanner: Scanner::new(text), depth: 0, nodes: 0 };
     parser.scanner.skip_attributes()?;
     let node = parser.value()?;
     parser.scanner.skip_space()?;
@@ -112,12 +107,7 @@ impl Parser<'_> {
             self.scanner = after_name;
             return Ok(Value::Word);
         }
-        if self
-            .scanner
-            .take_number()
-            .or(self.scanner.take_character())
-            .is_some()
-        {
+        if self.scanner.take_number().or(self.scanner.take_character()).is_some() {
             return Ok(Value::Scalar);
         }
         match self.scanner.peek() {
@@ -203,13 +193,20 @@ impl Parser<'_> {
             let item_end = self.scanner.position();
             self.scanner.skip_space()?;
             if !self.scanner.take(",") && self.scanner.peek() != Some(close) {
-                let problem = SyntaxProblem::NoComma(close);
-                return Err(SyntaxError {
-                    opened: Some(opened),
-                    ..SyntaxError::new(problem, self.scanner.char_before(item_end))
-                });
+                let stretch = self.scanner.char_before(item_end);
+                return Err(self.no_comma(close, opened, stretch));
             }
         }
+    }
+
+    /// Neither a comma nor the closing bracket comes after the item that ends with `end`.
+    fn no_comma(&self, close: char, opened: Stretch, end: Stretch) -> SyntaxError {
+        let problem = match self.scanner.peek() {
+            Some(':') if close == ']' => SyntaxProblem::FieldInList,
+            Some('=') => SyntaxProblem::NoColon,
+            _ => SyntaxProblem::NoComma(close),
+        };
+        SyntaxError { problem, stretch: end, opened: (problem != SyntaxProblem::NoColon).then_some(opened) }
     }
 
     fn error(&self, problem: SyntaxProblem) -> SyntaxError {
@@ -223,4 +220,93 @@ fn unclosed(mut error: SyntaxError, opened: Stretch) -> SyntaxError {
         error.opened = Some(opened);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SyntaxProblem, parse};
+    use crate::read::tree::Value;
+    use proptest::prelude::*;
+
+    /// Whether the `ron` crate takes the text for RON.
+    fn ron_accepts(text: &str) -> bool {
+        ron::from_str::<ron::Value>(text).is_ok()
+    }
+
+    #[test]
+    fn reads_what_ron_reads() {
+        for text in [
+            "()",
+            "(a: 1)",
+            "[1, 2,]",
+            "{\"a\": (b: [c])}",
+            "A(b: C)",
+            "A(1, 2)",
+            "\"a\\n\"",
+            "r#\"a\"b\"#",
+            "// x\n1 /* y /* z */ */",
+            "-1.5e3",
+            "0xff",
+            "'x'",
+            "#![enable(implicit_some)]\n(a: 1)",
+            "true",
+            "NaN",
+            " ( a : 1 , ) ",
+            "( )",
+        ] {
+            assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
+            assert!(ron_accepts(text), "{text}: {:?}", ron::from_str::<ron::Value>(text));
+        }
+    }
+
+    #[test]
+    fn refuses_what_ron_refuses() {
+        for text in [
+            "",
+            "(",
+            "(a: 1",
+            "[1 2]",
+            "(a 1)",
+            "(a: )",
+            "\"a",
+            "{1}",
+            "{1: 2, 3}",
+            "(a: 1)(b: 2)",
+            "[,]",
+            ")",
+            "/*",
+            "(a: 1,, b: 2)",
+            "'",
+            "r#\"a\"",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+            assert!(!ron_accepts(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let text = "[".repeat(65) + &"]".repeat(65);
+        assert_eq!(parse(&text).unwrap_err().problem, SyntaxProblem::TooDeep);
+        assert!(parse(&text[1..text.len() - 1]).is_ok());
+    }
+
+    #[test]
+    fn stretches_are_in_bytes() {
+        let text = "(ä: \"ü\", b: [ö])";
+        let node = parse(text).unwrap();
+        let Value::Struct { fields, .. } = &node.value else { panic!("{node:?}") };
+        assert_eq!(fields[0].1.stretch.of(text), "\"ü\"");
+        assert_eq!(fields[1].1.stretch.of(text), "[ö]");
+    }
+
+    proptest! {
+        /// What both readers take for RON must be the same; scalars and enums are left to others.
+        #[test]
+        fn agrees_with_ron_on_brackets_and_commas(text in "[\\[\\](),:{} a1]{0,12}") {
+            if ron_accepts(&text) {
+                prop_assert!(parse(&text).is_ok(), "{text:?}: {:?}", parse(&text));
+            }
+        }
+    }
 }

@@ -108,10 +108,8 @@ impl<'a> Scanner<'a> {
 
     /// A name, if one comes next.
     pub(crate) fn take_name(&mut self) -> Option<Stretch> {
-        let length = self
-            .rest()
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(self.rest().len());
+        let length =
+            self.rest().find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(self.rest().len());
         let first = self.peek()?;
         if length == 0 || first.is_numeric() {
             return None;
@@ -145,15 +143,15 @@ impl<'a> Scanner<'a> {
             Some((hashes, true)) => {
                 let open = 1 + hashes + 1;
                 let close = format!("\"{}", "#".repeat(hashes));
-                self.rest()[open..]
-                    .find(&close)
-                    .map(|found| open + found + close.len())
+                self.rest()[open..].find(&close).map(|found| open + found + close.len())
             }
             _ if self.peek() == Some('"') => self.closing_quote('"'),
             _ => return Ok(None),
         };
-        let unclosed = SyntaxError::new(SyntaxProblem::OpenText, self.first_line(start));
-        self.at += length.ok_or(unclosed)?;
+        let Some(length) = length else {
+            return Err(SyntaxError::new(SyntaxProblem::OpenText, self.first_line(start)));
+        };
+        self.at += length;
         Ok(Some(Stretch::new(start, self.at)))
     }
 

@@ -12,10 +12,7 @@ pub(crate) struct Stretch {
 impl Stretch {
     pub(crate) fn new(start: usize, end: usize) -> Stretch {
         // Texts are bounded far below 4 GiB before they are parsed.
-        Stretch {
-            start: start as u32,
-            end: end as u32,
-        }
+        Stretch { start: start as u32, end: end as u32 }
     }
 
     pub(crate) fn of(self, text: &str) -> &str {
@@ -48,10 +45,7 @@ pub(crate) enum Value {
     /// `{a: b}`
     Map(Vec<(Node, Node)>),
     /// `(a: b)` or `Name(a: b)`
-    Struct {
-        name: Option<Stretch>,
-        fields: Vec<(Stretch, Node)>,
-    },
+    Struct { name: Option<Stretch>, fields: Vec<(Stretch, Node)> },
     /// `(a, b)`, `()` or `Name(a)`
     Tuple { name: Option<Stretch>, items: Vec<Node> },
 }
@@ -88,16 +82,13 @@ impl Node {
                 items.get(index)
             }
             Value::Map(entries) => {
-                let (key, value) = entries
-                    .iter()
-                    .find(|(key, value)| around(&key) || around(&value))?;
+                let (key, value) = entries.iter().find(|(key, value)| around(&key) || around(&value))?;
                 let _ = write!(path, "[{}]", key.stretch.of(text));
                 Some(value)
             }
             Value::Struct { fields, .. } => {
-                let (key, value) = fields
-                    .iter()
-                    .find(|(key, value)| key.contains(target) || around(&value))?;
+                let (key, value) =
+                    fields.iter().find(|(key, value)| key.contains(target) || around(&value))?;
                 let dot = if path.is_empty() { "" } else { "." };
                 let _ = write!(path, "{dot}{}", key.of(text));
                 Some(value)
