@@ -80,7 +80,8 @@ fn the_uniform_closed_form_is_the_mean_of_random_writes() {
 
 #[test]
 fn a_curve_is_straight_between_its_points_and_flat_after_the_last() {
-    let point = |secs, mb: u64| CurvePoint { after: Span::from_secs(secs), dirty: Bytes::new(mb * 1_000_000) };
+    let point =
+        |secs, mb: u64| CurvePoint { after: Span::from_secs(secs), dirty: Bytes::new(mb * 1_000_000) };
     let workload = Workload::Curve(vec![point(2, 96), point(12, 116)]);
     let after = |secs| workload.dirtied(Span::from_secs(secs), 1.0).get() / 1_000_000;
     assert_eq!([after(1), after(2), after(7), after(12), after(100)], [48, 96, 106, 116, 116]);
