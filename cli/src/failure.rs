@@ -37,7 +37,7 @@ impl Failure {
         match self {
             // `migtwin … | head` has what it wanted.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Failure::Scenario(error) => eprint!("{}", diagnostic(error)),
+            Failure::Scenario(error) => eprint!("Error: \n{}", diagnostic(error)),
             other => {
                 eprintln!("error: {other}");
                 let mut cause = std::error::Error::source(other);

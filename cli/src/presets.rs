@@ -2,8 +2,7 @@
 
 use std::io::Write;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use reports::plain_table;
 use scenarios::{Preset, presets};
 use serde::Serialize;
 
@@ -32,19 +31,15 @@ pub fn run(format: Format) -> Result<(), Failure> {
         Format::Table => table(&presets()),
         Format::Json => json(presets())?,
     };
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
 fn table(presets: &[Preset]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["kind", "name", "what it is", "source"]);
-    if let Some(width) = terminal::output_width() {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
-    for preset in presets {
-        table.add_row([&preset.kind.to_string(), preset.name, preset.summary, preset.source]);
-    }
-    table.to_string()
+    let row = |preset: &Preset| {
+        [&preset.kind.to_string(), preset.name, preset.summary, preset.source].map(str::to_string)
+    };
+    let rows: Vec<Vec<String>> = presets.iter().map(|preset| row(preset).to_vec()).collect();
+    plain_table(&["kind", "name", "what it is", "source"], &rows, terminal::table_options())
 }
 
 fn json(presets: Vec<Preset>) -> Result<String, Failure> {
@@ -55,5 +50,6 @@ fn json(presets: Vec<Preset>) -> Result<String, Failure> {
         source: preset.source,
     };
     let listing = Listing { schema: 1, presets: presets.into_iter().map(entry).collect() };
-    serde_json::to_string_pretty(&listing).map_err(|error| Failure::Output(error.into()))
+    let text = serde_json::to_string_pretty(&listing).map_err(|error| Failure::Output(error.into()))?;
+    Ok(text + "\n")
 }

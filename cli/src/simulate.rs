@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use models::closed_form::closed_form;
 use models::cluster::ClusterModel;
 use models::world::{Metering, ModelError, RunOptions, simulate};
-use reports::{Colour, ReportInput, TableOptions, report_json, report_text, write_report};
+use reports::{ReportInput, report_json, report_text, write_report};
 use scenarios::{Scenario, ScenarioRun};
 
 use crate::arguments::{Format, Simulate};
@@ -42,7 +42,7 @@ pub fn run(arguments: &Simulate) -> Result<(), Failure> {
     let input = report_input(runs);
     let text = match arguments.output.format {
         Format::Json => report_json(&input)? + "\n",
-        Format::Table => report_text(&input, table_options()),
+        Format::Table => report_text(&input, terminal::table_options()),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     if let Some(directory) = &arguments.out {
@@ -167,9 +167,4 @@ fn closed_forms(
         Some((migration.migration, closed_form(model, vm, source, destination)))
     });
     of_records.filter(|(_, rounds)| !rounds.is_empty()).collect::<BTreeMap<_, _>>().into_iter()
-}
-
-fn table_options() -> TableOptions {
-    let colour = if terminal::output_has_colour() { Colour::Always } else { Colour::Never };
-    TableOptions { colour, width: terminal::output_width(), ..TableOptions::default() }
 }

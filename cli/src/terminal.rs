@@ -2,16 +2,14 @@
 
 use std::io::{IsTerminal, stderr, stdout};
 
+use reports::{Colour, TableOptions};
 use terminal_size::{Width, terminal_size_of};
 
-/// The width of standard output, where that is a terminal.
-pub fn output_width() -> Option<u16> {
-    terminal_size_of(stdout()).map(|(Width(width), _)| width)
-}
-
-/// Whether to colour standard output: on a terminal, unless `NO_COLOR` is set.
-pub fn output_has_colour() -> bool {
-    stdout().is_terminal() && colour_is_wanted()
+/// Tables for standard output: as wide as a terminal is, coloured there unless `NO_COLOR` is set.
+pub fn table_options() -> TableOptions {
+    let colour = if stdout().is_terminal() && colour_is_wanted() { Colour::Always } else { Colour::Never };
+    let width = terminal_size_of(stdout()).map(|(Width(width), _)| width);
+    TableOptions { colour, width, ..TableOptions::default() }
 }
 
 /// The width of standard error, where that is a terminal.

@@ -72,6 +72,6 @@ pub use page::page;
 pub use report::{ReportInput, report_json, write_report};
 pub use summary::{Alternative, Quantiles, RunSummary, alternatives};
 pub use table::{
-    Colour, TableOptions, alternatives_table, comparison_table, migrations_table, replications_table,
-    report_text, rounds_tables, summary_text,
+    Colour, TableOptions, alternatives_table, comparison_table, migrations_table, plain_table,
+    replications_table, report_text, rounds_tables, summary_text,
 };

@@ -220,7 +220,18 @@ fn show(grid: &Grid, options: TableOptions) -> String {
     format!("{}\n{note}", table.trim_fmt())
 }
 
-fn empty_table(grid: &Grid, options: TableOptions) -> Table {
+/// A table of any text, in the same look: for lists that are no part of a report.
+pub fn plain_table(headings: &[&str], rows: &[Vec<String>], options: TableOptions) -> String {
+    let mut table = bare_table(options);
+    table.set_header(headings);
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((1, 0));
+    });
+    table.add_rows(rows);
+    format!("{}\n", table.trim_fmt())
+}
+
+fn bare_table(options: TableOptions) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).force_no_tty();
     table.style_mut().row_separator = LineStyle::none();
@@ -231,6 +242,11 @@ fn empty_table(grid: &Grid, options: TableOptions) -> Table {
     if let Some(width) = options.width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
+    table
+}
+
+fn empty_table(grid: &Grid, options: TableOptions) -> Table {
+    let mut table = bare_table(options);
     table.set_header(grid.columns.iter().map(|column| column.heading));
     for (column, shown) in grid.columns.iter().zip(table.column_iter_mut()) {
         shown.set_padding((1, 0));
