@@ -41,10 +41,10 @@ pub struct Simulate {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Seed of all chance, in place of the scenario's own.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Run this many times, each with its own luck, and report quantiles.
-    #[arg(long, value_name = "N", default_value_t = 1,
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..=MOST_REPLICATIONS))]
     pub replications: u32,
     /// Also write report.html, figures, Parquet, CSV and JSON into this directory.

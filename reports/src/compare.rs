@@ -37,8 +37,10 @@ pub struct Comparison {
 pub struct ErrorSummary {
     /// How many values have an error.
     pub compared: usize,
-    /// How many have none: nothing planned, or measured as zero.
+    /// How many have none since nothing was planned.
     pub not_compared: usize,
+    /// How many have none since zero was measured, of which nothing is a percentage.
+    pub at_zero: usize,
     /// The mean of the absolute errors, in percent.
     pub mean_absolute_pct: Option<f64>,
     /// The error furthest from zero, with its sign, in percent.
@@ -137,7 +139,10 @@ fn errors_of<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> ErrorSumm
     let mut sum = 0.0;
     for comparison in comparisons {
         let Some(error) = comparison.error_pct else {
-            summary.not_compared += 1;
+            match comparison.planned {
+                Some(_) => summary.at_zero += 1,
+                None => summary.not_compared += 1,
+            }
             continue;
         };
         summary.compared += 1;

@@ -64,7 +64,8 @@ fn nothing_is_divided_by_zero_and_no_quantity_is_misread() {
 #[test]
 fn calibrated_values_do_not_flatter_the_error() {
     let summary = summarise(&compare(&fixtures::small(), &fixtures::measured()));
-    assert_eq!((summary.predicted.compared, summary.predicted.not_compared), (4, 3));
+    let predicted = summary.predicted;
+    assert_eq!((predicted.compared, predicted.not_compared, predicted.at_zero), (4, 2, 1));
     assert_eq!((summary.calibrated.compared, summary.calibrated.not_compared), (1, 0));
     let worst = summary.predicted.worst_pct.unwrap();
     assert!((worst - 15.1).abs() < 0.1, "{worst}");

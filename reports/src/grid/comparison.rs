@@ -69,13 +69,15 @@ fn shown(quantity: Quantity, value: f64) -> String {
 }
 
 fn line(over: &str, errors: ErrorSummary) -> Option<String> {
-    if errors.compared + errors.not_compared == 0 {
+    if errors.compared + errors.not_compared + errors.at_zero == 0 {
         return None;
     }
-    let left_out = match errors.not_compared {
+    let counted = |count: usize, what: &str| match count {
         0 => String::new(),
-        count => format!(", {count} without a counterpart"),
+        count => format!(", {count} {what}"),
     };
+    let left_out =
+        counted(errors.not_compared, "without a counterpart") + &counted(errors.at_zero, "measured as zero");
     let (Some(mean), Some(worst)) = (errors.mean_absolute_pct, errors.worst_pct) else {
         return Some(format!("{over}: none could be compared{left_out}"));
     };

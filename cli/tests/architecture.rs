@@ -1,0 +1,127 @@
+//! The shape of the tree: which crate may depend on which, and how files look.
+//!
+//! ARCHITECTURE.md says the same in words; a change here is a change there.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A crate, the crates of ours that it may depend on, and those of others that only it may name.
+const LAYERS: [(&str, &[&str]); 7] = [
+    ("sim-core", &[]),
+    ("algorithms", &["sim-core"]),
+    ("models", &["sim-core", "algorithms"]),
+    ("scenarios", &["sim-core", "algorithms", "models"]),
+    ("reports", &["sim-core", "algorithms"]),
+    ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "reports"]),
+    ("benches", &["sim-core", "algorithms", "models"]),
+];
+
+/// Crates that only the ones named may depend on.
+const CONFINED: [(&str, &[&str]); 4] = [
+    ("polars", &["reports"]),
+    ("polars-io", &["reports"]),
+    ("plotters", &["reports"]),
+    ("tokio", &["live", "migtwin"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Each of our packages, and what it depends on when it is built for use.
+fn packages() -> Vec<(String, BTreeSet<String>)> {
+    let arguments = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let package = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let used = dependencies.filter(|dependency| dependency["kind"] != "dev");
+        let names = used.map(|dependency| dependency["name"].as_str().unwrap().to_string());
+        (package["name"].as_str().unwrap().to_string(), names.collect())
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+#[test]
+fn arrows_point_down_only() {
+    let packages = packages();
+    assert_eq!(packages.len(), LAYERS.len(), "a crate that LAYERS does not name: {packages:?}");
+    let ours: BTreeSet<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
+    for (name, dependencies) in &packages {
+        let (_, allowed) = LAYERS.iter().find(|(layer, _)| layer == name).unwrap();
+        for dependency in dependencies.iter().filter(|dependency| ours.contains(dependency.as_str())) {
+            assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
+        }
+        for (confined, owners) in CONFINED {
+            let may = owners.contains(&name.as_str());
+            assert!(may || !dependencies.contains(confined), "{name} must not depend on {confined}");
+        }
+    }
+}
+
+fn source_files() -> Vec<PathBuf> {
+    let output = Command::new("git").args(["ls-files", "*.rs"]).current_dir(root()).output();
+    if let Ok(output) = output
+        && output.status.success()
+    {
+        return String::from_utf8(output.stdout).unwrap().lines().map(|line| root().join(line)).collect();
+    }
+    // An archive without git: look for them.
+    let mut found = Vec::new();
+    let mut directories: Vec<PathBuf> =
+        LAYERS.iter().map(|(name, _)| root().join(name.replace("migtwin", "cli"))).collect();
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn files_open_by_saying_what_they_are_and_stay_short() {
+    let files = source_files();
+    assert!(files.len() > 50, "only {} files were found", files.len());
+    for file in files.iter().filter(|file| file.exists()) {
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(text.starts_with("//!"), "{} does not open with //!", file.display());
+        let lines = text.lines().count();
+        assert!(lines <= 400, "{} has {lines} lines; the house rule is 400", file.display());
+    }
+}
+
+/// Pure crates read no clock, environment, file or thread, and draw from no global generator.
+#[test]
+fn pure_crates_do_no_io() {
+    let forbidden = [
+        "std::fs",
+        "std::env",
+        "std::net",
+        "std::thread",
+        "Instant::now",
+        "SystemTime",
+        "thread_rng",
+        "rand::rng(",
+        "std::process",
+    ];
+    for file in source_files().iter().filter(|file| file.exists()) {
+        let relative = file.strip_prefix(root()).unwrap();
+        let pure =
+            ["sim-core/src", "algorithms/src", "models/src"].iter().any(|part| relative.starts_with(part));
+        let text = std::fs::read_to_string(file).unwrap();
+        for word in forbidden.iter().filter(|_| pure) {
+            assert!(!text.contains(word), "{} names {word}", relative.display());
+        }
+    }
+}
