@@ -98,7 +98,8 @@ pub struct DiskIo {
     pub write: ByteRate,
     /// The size of one operation.
     pub block: Bytes,
-    /// Its weight where it competes; a copy has 1.
+    /// Its weight where it competes; a copy has 1. Shares are equal in bytes, not in operations: where
+    /// operations are what is short, flows of small operations hold those of large ones down.
     pub weight: f64,
 }
 

@@ -1,12 +1,12 @@
 //! What a migration's commands cost, and when they are answered.
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
-use algorithms::ids::{MigrationId, StorageId};
+use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::orchestrator::{self, Assignment, DiskMove};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
-use algorithms::records::{MigrationKind, Outcome};
-use algorithms::storage_mirror::{DiskOrder, MirrorCommand, MirrorInput, StorageOrder, Switch};
+use algorithms::records::Outcome;
+use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use rand_distr::{Distribution, LogNormal};
 use sim_core::{ActivityId, Bandwidth, Bytes, Demand, EventKey, ResourceId, SimTime, Span, Streams};
 
@@ -319,23 +319,6 @@ impl World<'_> {
             queued: assignment.queued,
             storage: self.storage_order(assignment),
         }
-    }
-
-    /// The disks that move, as the controller is to know them.
-    fn storage_order(&self, assignment: &Assignment) -> Option<StorageOrder> {
-        let switch = match assignment.kind {
-            MigrationKind::Live => return None,
-            MigrationKind::Storage => Switch::WhenCopied,
-            MigrationKind::SharedNothing => Switch::WithMemory,
-        };
-        let guest = &self.model.guests[assignment.vm.index()];
-        let moves = self.orchestrator.cluster().storage().moves(assignment.migration);
-        let location = |id: StorageId| self.model.storage[id.index()].name.clone();
-        let disks = moves.iter().map(|&DiskMove { disk, from, to, bytes }| {
-            let name = guest.disks[disk as usize].name.clone();
-            DiskOrder { disk, name, bytes, from: location(from), to: location(to) }
-        });
-        Some(StorageOrder { disks: disks.collect(), switch })
     }
 
     /// What a byte of payload uses between the two hosts.

@@ -6,9 +6,10 @@
 //! the slowest of these.
 
 use algorithms::controller::Input;
-use algorithms::ids::{HostId, StorageId, VmId};
+use algorithms::ids::{StorageId, VmId};
 use algorithms::orchestrator::{Assignment, DiskMove};
-use algorithms::records::ResourceKind;
+use algorithms::records::{MigrationKind, ResourceKind};
+use algorithms::storage_mirror::{DiskOrder, StorageOrder, Switch};
 use sim_core::{ActivityId, Bytes, Demand, Fluid, ResourceId};
 
 use super::World;
@@ -225,6 +226,23 @@ impl World<'_> {
         Input::MirrorEnded { written: Bytes::from_f64_floor(written) }
     }
 
+    /// The disks that move, as the controller is to know them.
+    pub(super) fn storage_order(&self, assignment: &Assignment) -> Option<StorageOrder> {
+        let switch = match assignment.kind {
+            MigrationKind::Live => return None,
+            MigrationKind::Storage => Switch::WhenCopied,
+            MigrationKind::SharedNothing => Switch::WithMemory,
+        };
+        let guest = &self.model.guests[assignment.vm.index()];
+        let moves = self.orchestrator.cluster().storage().moves(assignment.migration);
+        let location = |id: StorageId| self.model.storage[id.index()].name.clone();
+        let disks = moves.iter().map(|&DiskMove { disk, from, to, bytes }| {
+            let name = guest.disks[disk as usize].name.clone();
+            DiskOrder { disk, name, bytes, from: location(from), to: location(to) }
+        });
+        Some(StorageOrder { disks: disks.collect(), switch })
+    }
+
     /// Within one host nothing crosses the network.
     pub(super) fn path_within_host() -> PathUse {
         PathUse { uses: Vec::new(), latency: sim_core::Span::ZERO, cap: LOCAL_COPY_BYTES_PER_SEC }
@@ -232,7 +250,7 @@ impl World<'_> {
 
     fn disk_processors(&self, assignment: &Assignment, uses: &mut Uses) {
         if self.model.transport.takes_processor_time() {
-            for host in [assignment.source, assignment.destination] as [HostId; 2] {
+            for host in [assignment.source, assignment.destination] {
                 take(uses, Some(self.fabric.cpu(host)), DISK_CORE_SECONDS_PER_GB / BYTES_PER_GB);
             }
         }
