@@ -24,7 +24,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     limit: u32,
     /// What the dirty rates are multiplied with.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = dirty_scale, allow_hyphen_values = true)]
     dirty_scale: f64,
 }
 
@@ -40,6 +40,15 @@ struct Output {
     figures: Figures,
     cpu_s: f64,
     peak_rss_mb: Option<f64>,
+}
+
+/// Reads a factor, so that nonsense is refused where it was written and does not run as some other
+/// number.
+fn dirty_scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
+        _ => Err("must be a finite number of zero or more, such as 0.01".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
