@@ -1,6 +1,7 @@
 //! Runs the workload on which four engines agree, through the same world as everything else, and
 //! prints its figures and what they cost as JSON.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use benches::cost;
@@ -74,7 +75,8 @@ fn main() -> ExitCode {
     };
     let figures = workload::figures(&records);
     let output = Output { figures, cpu_s: cost::cpu_seconds(), peak_rss_mb: cost::peak_rss_mb() };
-    match serde_json::to_writer(std::io::stdout().lock(), &output) {
+    let mut stdout = std::io::stdout().lock();
+    match serde_json::to_writer(&mut stdout, &output).map_err(Into::into).and_then(|()| writeln!(stdout)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -10,6 +10,7 @@
 //! spread, `cargo bench -p benches`.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::process::ExitCode;
 
 use benches::binary_heap::{Lazy, Plain};
@@ -53,7 +54,11 @@ fn main() -> ExitCode {
         ratios.push(churn::<Incremental, FromDefinition>(flows));
     }
     let output = Output { schema: SCHEMA, ratios };
-    match serde_json::to_writer_pretty(std::io::stdout().lock(), &output) {
+    let mut stdout = std::io::stdout().lock();
+    match serde_json::to_writer_pretty(&mut stdout, &output)
+        .map_err(Into::into)
+        .and_then(|()| writeln!(stdout))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
