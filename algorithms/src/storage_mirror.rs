@@ -8,13 +8,17 @@
 //!                                 └──▶ Done: all disks are mirrored             with memory
 //! ```
 //!
-//! Hyper-V's rule: a new virtual disk is created at the destination; from then on the guest reads
-//! from the source, and every write goes to both; meanwhile one pass copies the source; then the
-//! guest is switched to the new disk, and only after that the old one is deleted, so that any failure
-//! leaves the guest on its old disk (B. Armstrong of the Hyper-V team, "How does storage migration
-//! actually work?", 2012, <http://azurecentric.com/2012/07/how-does-a-storage-migration-of-a-running-virtual-machine-in-windows-server-2012-both-through-hyper-v-manager-and-through-powershell-actually-work.html>).
+//! Hyper-V's rule, in one of two accounts: a new virtual disk is created at the destination; from then
+//! on the guest reads from the source, and every write goes to both; meanwhile one pass copies the
+//! source; then the guest is switched to the new disk, and only after that the old one is deleted, so
+//! that any failure leaves the guest on its old disk (M. Nogueira, "How does a storage migration of a
+//! running virtual machine in Windows Server 2012 actually work?", azurecentric.com, July 2012; a book
+//! excerpt at issuhub.com/view/index?id=6089&pageIndex=504 agrees). The other account mirrors only
+//! after the first copy, and then sends what has changed since (Nogueira, "Share nothing live
+//! migration with Hyper-V 2012", October 2012). We follow the first, which says how it is done in
+//! more detail; the second sends less by what was written during the copy more than once.
 //! In a shared-nothing migration the disks stay mirrored until the guest runs at its destination;
-//! its memory begins to move when the last disk is copied.
+//! its memory begins to move when the last disk is copied (so the October account).
 //!
 //! Assumptions, for nothing is published: several disks are copied one after another, in their order;
 //! switching over takes no time that counts. Hyper-V leaves out blocks that a mirrored write has

@@ -130,7 +130,8 @@ pub struct HostStorage {
 }
 
 impl Default for HostStorage {
-    /// Two at a time: `Get-VMHost | Select MaximumStorageMigrations` on a new Windows Server 2022.
+    /// Two at a time, as a new Hyper-V host has it; the `Set-VMHost` reference does not say so, and it
+    /// could not be verified elsewhere.
     fn default() -> HostStorage {
         HostStorage { migration_limit: Some(2), default: None }
     }
