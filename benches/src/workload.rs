@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use algorithms::ids::{HostId, VmId};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::Host;
 use models::network::{Duplex, Link, Network};
+use models::storage::HostStorage;
 use models::transport::Transport;
 use models::workload::Workload;
 use serde::Serialize;
@@ -67,6 +68,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         transport: Transport::ideal(),
         plan: plan(shape, size),
         placement: Placement::FewestVms,
+        storage: Vec::new(),
     }
 }
 
@@ -77,6 +79,7 @@ fn host(index: u32, limit: u32) -> Host {
         memory: Bytes::new(1 << 60),
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
+        storage: HostStorage::default(),
     }
 }
 
@@ -108,6 +111,7 @@ fn guest(index: u32, size: Size) -> Guest {
             working_set: Bytes::from_f64_floor(memory.as_f64() * 0.9),
         },
         speed_variation: 0.0,
+        disks: Vec::new(),
     }
 }
 
@@ -127,7 +131,8 @@ fn plan(shape: Shape, size: Size) -> Plan {
 fn burst_move(vm: u32, size: Size) -> Move {
     let source = vm % size.hosts;
     let destination = (source + 1 + (vm / size.hosts) % (size.hosts - 1)) % size.hosts;
-    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after: Vec::new() }
+    let (after, storage) = (Vec::new(), StorageMove::Stays);
+    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after, storage }
 }
 
 /// What the engines are compared by. Means are over the guests, each by its last migration.

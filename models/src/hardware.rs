@@ -4,6 +4,8 @@ use algorithms::ids::Name;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
+use crate::storage::HostStorage;
+
 /// A host of the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
@@ -15,4 +17,6 @@ pub struct Host {
     pub cores: u32,
     /// Migrations allowed at a time, coming and going together; any number where `None`.
     pub migration_limit: Option<u32>,
+    /// Its limit of storage migrations, and where disks go by default.
+    pub storage: HostStorage,
 }

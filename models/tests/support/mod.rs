@@ -1,11 +1,12 @@
 //! Small clusters to test with.
 
 use algorithms::ids::{HostId, VmId};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::Host;
 use models::network::{Duplex, Link, Network};
+use models::storage::HostStorage;
 use models::transport::Transport;
 use models::workload::Workload;
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
@@ -29,6 +30,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         memory: Bytes::from_gib(1024),
         cores: 16,
         migration_limit: None,
+        storage: HostStorage::default(),
     };
     ClusterModel {
         name: "test".into(),
@@ -46,6 +48,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         transport: Transport::ideal(),
         plan: Plan { phases: vec![Phase::default()] },
         placement: Placement::FewestVms,
+        storage: Vec::new(),
     }
 }
 
@@ -59,6 +62,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         memory,
         workload: Workload::Linear { rate: ByteRate::from_mb(mb), working_set: Bytes::new(memory.get() / 2) },
         speed_variation: 0.0,
+        disks: Vec::new(),
     });
     id
 }
@@ -66,5 +70,6 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
 /// Adds a move to the plan's only phase.
 pub fn move_to(model: &mut ClusterModel, vm: VmId, destination: u32) {
     let destination = Some(HostId(destination));
-    model.plan.phases[0].moves.push(Move { vm, destination, delay: Span::ZERO, after: Vec::new() });
+    let (after, storage) = (Vec::new(), StorageMove::Stays);
+    model.plan.phases[0].moves.push(Move { vm, destination, delay: Span::ZERO, after, storage });
 }

@@ -2,10 +2,11 @@
 
 use models::hardware::Host;
 use models::network::Duplex;
+use models::storage::HostStorage;
 use sim_core::{Bandwidth, Bytes, Span};
 
 use super::table::Table;
-use super::{Checker, missing};
+use super::{Checker, missing, storage};
 use crate::error::Problem;
 use crate::file::{DuplexFile, HostFile, Limit, NicFile, OrPreset};
 use crate::names;
@@ -25,6 +26,8 @@ pub(crate) struct Hosts {
     pub(crate) hosts: Vec<Host>,
     pub(crate) cards: Vec<Card>,
     pub(crate) table: Table,
+    /// By host: the storage that it names as its default.
+    pub(crate) default_storage: Vec<Option<At<String>>>,
 }
 
 /// A host's link to its switch.
@@ -37,7 +40,8 @@ pub(crate) struct Card {
 
 impl Checker {
     pub(crate) fn hosts(&mut self, files: Option<&At<Vec<At<HostFile>>>>, whole: Place) -> Hosts {
-        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table: Table::new("host", "hosts") };
+        let table = Table::new("host", "hosts");
+        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table, default_storage: Vec::new() };
         let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
         match files {
             None => self.problems.push(missing("hosts", whole, example)),
@@ -76,6 +80,7 @@ impl Checker {
             let host = described.clone().unwrap_or_else(stand_in);
             hosts.hosts.push(Host { name, ..host });
             hosts.cards.push(card.unwrap_or(STAND_IN_CARD));
+            hosts.default_storage.push(file.default_storage.clone());
         }
     }
 }
@@ -84,7 +89,13 @@ const STAND_IN_CARD: Card =
     Card { speed: Bandwidth::from_gbit(1), latency: Span::ZERO, duplex: Duplex::Full };
 
 fn stand_in() -> Host {
-    Host { name: "".into(), memory: Bytes::new(u64::MAX), cores: 1, migration_limit: None }
+    Host {
+        name: "".into(),
+        memory: Bytes::new(u64::MAX),
+        cores: 1,
+        migration_limit: None,
+        storage: HostStorage::default(),
+    }
 }
 
 fn host_of(file: &HostFile) -> Result<Host, Problem> {
@@ -96,6 +107,7 @@ fn host_of(file: &HostFile) -> Result<Host, Problem> {
         memory: file.memory.value,
         cores: at_least_one(file.cores.as_ref(), "a host has at least one core")?.unwrap_or(DEFAULT_CORES),
         migration_limit: migration_limit(file.migration_limit.as_ref())?,
+        storage: storage::host_storage(file)?,
     })
 }
 

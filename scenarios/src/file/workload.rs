@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{ByteRate, Bytes, Span};
 
-use super::{OrPreset, Size};
+use super::{DiskFile, OrPreset, Size};
 use crate::read::at::At;
 
 /// A virtual machine, or several that are alike.
@@ -28,6 +28,8 @@ pub(crate) struct GuestFile {
     /// How much the workload's speed differs between replications (coefficient of variation); 0
     /// by default.
     pub(crate) speed_variation: Option<At<f64>>,
+    /// Its disks; by default none are known, and it moves as if every host reached them.
+    pub(crate) disks: Option<Vec<At<DiskFile>>>,
 }
 
 /// How a guest dirties its memory.
