@@ -202,7 +202,9 @@ impl MigrationController {
                 self.note_partly_sent(sent);
                 self.give_up(now, outcome, reason, paused);
             }
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::Tick) => self.look_at_deadline(now)?,
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::Tick) => {
+                self.look_at_deadline(now)?
+            }
             (State::Preparing | State::CopyingDisks | State::Copying, Input::Cancel { reason }) => {
                 self.abort(now, Outcome::Cancelled, reason);
             }

@@ -218,9 +218,8 @@ impl Orchestrator {
 
     fn refuse_all(&mut self, reason: &str) {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let waiting = waiting.map(|(migration, move_)| {
-            (migration, move_.vm, move_.destination, kind_wanted(&move_.storage))
-        });
+        let waiting = waiting
+            .map(|(migration, move_)| (migration, move_.vm, move_.destination, kind_wanted(&move_.storage)));
         let queued = std::mem::take(&mut self.queues).into_values().flatten();
         let queued = queued.map(|each| {
             self.cluster.unassigned(&each);

@@ -184,7 +184,8 @@ impl StorageMirror {
                 State::SwitchingOver
             }
             (None, Switch::WithMemory) => {
-                let message = format!("storage {percent} %: all disks are copied and mirrored, memory follows");
+                let message =
+                    format!("storage {percent} %: all disks are copied and mirrored, memory follows");
                 self.log(now, message);
                 State::Done
             }

@@ -42,6 +42,10 @@
 //! - `plan` is a list of steps, each begun when the one before has ended: `Drain("node01")`,
 //!   `Move(vm: "web*", to: "node02")`, `Together([…])` for several at once — there, `after: ["vm2"]`
 //!   orders single moves — and `Phase(not_before: "1 h", tasks: […])`.
+//! - `storage: [(name: "san", shared: ["*"]), (name: "d{1..2}", on: "node{1..2}", throughput: "1 GB/s")]`
+//!   says where disks can be, and a guest's `disks: [(on: "san", size: "127 GiB", used: "40 GiB")]` are on
+//!   it. `Move(…, storage: Default)` takes them along where they must be, `storage: "d2"` to where it is said;
+//!   `MoveStorage(vm: "vm1", to: "san")` moves them alone. A guest without disks moves without regard to any.
 //! - `include: ["common.ron"]` takes every field that the file does not give from another.
 //! - `alternatives: {"25 GbE": (…), …}` are variants, each with the fields that it replaces.
 //! - `measured` carries values that others measured, with their source, to be compared with.

@@ -168,7 +168,9 @@ impl StorageView {
         let location = &self.locations[to.index()].name;
         let stays = to == disk.at;
         let advice = match storage {
-            StorageMove::Stays if stays => "move its storage too, or keep it on storage that both hosts reach",
+            StorageMove::Stays if stays => {
+                "move its storage too, or keep it on storage that both hosts reach"
+            }
             _ if stays => "say where this disk goes too",
             _ => "name one that it reaches",
         };

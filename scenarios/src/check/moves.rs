@@ -39,7 +39,8 @@ impl Moves {
         let to = file.to.as_ref();
         let destination = to.map(|to| ground.hosts.table.one(to)).transpose()?;
         for vm in ground.guests.table.all(&file.vm, budget)? {
-            let storage = ground.storage.include(file.storage.as_ref(), &ground.guests.guests[vm as usize])?;
+            let storage =
+                ground.storage.include(file.storage.as_ref(), &ground.guests.guests[vm as usize])?;
             let written = Written {
                 vm: file.vm.clone(),
                 to: file.to.clone(),

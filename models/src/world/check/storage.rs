@@ -79,7 +79,11 @@ fn check_move(model: &ClusterModel, each: &Move) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn location<'a>(model: &'a ClusterModel, what: &str, id: StorageId) -> Result<&'a StorageLocation, ModelError> {
+fn location<'a>(
+    model: &'a ClusterModel,
+    what: &str,
+    id: StorageId,
+) -> Result<&'a StorageLocation, ModelError> {
     let locations = model.storage.len();
     model.storage.get(id.index()).ok_or_else(|| ModelError::NoSuchStorage {
         what: what.into(),
