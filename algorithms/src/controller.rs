@@ -287,6 +287,7 @@ impl MigrationController {
             memory_bytes_sent: self.pages.total_sent() + self.partly_sent,
             storage_bytes_sent: Bytes::ZERO,
             rounds: self.pages.rounds(),
+            transfer: None,
         }));
     }
 }

@@ -8,9 +8,9 @@ use algorithms::plan::{Move, Phase, Placement, Plan};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
-use models::hardware::Host;
-use models::network::{Duplex, Link, Network};
-use models::transport::Transport;
+use models::hardware::{Host, TransferSettings};
+use models::network::{CardTraits, Duplex, Link, Network};
+use models::transport::{Compressibility, Transport};
 use models::workload::Workload;
 use serde::Serialize;
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
@@ -77,6 +77,7 @@ fn host(index: u32, limit: u32) -> Host {
         memory: Bytes::new(1 << 60),
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
+        transfer: TransferSettings::default(),
     }
 }
 
@@ -89,7 +90,13 @@ fn star(hosts: u32) -> Network {
         network.add_link(
             node,
             hub,
-            Link { name, capacity: LINK, latency: LINK_LATENCY, duplex: Duplex::Full },
+            Link {
+                name,
+                capacity: LINK,
+                latency: LINK_LATENCY,
+                duplex: Duplex::Full,
+                card: CardTraits::default(),
+            },
         );
     }
     network
@@ -108,6 +115,7 @@ fn guest(index: u32, size: Size) -> Guest {
             working_set: Bytes::from_f64_floor(memory.as_f64() * 0.9),
         },
         speed_variation: 0.0,
+        compressibility: Compressibility::default(),
     }
 }
 

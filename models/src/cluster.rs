@@ -12,7 +12,7 @@ use sim_core::{Bandwidth, Bytes, Span};
 
 use crate::hardware::Host;
 use crate::network::Network;
-use crate::transport::Transport;
+use crate::transport::{Compressibility, Transport};
 use crate::workload::Workload;
 
 /// Everything that a run needs.
@@ -54,6 +54,8 @@ pub struct Guest {
     /// Coefficient of variation of the workload's speed between replications (log-normal, mean 1);
     /// 0 repeats the same speed.
     pub speed_variation: f64,
+    /// How far its memory can be compressed on its way.
+    pub compressibility: Compressibility,
 }
 
 /// The hypervisor: its rules, and what its steps cost.

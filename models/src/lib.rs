@@ -20,9 +20,9 @@
 //! use algorithms::plan::{Move, Phase, Placement, Plan};
 //! use algorithms::policy::{HyperV, Policy};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
-//! use models::hardware::Host;
-//! use models::network::{Duplex, Link, Network};
-//! use models::transport::Transport;
+//! use models::hardware::{Host, TransferSettings};
+//! use models::network::{CardTraits, Duplex, Link, Network};
+//! use models::transport::{Compressibility, Transport};
 //! use models::workload::Workload;
 //! use models::world::{RunOptions, simulate};
 //! use sim_core::{Bytes, Span};
@@ -34,6 +34,7 @@
 //!     capacity: "10 Gbit/s".parse()?,
 //!     latency: Span::from_micros(50),
 //!     duplex: Duplex::Full,
+//!     card: CardTraits::default(),
 //! };
 //! network.add_link(ends[0], ends[1], cable);
 //! let host = |name: &str| Host {
@@ -41,6 +42,7 @@
 //!     memory: Bytes::from_gib(64),
 //!     cores: 16,
 //!     migration_limit: Some(2),
+//!     transfer: TransferSettings::default(),
 //! };
 //! let guest = Guest {
 //!     name: "web".into(),
@@ -48,6 +50,7 @@
 //!     memory: Bytes::from_gib(10),
 //!     workload: Workload::Idle,
 //!     speed_variation: 0.0,
+//!     compressibility: Compressibility::default(),
 //! };
 //! let to_the_other =
 //!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![] };

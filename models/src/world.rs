@@ -15,6 +15,8 @@ mod check;
 mod fabric;
 mod log;
 mod migrating;
+mod sending;
+mod way;
 
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name, VmId};
@@ -92,6 +94,8 @@ struct World<'a> {
     migrations: Vec<Option<Box<Migrating>>>,
     /// By the slot of an activity: the migration whose memory it carries.
     owners: Vec<Option<MigrationId>>,
+    /// By host: the migrations that compress what leaves it.
+    compressing: Vec<Vec<MigrationId>>,
     /// By host: until when it is busy with preparations that go one at a time.
     preparing_until: Vec<SimTime>,
     log: Log,
@@ -115,6 +119,7 @@ enum Event {
 impl<'a> World<'a> {
     fn new(model: &'a ClusterModel, options: &RunOptions) -> World<'a> {
         let mut fluid = Fluid::new();
+        fluid.keep_what_holds_back();
         let fabric = Fabric::new(model, &mut fluid);
         if options.metering == Metering::On {
             fabric.meter(&mut fluid);
@@ -132,6 +137,7 @@ impl<'a> World<'a> {
             orchestrator_tick: SimTime::MAX,
             migrations: Vec::new(),
             owners: Vec::new(),
+            compressing: vec![Vec::new(); model.hosts.len()],
             preparing_until: vec![SimTime::ZERO; model.hosts.len()],
             log: Log::default(),
             done: false,
@@ -296,6 +302,7 @@ impl<'a> World<'a> {
             memory_bytes_sent: Bytes::ZERO,
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
+            transfer: None,
         }));
     }
 

@@ -5,51 +5,40 @@ use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::orchestrator::{self, Assignment};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
-use algorithms::records::Outcome;
+use algorithms::records::{EventRecord, Level, Outcome, Record};
 use rand_distr::{Distribution, LogNormal};
-use sim_core::{ActivityId, Bandwidth, Bytes, Demand, EventKey, ResourceId, SimTime, Span, Streams};
+use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span, Streams};
 
+use super::sending::{Account, Flow};
+use super::way::Way;
 use super::{Event, World};
 use crate::cluster::Guest;
-
-/// Processor time is given per 10^9 bytes, and used per byte.
-const BYTES_PER_GB: f64 = 1e9;
 
 /// A migration under way.
 pub(super) struct Migrating {
     controller: MigrationController,
-    assignment: Assignment,
-    path: PathUse,
+    pub(super) assignment: Assignment,
+    pub(super) way: Way,
+    pub(super) account: Account,
     /// The guest's speed in this replication, 1 on average.
     speed: f64,
     last_count: SimTime,
     /// What takes its time just now.
     step: Option<EventKey>,
-    sending: Sending,
+    pub(super) sending: Sending,
     /// When the controller is to be told the time.
     tick: SimTime,
 }
 
-/// What a byte of payload uses on its way, and what that way is like.
-struct PathUse {
-    uses: Vec<(ResourceId, f64)>,
-    latency: Span,
-    /// Bytes per second that one migration can have at most.
-    cap: f64,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Sending {
+pub(super) enum Sending {
     Nothing,
     /// The first byte is on its way.
     Opening {
         bytes: Bytes,
         limit: Option<Bandwidth>,
     },
-    Flowing {
-        activity: ActivityId,
-        bytes: Bytes,
-    },
+    Flowing(Flow),
 }
 
 /// A step that takes a fixed time.
@@ -81,10 +70,13 @@ fn speed(guest: &Guest, streams: &Streams) -> f64 {
 impl World<'_> {
     /// A migration begins: its controller is made, told to begin, and followed.
     pub(super) fn start(&mut self, assignment: Assignment) {
-        let order = self.order(&assignment);
+        let way = self.way(&assignment);
+        self.say_how(&assignment, &way);
+        let order = self.order(&assignment, &way);
         let migrating = Migrating {
             controller: MigrationController::new(order),
-            path: self.path(&assignment),
+            way,
+            account: Account::default(),
             assignment,
             speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
             last_count: self.now,
@@ -116,7 +108,7 @@ impl World<'_> {
     /// The bytes of a round, or of a slice of it, are across.
     pub(super) fn round_sent(&mut self, migration: MigrationId) {
         if let Some(mut migrating) = self.migrations[migration.index()].take() {
-            migrating.sending = Sending::Nothing;
+            self.end_flow(&mut migrating);
             self.follow(migrating, Some(Input::Page(PageInput::RoundSent)));
         }
     }
@@ -139,12 +131,12 @@ impl World<'_> {
                         assert!(answer.is_none(), "a controller waits for one answer at a time");
                         answer = self.carry_out(&mut migrating, command);
                     }
-                    Output::Record(record) => self.log.keep(record),
+                    Output::Record(record) => self.keep(&migrating, record),
                     Output::Wait(until) => {
                         self.wake(&mut migrating, until);
                         break;
                     }
-                    Output::Done(outcome) => return self.ended(migrating.assignment.migration, outcome),
+                    Output::Done(outcome) => return self.ended(&migrating, outcome),
                 }
             }
             if answer.is_none() {
@@ -155,8 +147,36 @@ impl World<'_> {
         }
     }
 
-    fn ended(&mut self, migration: MigrationId, outcome: Outcome) {
+    /// Keeps a record; a migration's own with what its sending took.
+    fn keep(&mut self, migrating: &Migrating, record: Record) {
+        self.log.keep(match record {
+            Record::Migration(mut record) => {
+                record.transfer = Some(self.transfer_record(migrating));
+                Record::Migration(record)
+            }
+            other => other,
+        });
+    }
+
+    /// Where the way is not the one that was asked for, the log says why.
+    fn say_how(&mut self, assignment: &Assignment, way: &Way) {
+        if let Some(message) = way.said.clone() {
+            self.log.keep(Record::Event(EventRecord {
+                time: self.now,
+                level: Level::Information,
+                event_id: None,
+                migration: Some(assignment.migration),
+                vm: Some(self.model.guests[assignment.vm.index()].name.clone()),
+                host: Some(self.host_name(assignment.source)),
+                message,
+            }));
+        }
+    }
+
+    fn ended(&mut self, migrating: &Migrating, outcome: Outcome) {
+        let migration = migrating.assignment.migration;
         self.last_end = self.now;
+        self.end_compressing(migrating.assignment.source, migration);
         self.tell_orchestrator(orchestrator::Input::Ended { migration, outcome });
     }
 
@@ -171,7 +191,7 @@ impl World<'_> {
             Command::Page(PageCommand::Send { bytes, limit, opening }) => {
                 migrating.sending = Sending::Opening { bytes, limit };
                 let span = match opening {
-                    Opening::Round => migrating.path.latency,
+                    Opening::Round => migrating.way.latency,
                     Opening::Slice => Span::ZERO,
                 };
                 self.spend(migrating, span, Step::Opened)
@@ -221,20 +241,6 @@ impl World<'_> {
         turn.since(self.now) + timing.prepare.max(timing.prepare_serial)
     }
 
-    fn begin_flow(&mut self, migrating: &mut Migrating) {
-        let Sending::Opening { bytes, limit } = migrating.sending else {
-            return;
-        };
-        let limit = limit.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
-        let demand = Demand { uses: &migrating.path.uses, weight: 1.0, cap: migrating.path.cap.min(limit) };
-        let activity = self.fluid.start(self.now, bytes.as_f64(), &demand);
-        if self.owners.len() <= activity.slot() {
-            self.owners.resize(activity.slot() + 1, None);
-        }
-        self.owners[activity.slot()] = Some(migrating.assignment.migration);
-        migrating.sending = Sending::Flowing { activity, bytes };
-    }
-
     fn count(&mut self, migrating: &mut Migrating, unsent: Bytes) -> Input {
         let guest = &self.model.guests[migrating.assignment.vm.index()];
         let span = self.now - migrating.last_count;
@@ -249,10 +255,9 @@ impl World<'_> {
             self.queue.cancel(step);
         }
         let mut sent = Bytes::ZERO;
-        if let Sending::Flowing { activity, bytes } = migrating.sending {
-            self.owners[activity.slot()] = None;
-            let left = self.fluid.cancel(self.now, activity).unwrap_or(0.0);
-            sent = bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
+        if let Sending::Flowing(flow) = migrating.sending {
+            let left = self.stop_flow(migrating, flow);
+            sent = flow.bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
         }
         migrating.sending = Sending::Nothing;
         Input::Aborted { sent }
@@ -265,38 +270,18 @@ impl World<'_> {
         }
     }
 
-    fn order(&self, assignment: &Assignment) -> MigrationOrder {
+    fn order(&self, assignment: &Assignment, way: &Way) -> MigrationOrder {
         let guest = &self.model.guests[assignment.vm.index()];
         MigrationOrder {
             migration: assignment.migration,
             vm: guest.name.clone(),
             source: self.host_name(assignment.source),
             destination: self.host_name(assignment.destination),
-            transport: self.model.transport.name.clone(),
+            transport: way.name.clone(),
             memory: guest.memory,
             policy: self.model.hypervisor.policy.clone(),
             deadline: self.model.hypervisor.deadline,
             queued: assignment.queued,
         }
-    }
-
-    /// What a byte of payload uses between the two hosts.
-    fn path(&mut self, assignment: &Assignment) -> PathUse {
-        let transport = &self.model.transport;
-        let Some(route) = self.fabric.route(self.model, assignment.source, assignment.destination) else {
-            panic!("the orchestrator sends guests only where the network leads");
-        };
-        let latency = route.latency;
-        let mut uses: Vec<_> = route.links.iter().map(|link| (*link, transport.wire_overhead)).collect();
-        let processors = [
-            (assignment.source, transport.send_core_seconds_per_gb),
-            (assignment.destination, transport.receive_core_seconds_per_gb),
-        ];
-        for (host, core_seconds_per_gb) in processors {
-            if core_seconds_per_gb > 0.0 {
-                uses.push((self.fabric.cpu(host), core_seconds_per_gb / BYTES_PER_GB));
-            }
-        }
-        PathUse { uses, latency, cap: transport.cap_bytes_per_sec() }
     }
 }
