@@ -56,11 +56,8 @@ fn rate_alone(model: &ClusterModel, memory: Bytes, source: HostId, destination: 
     }
     // One stream stays on one member of a team.
     let members = |link: &Link| f64::from(if transport.streams > 1 { 1 } else { link.card.team });
-    let links: Vec<f64> = model
-        .network
-        .links()
-        .map(|(_, _, link)| link.capacity.bytes_per_sec_f64() / members(link))
-        .collect();
+    let links: Vec<f64> =
+        model.network.links().map(|(_, _, link)| link.capacity.bytes_per_sec_f64() / members(link)).collect();
     let path = model.network.path(source, destination)?;
     let narrowest = path.hops.iter().map(|hop| links[hop.link]).reduce(f64::min)?;
     let by_link = narrowest / transport.wire_overhead;

@@ -161,7 +161,8 @@ impl Network {
                     best.insert(next, cost);
                     by_edge.insert(next, edge.id());
                     queue.push(std::cmp::Reverse((cost.0, cost.1, next)));
-                } else if best.get(&next) == Some(&cost) && self.is_earlier_twin(edge.id(), by_edge.get(&next))
+                } else if best.get(&next) == Some(&cost)
+                    && self.is_earlier_twin(edge.id(), by_edge.get(&next))
                 {
                     by_edge.insert(next, edge.id());
                 }

@@ -127,7 +127,10 @@ impl Transport {
         };
         [(by_stream, StreamLimit::Given), (by_core, StreamLimit::Core), (by_window, StreamLimit::Window)]
             .into_iter()
-            .fold((f64::INFINITY, StreamLimit::Given), |least, each| if each.0 < least.0 { each } else { least })
+            .fold(
+                (f64::INFINITY, StreamLimit::Given),
+                |least, each| if each.0 < least.0 { each } else { least },
+            )
     }
 }
 

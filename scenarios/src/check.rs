@@ -5,6 +5,7 @@
 //! room at a destination when a move begins — is what a simulation is there to find out.
 
 mod background;
+mod cards;
 mod guests;
 mod hosts;
 mod hypervisor;
@@ -13,6 +14,7 @@ mod moves;
 mod network;
 mod plan;
 mod table;
+mod transfer;
 mod transport;
 mod workload;
 

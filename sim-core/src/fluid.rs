@@ -31,8 +31,8 @@ mod store;
 use crate::heap::IndexedHeap;
 use crate::meter::Meter;
 use crate::time::{SimTime, Span};
-pub use held::HeldBy;
 use held::HeldBack;
+pub use held::HeldBy;
 use solve::Scratch;
 use store::{Member, Progress, Resource, Share, Use, UseArena, UseRange};
 

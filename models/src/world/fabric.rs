@@ -1,6 +1,8 @@
 //! The cluster's shared resources: every direction of every link, every host's processors, and the
 //! routes over them.
 
+use std::collections::HashMap;
+
 use algorithms::ids::{HostId, Name};
 use algorithms::records::{ResourceKind, ResourceRecord};
 use sim_core::{Fluid, ResourceId, SimTime, Span};
@@ -59,13 +61,21 @@ impl Fabric {
             Node::Host(host) => model.hosts[host.index()].name.clone(),
             Node::Switch(name) => name.clone(),
         };
+        // Cards of one host on one switch are told apart by their numbers.
+        let mut alike: HashMap<(Name, Name), (u32, u32)> = HashMap::new();
+        for (a, b, _) in model.network.links() {
+            alike.entry((node_name(a), node_name(b))).or_default().1 += 1;
+        }
         for (a, b, link) in model.network.links() {
             let (a, b) = (node_name(a), node_name(b));
+            let (number, of) = alike.entry((a.clone(), b.clone())).or_default();
+            *number += 1;
+            let card = if *of > 1 { format!(" ({number})") } else { String::new() };
             let members = link.card.team.max(1);
             let capacity = link.capacity.bytes_per_sec_f64() / f64::from(members);
             let mut pairs = Vec::new();
             for member in 1..=members {
-                let number = if members > 1 { format!(" #{member}") } else { String::new() };
+                let number = if members > 1 { format!("{card} #{member}") } else { card.clone() };
                 let mut add =
                     |name: String| fabric.describe(fluid, name.into(), ResourceKind::Link, capacity);
                 pairs.push(match link.duplex {
@@ -153,7 +163,9 @@ impl Fabric {
         let lanes = network.lanes(source, destination);
         let crossed = |hop: &Hop| lanes.iter().filter(|lane| lane.hops.contains(hop)).count();
         let speed = |lane: &Path| {
-            lane.hops.iter().map(|hop| network.speed_of(hop.link) / crossed(hop).max(1) as f64)
+            lane.hops
+                .iter()
+                .map(|hop| network.speed_of(hop.link) / crossed(hop).max(1) as f64)
                 .fold(f64::INFINITY, f64::min)
         };
         let with_cards = lanes.iter().filter_map(|lane| {

@@ -179,9 +179,10 @@ impl World<'_> {
             source_core_seconds: account.processor[0],
             destination_core_seconds: account.processor[1],
             wire_bytes: Bytes::from_f64_floor(account.wire.round()),
-            compressed_share: migrating.way.compressing.map(|_| {
-                if account.payload > 0.0 { account.compressed / account.payload } else { 0.0 }
-            }),
+            compressed_share: migrating
+                .way
+                .compressing
+                .map(|_| if account.payload > 0.0 { account.compressed / account.payload } else { 0.0 }),
         }
     }
 

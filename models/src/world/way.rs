@@ -213,10 +213,9 @@ impl World<'_> {
     }
 
     fn why_not_direct(&self, assignment: &Assignment, ways: &[SmbWay]) -> String {
-        let without = |end: usize| {
-            ways.iter().all(|way| way.cards[end].usable_rdma().is_none())
-        };
-        let teamed = |end: usize| ways.iter().any(|way| way.cards[end].rdma.is_some() && way.cards[end].team > 1);
+        let without = |end: usize| ways.iter().all(|way| way.cards[end].usable_rdma().is_none());
+        let teamed =
+            |end: usize| ways.iter().any(|way| way.cards[end].rdma.is_some() && way.cards[end].team > 1);
         let why = |end: usize, host: HostId| {
             let name = self.host_name(host);
             if teamed(end) {

@@ -17,8 +17,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use super::{Fluid, HeldBy, ResourceId};
 use super::store::{Member, Resource, Share};
+use super::{Fluid, HeldBy, ResourceId};
 use crate::time::{SimTime, Span};
 
 /// Relative width within which two rates or levels count as one; far above rounding, far below
@@ -251,14 +251,7 @@ impl Fluid {
 
     /// An activity has reached its level: gives it its rate, and takes its part of its resources.
     /// Gives 1, or 0 where it had stopped before or does not rise.
-    fn stop(
-        &mut self,
-        now: SimTime,
-        activity: u32,
-        level: f64,
-        by: HeldBy,
-        scratch: &mut Scratch,
-    ) -> usize {
+    fn stop(&mut self, now: SimTime, activity: u32, level: f64, by: HeldBy, scratch: &mut Scratch) -> usize {
         let share = &mut self.shares[activity as usize];
         if share.mark != scratch.epoch {
             return 0;
