@@ -12,6 +12,10 @@ use super::migrating::{Migrating, Sending};
 use super::way::Load;
 use crate::transport::StreamLimit;
 
+/// Shares are planned one migration after the other, each beside what the others have just then; the
+/// second pass finds them all as they will be.
+const PASSES: usize = 2;
+
 /// Bytes under way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Flow {
@@ -66,10 +70,11 @@ impl World<'_> {
         let Sending::Opening { bytes, limit } = migrating.sending else {
             return;
         };
-        if migrating.way.compressing.is_some() {
-            self.begin_to_compress(migrating, limit);
-        }
+        self.plan_share(migrating, limit);
         self.flow(migrating, bytes, bytes.as_f64(), limit);
+        if migrating.way.compressing.is_some() {
+            self.begin_to_compress(migrating);
+        }
     }
 
     fn flow(&mut self, migrating: &mut Migrating, bytes: Bytes, work: f64, limit: Option<Bandwidth>) {
@@ -119,22 +124,27 @@ impl World<'_> {
         account.add(work, &way.load, held.map(|(by, span)| (cause(*by), *span)));
     }
 
-    /// Counts a migration among those that compress at its source, and plans its share.
-    fn begin_to_compress(&mut self, migrating: &mut Migrating, limit: Option<Bandwidth>) {
+    /// Counts a migration among those that compress at its source; the first time, all of them are
+    /// planned anew.
+    fn begin_to_compress(&mut self, migrating: &mut Migrating) {
         let (source, id) = (migrating.assignment.source, migrating.assignment.migration);
-        let is_new = !self.compressing[source.index()].contains(&id);
-        if is_new {
-            self.compressing[source.index()].push(id);
-            self.plan_others(source, id);
+        if self.compressing[source.index()].contains(&id) {
+            return;
         }
-        self.plan_share(migrating, limit);
+        self.compressing[source.index()].push(id);
+        for _ in 0..PASSES {
+            self.plan_others(source, id);
+            self.plan_again(migrating);
+        }
     }
 
     /// A migration has ended: the others at its source share what it had.
     pub(super) fn end_compressing(&mut self, source: HostId, id: MigrationId) {
         if self.compressing[source.index()].contains(&id) {
             self.compressing[source.index()].retain(|other| *other != id);
-            self.plan_others(source, id);
+            for _ in 0..PASSES {
+                self.plan_others(source, id);
+            }
         }
     }
 
@@ -143,12 +153,16 @@ impl World<'_> {
             let Some(mut migrating) = self.migrations[other.index()].take_if(|_| other != id) else {
                 continue;
             };
-            if let Sending::Flowing(flow) = migrating.sending {
-                let left = self.stop_flow(&mut migrating, flow);
-                self.plan_share(&mut migrating, flow.limit);
-                self.flow(&mut migrating, flow.bytes, left, flow.limit);
-            }
+            self.plan_again(&mut migrating);
             self.migrations[other.index()] = Some(migrating);
+        }
+    }
+
+    fn plan_again(&mut self, migrating: &mut Migrating) {
+        if let Sending::Flowing(flow) = migrating.sending {
+            let left = self.stop_flow(migrating, flow);
+            self.plan_share(migrating, flow.limit);
+            self.flow(migrating, flow.bytes, left, flow.limit);
         }
     }
 

@@ -98,7 +98,7 @@ fn nic_preset(name: &str, place: Place) -> Result<Nic, Problem> {
 fn with_traits(nic: &mut Nic, given: &NicFile) -> Result<(), Problem> {
     nic.traits.rdma = match given.rdma {
         None => nic.traits.rdma,
-        Some(RdmaFile::None) => None,
+        Some(RdmaFile::Off) => None,
         Some(RdmaFile::IWARP) => Some(Rdma::Iwarp),
         Some(RdmaFile::RoCEv1) => Some(Rdma::RoceV1),
         Some(RdmaFile::RoCEv2) => Some(Rdma::RoceV2),

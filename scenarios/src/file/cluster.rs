@@ -54,7 +54,7 @@ pub(crate) struct NicFile {
     pub(crate) latency: Option<Span>,
     /// Whether the directions share the speed; `Full` by default.
     pub(crate) duplex: Option<DuplexFile>,
-    /// Its RDMA, or `None`.
+    /// Its RDMA; `Off` where its preset has one that is not set up.
     pub(crate) rdma: Option<RdmaFile>,
     /// Queues of receive-side scaling; 8 by default, 1 = none.
     pub(crate) rss_queues: Option<At<u32>>,
@@ -67,8 +67,8 @@ pub(crate) struct NicFile {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[schemars(rename = "Rdma")]
 pub(crate) enum RdmaFile {
-    /// Not at all.
-    None,
+    /// Not at all, or not set up.
+    Off,
     /// Over TCP.
     IWARP,
     /// Over Ethernet frames.
