@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use algorithms::ids::{HostId, VmId};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
+use models::storage::HostStorage;
 use models::transport::{Compressibility, Transport};
 use models::workload::Workload;
 use serde::Serialize;
@@ -67,6 +68,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         transport: Transport::ideal(),
         plan: plan(shape, size),
         placement: Placement::FewestVms,
+        storage: Vec::new(),
     }
 }
 
@@ -78,6 +80,7 @@ fn host(index: u32, limit: u32) -> Host {
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
         transfer: TransferSettings::default(),
+        storage: HostStorage::default(),
     }
 }
 
@@ -116,6 +119,7 @@ fn guest(index: u32, size: Size) -> Guest {
         },
         speed_variation: 0.0,
         compressibility: Compressibility::default(),
+        disks: Vec::new(),
     }
 }
 
@@ -135,7 +139,8 @@ fn plan(shape: Shape, size: Size) -> Plan {
 fn burst_move(vm: u32, size: Size) -> Move {
     let source = vm % size.hosts;
     let destination = (source + 1 + (vm / size.hosts) % (size.hosts - 1)) % size.hosts;
-    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after: Vec::new() }
+    let (after, storage) = (Vec::new(), StorageMove::Stays);
+    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after, storage }
 }
 
 /// What the engines are compared by. Means are over the guests, each by its last migration.

@@ -12,6 +12,7 @@ use sim_core::{Bandwidth, Bytes, Span};
 
 use crate::hardware::Host;
 use crate::network::Network;
+use crate::storage::{Disk, StorageLocation};
 use crate::transport::{Compressibility, Transport};
 use crate::workload::Workload;
 
@@ -38,6 +39,8 @@ pub struct ClusterModel {
     pub plan: Plan,
     /// How destinations are chosen where the plan names none.
     pub placement: Placement,
+    /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
+    pub storage: Vec<StorageLocation>,
 }
 
 /// A virtual machine.
@@ -56,6 +59,8 @@ pub struct Guest {
     pub speed_variation: f64,
     /// How far its memory can be compressed on its way.
     pub compressibility: Compressibility,
+    /// Its disks. A guest without any moves as if all hosts reached them.
+    pub disks: Vec<Disk>,
 }
 
 /// The hypervisor: its rules, and what its steps cost.

@@ -6,6 +6,8 @@ use algorithms::ids::Name;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
+use crate::storage::HostStorage;
+
 pub use transfer::TransferSettings;
 
 /// A host of the cluster.
@@ -21,6 +23,8 @@ pub struct Host {
     pub migration_limit: Option<u32>,
     /// How memory leaves it, and what its guests leave it of its processors.
     pub transfer: TransferSettings,
+    /// Its limit of storage migrations, and where disks go by default.
+    pub storage: HostStorage,
 }
 
 impl Host {

@@ -5,6 +5,7 @@
 //! ```
 //!
 //! - [`hardware`], [`network`]: hosts, the graph of links between them.
+//! - [`storage`]: where the guests' disks are, and what its devices can do.
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
@@ -17,12 +18,13 @@
 //!
 //! ```
 //! use algorithms::ids::{HostId, VmId};
-//! use algorithms::plan::{Move, Phase, Placement, Plan};
+//! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
+//! //! //! use models::storage::HostStorage;
 //! use models::workload::Workload;
 //! use models::world::{RunOptions, simulate};
 //! use sim_core::{Bytes, Span};
@@ -43,6 +45,7 @@
 //!     cores: 16,
 //!     migration_limit: Some(2),
 //!     transfer: TransferSettings::default(),
+//!     storage: HostStorage::default(),
 //! };
 //! let guest = Guest {
 //!     name: "web".into(),
@@ -51,9 +54,10 @@
 //!     workload: Workload::Idle,
 //!     speed_variation: 0.0,
 //!     compressibility: Compressibility::default(),
+//!     disks: vec![],
 //! };
 //! let to_the_other =
-//!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![] };
+//!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![], storage: StorageMove::Stays };
 //! let model = ClusterModel {
 //!     name: "first run".into(),
 //!     alternative: None,
@@ -70,6 +74,7 @@
 //!     transport: Transport::ideal(),
 //!     plan: Plan { phases: vec![Phase { moves: vec![to_the_other], ..Phase::default() }] },
 //!     placement: Placement::default(),
+//!     storage: vec![],
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();
@@ -81,6 +86,7 @@ pub mod closed_form;
 pub mod cluster;
 pub mod hardware;
 pub mod network;
+pub mod storage;
 pub mod transport;
 pub mod workload;
 pub mod world;

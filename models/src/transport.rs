@@ -143,4 +143,6 @@ pub enum StreamLimit {
     Core,
     /// The window, over the round trip.
     Window,
+    /// No stream at all: a copy within a host.
+    LocalCopy,
 }

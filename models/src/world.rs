@@ -16,12 +16,13 @@ mod fabric;
 mod log;
 mod migrating;
 mod sending;
+mod storing;
 mod way;
 
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name, VmId};
 use algorithms::machine::Output;
-use algorithms::orchestrator::{self, ClusterView, Orchestrator};
+use algorithms::orchestrator::{self, ClusterView, Orchestrator, StorageView};
 use algorithms::records::{
     EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
 };
@@ -33,6 +34,7 @@ pub use check::ModelError;
 use fabric::Fabric;
 use log::Log;
 use migrating::{Migrating, Step};
+use storing::Storing;
 
 /// How to run a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,7 @@ struct World<'a> {
     queue: EventQueue<Event>,
     fluid: Fluid,
     fabric: Fabric,
+    storing: Storing,
     background: Vec<Background>,
     orchestrator: Orchestrator,
     orchestrator_tick: SimTime,
@@ -120,7 +123,8 @@ impl<'a> World<'a> {
     fn new(model: &'a ClusterModel, options: &RunOptions) -> World<'a> {
         let mut fluid = Fluid::new();
         fluid.keep_what_holds_back();
-        let fabric = Fabric::new(model, &mut fluid);
+        let mut fabric = Fabric::new(model, &mut fluid);
+        let storing = Storing::new(model, &mut fluid, &mut fabric);
         if options.metering == Metering::On {
             fabric.meter(&mut fluid);
         }
@@ -132,6 +136,7 @@ impl<'a> World<'a> {
             queue: EventQueue::new(),
             fluid,
             fabric,
+            storing,
             background: Vec::new(),
             orchestrator: Orchestrator::new(model.plan.clone(), cluster_view(model)),
             orchestrator_tick: SimTime::MAX,
@@ -147,6 +152,7 @@ impl<'a> World<'a> {
 
     fn run(&mut self) {
         self.begin_background();
+        self.begin_guest_io();
         self.tell_orchestrator(orchestrator::Input::Begin);
         let horizon = SimTime::ZERO + self.options.horizon;
         while !self.done {
@@ -241,9 +247,10 @@ impl<'a> World<'a> {
                     vm,
                     source,
                     destination,
+                    kind,
                     reason,
                 }) => {
-                    self.refuse(migration, vm, source, destination, reason);
+                    self.refuse(migration, vm, source, (destination, kind), reason);
                 }
                 Output::Record(record) => self.log.keep(record),
                 Output::Wait(until) => {
@@ -271,7 +278,7 @@ impl<'a> World<'a> {
         migration: MigrationId,
         vm: VmId,
         source: HostId,
-        destination: Option<HostId>,
+        (destination, kind): (Option<HostId>, MigrationKind),
         reason: String,
     ) {
         let vm = self.model.guests[vm.index()].name.clone();
@@ -289,7 +296,7 @@ impl<'a> World<'a> {
             vm,
             source: self.host_name(source),
             destination: destination.map(|host| self.host_name(host)),
-            kind: MigrationKind::Live,
+            kind,
             transport: self.model.transport.name.clone(),
             outcome: Outcome::NotStarted,
             reason,
@@ -308,7 +315,7 @@ impl<'a> World<'a> {
 
     /// An activity has completed.
     fn sent(&mut self, activity: ActivityId) {
-        if let Some(migration) = self.owners[activity.slot()].take() {
+        if let Some(migration) = self.owners.get_mut(activity.slot()).and_then(Option::take) {
             self.round_sent(migration);
         }
     }
@@ -336,6 +343,25 @@ fn cluster_view(model: &ClusterModel) -> ClusterView {
     }
     for guest in &model.guests {
         view.add_guest(guest.host, guest.memory);
+    }
+    if !model.storage.is_empty() {
+        view.set_storage(storage_view(model));
+    }
+    view
+}
+
+fn storage_view(model: &ClusterModel) -> StorageView {
+    let mut view = StorageView::default();
+    for location in &model.storage {
+        view.add_location(location.name.clone(), location.hosts.clone(), location.capacity);
+    }
+    for host in &model.hosts {
+        view.add_host(host.storage.default, host.storage.migration_limit);
+    }
+    for (vm, guest) in (0..).map(VmId).zip(&model.guests) {
+        for disk in &guest.disks {
+            view.add_disk(vm, disk.name.clone(), disk.on, disk.file());
+        }
     }
     view
 }

@@ -9,6 +9,7 @@ mod forms;
 mod hypervisor;
 mod named;
 mod plan;
+mod storage;
 mod workload;
 
 use schemars::JsonSchema;
@@ -27,6 +28,9 @@ pub(crate) use hypervisor::{
 };
 pub(crate) use named::Named;
 pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};
+pub(crate) use storage::{
+    DiskFile, DiskFormatFile, DiskIoFile, IncludeFile, MoveStorageFile, StorageFile, StorageKindFile,
+};
 pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, WorkloadFile};
 
 /// A scenario: a cluster of hosts, the virtual machines on it, and a plan of what is to move.
@@ -53,6 +57,9 @@ pub(crate) struct File {
     pub(crate) hosts: Option<At<Vec<At<HostFile>>>>,
     /// What joins the hosts; by default one switch, as fast as all network cards together.
     pub(crate) network: Option<At<NetworkFile>>,
+    /// Where disks can be: disks of hosts, and storage that several share. By default none is known, and
+    /// moves do not ask for it.
+    pub(crate) storage: Option<Vec<At<StorageFile>>>,
     /// Workloads of this scenario by name, to be used like presets where several virtual machines
     /// have the same: {"batch": Uniform(rate: "80 MB/s", working_set: "25 %")}.
     pub(crate) workloads: Option<Named<WorkloadFile>>,
@@ -85,6 +92,7 @@ impl File {
             seed: self.seed.or(base.seed),
             hosts: self.hosts.or(base.hosts),
             network: self.network.or(base.network),
+            storage: self.storage.or(base.storage),
             workloads: self.workloads.or(base.workloads),
             vms: self.vms.or(base.vms),
             background: self.background.or(base.background),

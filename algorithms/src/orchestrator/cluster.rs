@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
 use super::Assignment;
+use super::storage::{DiskMove, StorageView};
 use crate::ids::{HostId, VmId};
-use crate::plan::Placement;
+use crate::plan::{Placement, StorageMove};
 use crate::planner::{self, HostView};
-use crate::records::Outcome;
+use crate::records::{MigrationKind, Outcome};
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,12 +18,19 @@ pub struct ClusterView {
     slots: Vec<Slots>,
     guests: Vec<GuestView>,
     reach: Reach,
+    storage: StorageView,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Slots {
-    limit: Option<u32>,
-    used: u32,
+pub(super) struct Slots {
+    pub(super) limit: Option<u32>,
+    pub(super) used: u32,
+}
+
+impl Slots {
+    pub(super) fn is_free(self) -> bool {
+        self.limit.is_none_or(|limit| self.used < limit)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,7 +51,18 @@ pub enum Reach {
 impl ClusterView {
     /// A cluster without hosts and guests.
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
-        ClusterView { placement, hosts: Vec::new(), slots: Vec::new(), guests: Vec::new(), reach }
+        let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
+        ClusterView { placement, hosts, slots, guests, reach, storage: StorageView::default() }
+    }
+
+    /// Where the guests' disks are; without this there are none.
+    pub fn set_storage(&mut self, storage: StorageView) {
+        self.storage = storage;
+    }
+
+    /// Where the guests' disks are.
+    pub fn storage(&self) -> &StorageView {
+        &self.storage
     }
 
     /// Adds the next host: its memory, and how many migrations it allows at a time.
@@ -78,17 +97,32 @@ impl ClusterView {
         }
     }
 
-    /// Where `vm` goes: to `wanted` if that can be, else to the best place.
-    pub(super) fn place(&self, vm: VmId, wanted: Option<HostId>) -> Result<HostId, String> {
+    /// Where `vm` goes, to `wanted` if that can be, else to the best place; and what moves with it.
+    pub(super) fn place(
+        &self,
+        vm: VmId,
+        wanted: Option<HostId>,
+        storage: &StorageMove,
+    ) -> Result<(HostId, MigrationKind, Vec<DiskMove>), String> {
+        let source = self.guests[vm.index()].host;
+        if let StorageMove::Only(_) = storage {
+            let disks = self.storage.plan(vm, source, source, storage)?;
+            return Ok((source, MigrationKind::Storage, disks));
+        }
+        let destination = self.place_guest(vm, wanted, storage)?;
+        let disks = self.storage.plan(vm, source, destination, storage)?;
+        let kind = if disks.is_empty() { MigrationKind::Live } else { MigrationKind::SharedNothing };
+        Ok((destination, kind, disks))
+    }
+
+    fn place_guest(&self, vm: VmId, wanted: Option<HostId>, storage: &StorageMove) -> Result<HostId, String> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
         let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
         if forbids(source) {
             return Err("its host allows no migrations".into());
         }
         let Some(destination) = wanted else {
-            return planner::choose(self.placement, &self.hosts, source, memory, |host| {
-                self.reaches(source, host)
-            });
+            return self.best_place(vm, storage);
         };
         let free = self.hosts[destination.index()].free();
         if destination == source {
@@ -104,31 +138,60 @@ impl ClusterView {
         }
     }
 
-    /// From now on `vm` takes memory at `destination` too.
-    pub(super) fn assigned(&mut self, vm: VmId, destination: HostId) {
-        self.take(destination, self.guests[vm.index()].memory);
+    fn best_place(&self, vm: VmId, storage: &StorageMove) -> Result<HostId, String> {
+        let GuestView { host: source, memory } = self.guests[vm.index()];
+        let choose = |suits: &dyn Fn(HostId) -> bool| {
+            let reachable = |host| self.reaches(source, host) && suits(host);
+            planner::choose(self.placement, &self.hosts, source, memory, reachable)
+        };
+        if !self.storage.has_disks(vm) {
+            return choose(&|_| true);
+        }
+        let plan = |host| self.storage.plan(vm, source, host, storage);
+        choose(&|host| plan(host).is_ok()).or_else(|_| {
+            // It fails on storage only where it would have a place without.
+            let best = choose(&|_| true)?;
+            Err(plan(best).err().unwrap_or_else(|| "no host suits its disks".into()))
+        })
+    }
+
+    /// From now on the guest takes memory, and its disks space, at the destination too.
+    pub(super) fn assigned(&mut self, assignment: &Assignment, disks: Vec<DiskMove>) {
+        if assignment.kind != MigrationKind::Storage {
+            self.take(assignment.destination, self.guests[assignment.vm.index()].memory);
+        }
+        self.storage.reserve(assignment, disks);
     }
 
     /// An assignment will not be carried out.
     pub(super) fn unassigned(&mut self, assignment: &Assignment) {
-        self.leave(assignment.destination, self.guests[assignment.vm.index()].memory);
+        if assignment.kind != MigrationKind::Storage {
+            self.leave(assignment.destination, self.guests[assignment.vm.index()].memory);
+        }
+        self.storage.settle(assignment, Outcome::NotStarted);
     }
 
     pub(super) fn has_slots(&self, assignment: &Assignment) -> bool {
-        let free = |host: HostId| {
-            let slots = self.slots[host.index()];
-            slots.limit.is_none_or(|limit| slots.used < limit)
-        };
-        free(assignment.source) && free(assignment.destination)
+        let free = |host: HostId| self.slots[host.index()].is_free();
+        let for_memory = assignment.kind == MigrationKind::Storage
+            || free(assignment.source) && free(assignment.destination);
+        for_memory && self.storage.has_slots(assignment)
     }
 
     pub(super) fn started(&mut self, assignment: &Assignment) {
-        self.slots[assignment.source.index()].used += 1;
-        self.slots[assignment.destination.index()].used += 1;
+        if assignment.kind != MigrationKind::Storage {
+            self.slots[assignment.source.index()].used += 1;
+            self.slots[assignment.destination.index()].used += 1;
+        }
+        self.storage.started(assignment);
     }
 
     /// A migration has ended: the guest gives up its memory at the host where it is not.
     pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
+        self.storage.ended(assignment, outcome);
+        if assignment.kind == MigrationKind::Storage {
+            return;
+        }
         self.slots[assignment.source.index()].used -= 1;
         self.slots[assignment.destination.index()].used -= 1;
         let guest = &mut self.guests[assignment.vm.index()];

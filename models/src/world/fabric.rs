@@ -131,6 +131,11 @@ impl Fabric {
         self.cpus[host.index()]
     }
 
+    /// Whether processor time is counted.
+    pub(super) fn has_processors(&self) -> bool {
+        !self.cpus.is_empty()
+    }
+
     pub(super) fn spare_cpu(&self, host: HostId) -> ResourceId {
         self.spare_cpus[host.index()]
     }
@@ -198,7 +203,14 @@ impl Fabric {
         self.described.iter().filter_map(|described| described.record(fluid, end)).collect()
     }
 
-    fn describe(&mut self, fluid: &mut Fluid, name: Name, kind: ResourceKind, capacity: f64) -> ResourceId {
+    /// Adds a resource, to be metered and recorded under this name.
+    pub(super) fn describe(
+        &mut self,
+        fluid: &mut Fluid,
+        name: Name,
+        kind: ResourceKind,
+        capacity: f64,
+    ) -> ResourceId {
         let resource = fluid.add_resource(capacity);
         self.described.push(Described { resource, name, kind, capacity });
         resource
@@ -226,7 +238,7 @@ impl Described {
     fn units_per_record_unit(&self) -> f64 {
         match self.kind {
             ResourceKind::Link => 8.0,
-            ResourceKind::Cpu => 1.0,
+            ResourceKind::Cpu | ResourceKind::Disk | ResourceKind::Iops => 1.0,
         }
     }
 }

@@ -3,9 +3,10 @@
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
-use algorithms::orchestrator::{self, Assignment};
+use algorithms::orchestrator::{self, Assignment, DiskMove};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use algorithms::records::{EventRecord, Level, Outcome, Record};
+use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use rand_distr::{Distribution, LogNormal};
 use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span, Streams};
 
@@ -20,6 +21,8 @@ pub(super) struct Migrating {
     pub(super) assignment: Assignment,
     pub(super) way: Way,
     pub(super) account: Account,
+    /// The disks that move too.
+    pub(super) disks: Vec<DiskMove>,
     /// The guest's speed in this replication, 1 on average.
     speed: f64,
     last_count: SimTime,
@@ -39,6 +42,8 @@ pub(super) enum Sending {
         limit: Option<Bandwidth>,
     },
     Flowing(Flow),
+    /// A disk's content is on its way.
+    Disk(Flow),
 }
 
 /// A step that takes a fixed time.
@@ -77,6 +82,7 @@ impl World<'_> {
             controller: MigrationController::new(order),
             way,
             account: Account::default(),
+            disks: self.orchestrator.cluster().storage().moves(assignment.migration).to_vec(),
             assignment,
             speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
             last_count: self.now,
@@ -108,8 +114,12 @@ impl World<'_> {
     /// The bytes of a round, or of a slice of it, are across.
     pub(super) fn round_sent(&mut self, migration: MigrationId) {
         if let Some(mut migrating) = self.migrations[migration.index()].take() {
+            let input = match migrating.sending {
+                Sending::Disk(_) => Input::Storage(MirrorInput::Copied),
+                _ => Input::Page(PageInput::RoundSent),
+            };
             self.end_flow(&mut migrating);
-            self.follow(migrating, Some(Input::Page(PageInput::RoundSent)));
+            self.follow(migrating, Some(input));
         }
     }
 
@@ -199,6 +209,15 @@ impl World<'_> {
             Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
             Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
             Command::Page(PageCommand::Resume) => self.spend(migrating, timing.resume, Step::Resumed),
+            Command::Storage(MirrorCommand::Copy { disk, bytes }) => {
+                self.copy_disk(migrating, disk, bytes);
+                None
+            }
+            Command::Storage(MirrorCommand::SwitchOver) => {
+                self.switch_over(migrating.assignment.vm);
+                Some(Input::Storage(MirrorInput::SwitchedOver))
+            }
+            Command::EndMirror => Some(self.end_mirror(migrating)),
             Command::Finish => self.spend(migrating, timing.finish, Step::Finished),
             Command::Abort => Some(self.abort(migrating)),
         }
@@ -224,8 +243,14 @@ impl World<'_> {
                 self.begin_flow(migrating);
                 None
             }
-            Step::Paused => Some(Input::Page(PageInput::Paused)),
-            Step::Resumed => Some(Input::Page(PageInput::Resumed)),
+            Step::Paused => {
+                self.pause_guest_io(migrating.assignment.vm);
+                Some(Input::Page(PageInput::Paused))
+            }
+            Step::Resumed => {
+                self.switch_over(migrating.assignment.vm);
+                Some(Input::Page(PageInput::Resumed))
+            }
             Step::Finished => Some(Input::Finished),
         }
     }
@@ -255,11 +280,12 @@ impl World<'_> {
             self.queue.cancel(step);
         }
         let mut sent = Bytes::ZERO;
-        if let Sending::Flowing(flow) = migrating.sending {
+        if let Sending::Flowing(flow) | Sending::Disk(flow) = migrating.sending {
             let left = self.stop_flow(migrating, flow);
             sent = flow.bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
         }
         migrating.sending = Sending::Nothing;
+        self.resume_guest_io(migrating.assignment.vm);
         Input::Aborted { sent }
     }
 
@@ -282,6 +308,7 @@ impl World<'_> {
             policy: self.model.hypervisor.policy.clone(),
             deadline: self.model.hypervisor.deadline,
             queued: assignment.queued,
+            storage: self.storage_order(assignment),
         }
     }
 }

@@ -49,9 +49,11 @@ enum Cause {
 impl Account {
     /// Adds `work` bytes that were sent under `load`, held back by `held`.
     fn add(&mut self, work: f64, load: &Load, held: impl Iterator<Item = (Cause, Span)>) {
-        self.payload += work;
+        if let Some(share) = load.compressed {
+            self.payload += work;
+            self.compressed += work * share;
+        }
         self.wire += work * load.wire;
-        self.compressed += work * load.compressed.unwrap_or(0.0);
         for (sum, each) in self.processor.iter_mut().zip(load.processor) {
             *sum += work * each;
         }
@@ -79,11 +81,24 @@ impl World<'_> {
 
     fn flow(&mut self, migrating: &mut Migrating, bytes: Bytes, work: f64, limit: Option<Bandwidth>) {
         let activity = self.start_activity(&migrating.way.load, work, limit);
+        self.own(activity, migrating.assignment.migration);
+        migrating.sending = Sending::Flowing(Flow { activity, bytes, work, limit });
+    }
+
+    /// Starts the copying of a disk.
+    pub(super) fn begin_disk(&mut self, migrating: &mut Migrating, bytes: Bytes, demand: &Demand<'_>) {
+        let work = bytes.as_f64();
+        let activity = self.fluid.start(self.now, work, demand);
+        self.own(activity, migrating.assignment.migration);
+        migrating.sending = Sending::Disk(Flow { activity, bytes, work, limit: None });
+    }
+
+    /// The end of an activity is told to its migration.
+    fn own(&mut self, activity: ActivityId, migration: MigrationId) {
         if self.owners.len() <= activity.slot() {
             self.owners.resize(activity.slot() + 1, None);
         }
-        self.owners[activity.slot()] = Some(migrating.assignment.migration);
-        migrating.sending = Sending::Flowing(Flow { activity, bytes, work, limit });
+        self.owners[activity.slot()] = Some(migration);
     }
 
     fn start_activity(&mut self, load: &Load, work: f64, limit: Option<Bandwidth>) -> ActivityId {
@@ -94,7 +109,7 @@ impl World<'_> {
 
     /// Every byte of a flow is across: accounts for it.
     pub(super) fn end_flow(&mut self, migrating: &mut Migrating) {
-        if let Sending::Flowing(flow) = migrating.sending {
+        if let Sending::Flowing(flow) | Sending::Disk(flow) = migrating.sending {
             self.account(migrating, flow, flow.work);
         }
         migrating.sending = Sending::Nothing;
@@ -110,18 +125,20 @@ impl World<'_> {
     }
 
     fn account(&mut self, migrating: &mut Migrating, flow: Flow, work: f64) {
-        let Migrating { way, account, .. } = migrating;
+        let Migrating { way, account, sending, .. } = migrating;
+        let disk = matches!(sending, Sending::Disk(_)).then(|| way.disk_load(self.fabric.has_processors()));
+        let load = disk.as_ref().unwrap_or(&way.load);
         let limit = flow.limit.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
         // With less than all compressed, it is the spare processor time that was short, whatever is full.
-        let short_of = way.compressing.filter(|_| way.load.compressed.is_some_and(|share| share < 1.0));
+        let short_of = way.compressing.filter(|_| load.compressed.is_some_and(|share| share < 1.0));
         let cause = |by: HeldBy| match (by, short_of) {
             (HeldBy::Resource(_), Some(compressing)) => Cause::Resource(compressing.spare),
             (HeldBy::Resource(resource), None) => Cause::Resource(resource),
-            (HeldBy::Cap, _) if limit < way.load.cap => Cause::Policy,
-            (HeldBy::Cap, _) => Cause::Stream(way.load.cap_by),
+            (HeldBy::Cap, _) if limit < load.cap => Cause::Policy,
+            (HeldBy::Cap, _) => Cause::Stream(load.cap_by),
         };
         let held = self.fluid.held_back(self.now, flow.activity).iter();
-        account.add(work, &way.load, held.map(|(by, span)| (cause(*by), *span)));
+        account.add(work, load, held.map(|(by, span)| (cause(*by), *span)));
     }
 
     /// Counts a migration among those that compress at its source; the first time, all of them are
@@ -206,6 +223,7 @@ impl World<'_> {
             Cause::Stream(StreamLimit::Given) => "stream limit".into(),
             Cause::Stream(StreamLimit::Core) => "one core a stream".into(),
             Cause::Stream(StreamLimit::Window) => "window / round trip".into(),
+            Cause::Stream(StreamLimit::LocalCopy) => "copy within the host".into(),
             Cause::Policy => "migration bandwidth limit".into(),
         }
     }

@@ -14,10 +14,11 @@ use sim_core::{ResourceId, Span};
 
 use super::World;
 use super::fabric::Route;
+use super::storing::{DISK_CORE_SECONDS_PER_GB, LOCAL_COPY_BYTES_PER_SEC};
 use crate::transport::{Compressibility, Compression, Method, Smb, SmbWay, StreamLimit, Transport};
 
 /// Processor time is given per 10^9 bytes, and used per byte.
-const BYTES_PER_GB: f64 = 1e9;
+pub(super) const BYTES_PER_GB: f64 = 1e9;
 
 /// How a migration's memory goes.
 pub(super) struct Way {
@@ -117,6 +118,16 @@ impl Way {
     pub(super) fn compress(&mut self, share: f64) {
         self.load = self.plain.load(self.compressing.as_ref().map(|with| (with, share)));
     }
+
+    /// What a byte of a disk uses: it is sent as it is, and takes processor time at both ends
+    /// where any is counted.
+    pub(super) fn disk_load(&self, processors: bool) -> Load {
+        let mut load = self.plain.load(None);
+        if processors {
+            load.processor = load.processor.map(|each| each + DISK_CORE_SECONDS_PER_GB / BYTES_PER_GB);
+        }
+        load
+    }
 }
 
 impl World<'_> {
@@ -125,6 +136,10 @@ impl World<'_> {
         let model = self.model;
         let settings = &model.hosts[assignment.source.index()].transfer;
         let transport = settings.transport.as_ref().unwrap_or(&model.transport);
+        if assignment.source == assignment.destination {
+            let (cap, cap_by) = (LOCAL_COPY_BYTES_PER_SEC, StreamLimit::LocalCopy);
+            return finish(transport.name.clone(), None, Span::ZERO, Plain { cap, cap_by, ..Plain::empty() });
+        }
         match &transport.method {
             Method::Smb(smb) => self.smb_way(assignment, transport, smb),
             Method::Compressed(costs) => {

@@ -2,12 +2,13 @@
 
 use models::hardware::{Host, TransferSettings};
 use models::network::Duplex;
+use models::storage::HostStorage;
 use sim_core::{Bandwidth, Bytes};
 
 use super::cards::{Card, STAND_IN_CARD, cards_of};
 use super::table::Table;
 use super::transfer::transfer_settings;
-use super::{Checker, missing};
+use super::{Checker, missing, storage};
 use crate::error::Problem;
 use crate::file::{DuplexFile, HostFile, Limit};
 use crate::names;
@@ -28,11 +29,14 @@ pub(crate) struct Hosts {
     /// By host: its cards, one or more.
     pub(crate) cards: Vec<Vec<Card>>,
     pub(crate) table: Table,
+    /// By host: the storage that it names as its default.
+    pub(crate) default_storage: Vec<Option<At<String>>>,
 }
 
 impl Checker {
     pub(crate) fn hosts(&mut self, files: Option<&At<Vec<At<HostFile>>>>, whole: Place) -> Hosts {
-        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table: Table::new("host", "hosts") };
+        let table = Table::new("host", "hosts");
+        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table, default_storage: Vec::new() };
         let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
         match files {
             None => self.problems.push(missing("hosts", whole, example)),
@@ -72,6 +76,7 @@ impl Checker {
             let host = described.clone().unwrap_or_else(stand_in);
             hosts.hosts.push(Host { name, ..host });
             hosts.cards.push(cards.clone());
+            hosts.default_storage.push(file.default_storage.clone());
         }
     }
 }
@@ -83,6 +88,7 @@ fn stand_in() -> Host {
         cores: 1,
         migration_limit: None,
         transfer: TransferSettings::default(),
+        storage: HostStorage::default(),
     }
 }
 
@@ -96,6 +102,7 @@ fn host_of(file: &HostFile) -> Result<Host, Problem> {
         cores: at_least_one(file.cores.as_ref(), "a host has at least one core")?.unwrap_or(DEFAULT_CORES),
         migration_limit: migration_limit(file.migration_limit.as_ref())?,
         transfer: transfer_settings(file)?,
+        storage: storage::host_storage(file)?,
     })
 }
 

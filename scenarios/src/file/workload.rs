@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{ByteRate, Bytes, Span};
 
-use super::{OrPreset, Size};
+use super::{DiskFile, OrPreset, Size};
 use crate::read::at::At;
 
 /// A virtual machine, or several that are alike.
@@ -31,6 +31,8 @@ pub(crate) struct GuestFile {
     /// How many times smaller its memory gets by compression; 2.3 by default, 1 for what cannot be
     /// compressed.
     pub(crate) compression_ratio: Option<At<f64>>,
+    /// Its disks; by default none are known, and it moves as if every host reached them.
+    pub(crate) disks: Option<Vec<At<DiskFile>>>,
 }
 
 /// How a guest dirties its memory.
