@@ -313,3 +313,11 @@ fn the_performance_option_is_the_sources() {
     model.hosts[0].transfer.transport = Some(Transport::compression());
     assert_eq!(&*first(&run(&model)).0.transport, "compression");
 }
+
+#[test]
+fn a_guest_of_the_same_seed_finds_the_same_members_of_a_team() {
+    let team = CardTraits { team: 4, ..plain() };
+    let mut model = hosts([&[team], &[team]], 8);
+    model.transport = Transport::smb();
+    assert_eq!(run(&model), run(&model));
+}
