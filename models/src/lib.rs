@@ -24,7 +24,7 @@
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
-//! //! //! use models::storage::HostStorage;
+//! use models::storage::HostStorage;
 //! use models::workload::Workload;
 //! use models::world::{RunOptions, simulate};
 //! use sim_core::{Bytes, Span};
