@@ -353,6 +353,7 @@ impl MigrationController {
             memory_bytes_sent: self.pages.total_sent() + self.partly_sent,
             storage_bytes_sent: self.storage_sent(),
             rounds: self.pages.rounds(),
+            transfer: None,
         }));
     }
 }

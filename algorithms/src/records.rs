@@ -5,10 +5,13 @@
 //!
 //! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
 
+mod transfer;
+
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 use crate::ids::{MigrationId, Name};
+pub use transfer::TransferRecord;
 
 /// One entry of the stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +106,9 @@ pub struct MigrationRecord {
     pub storage_bytes_sent: Bytes,
     /// Rounds, the stop-and-copy round included.
     pub rounds: u32,
+    /// What sending took, and what held it back, where the driver can tell.
+    #[serde(default)]
+    pub transfer: Option<TransferRecord>,
 }
 
 /// What was moved, and how.

@@ -8,10 +8,10 @@ use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
-use models::hardware::Host;
-use models::network::{Duplex, Link, Network};
+use models::hardware::{Host, TransferSettings};
+use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::HostStorage;
-use models::transport::Transport;
+use models::transport::{Compressibility, Transport};
 use models::workload::Workload;
 use serde::Serialize;
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
@@ -79,6 +79,7 @@ fn host(index: u32, limit: u32) -> Host {
         memory: Bytes::new(1 << 60),
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
+        transfer: TransferSettings::default(),
         storage: HostStorage::default(),
     }
 }
@@ -92,7 +93,13 @@ fn star(hosts: u32) -> Network {
         network.add_link(
             node,
             hub,
-            Link { name, capacity: LINK, latency: LINK_LATENCY, duplex: Duplex::Full },
+            Link {
+                name,
+                capacity: LINK,
+                latency: LINK_LATENCY,
+                duplex: Duplex::Full,
+                card: CardTraits::default(),
+            },
         );
     }
     network
@@ -111,6 +118,7 @@ fn guest(index: u32, size: Size) -> Guest {
             working_set: Bytes::from_f64_floor(memory.as_f64() * 0.9),
         },
         speed_variation: 0.0,
+        compressibility: Compressibility::default(),
         disks: Vec::new(),
     }
 }

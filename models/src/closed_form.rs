@@ -10,6 +10,8 @@ use algorithms::policy::{Policy, PreCopyPolicy, RoundsSoFar};
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
 
 use crate::cluster::{ClusterModel, Guest};
+use crate::network::Link;
+use crate::transport::Method;
 
 /// Over so long the dirty rate is taken, as a guest's first second after a count.
 const RATE_WINDOW: Span = Span::from_secs(1);
@@ -18,7 +20,7 @@ const RATE_WINDOW: Span = Span::from_secs(1);
 const MOST_ROUNDS: u32 = 40;
 
 /// The rounds of moving `vm` from one host to another as if it were alone; empty where no path
-/// leads there, or where the policy changes its rate from round to round.
+/// leads there, where the policy changes its rate from round to round, or where the transport is not plain.
 pub fn closed_form(
     model: &ClusterModel,
     vm: VmId,
@@ -47,15 +49,23 @@ fn dirty_rate(guest: &Guest) -> ByteRate {
 
 /// What one migration gets on an empty path, in payload.
 fn rate_alone(model: &ClusterModel, memory: Bytes, source: HostId, destination: HostId) -> Option<Bandwidth> {
-    let transport = &model.transport;
-    let links: Vec<Bandwidth> = model.network.links().map(|(_, _, link)| link.capacity).collect();
+    let own = model.hosts[source.index()].transfer.transport.as_ref();
+    let transport = own.unwrap_or(&model.transport);
+    if transport.method != Method::Plain {
+        return None;
+    }
+    // One stream stays on one member of a team.
+    let members = |link: &Link| f64::from(if transport.streams > 1 { 1 } else { link.card.team });
+    let links: Vec<f64> =
+        model.network.links().map(|(_, _, link)| link.capacity.bytes_per_sec_f64() / members(link)).collect();
     let path = model.network.path(source, destination)?;
-    let narrowest = path.hops.iter().map(|hop| links[hop.link]).min()?;
-    let by_link = narrowest.bytes_per_sec_f64() / transport.wire_overhead;
+    let narrowest = path.hops.iter().map(|hop| links[hop.link]).reduce(f64::min)?;
+    let by_link = narrowest / transport.wire_overhead;
+    let by_stream = transport.stream_cap(path.latency).0 * f64::from(transport.streams);
     let start = RoundsSoFar { memory, rounds: 0, sent: Bytes::ZERO, last: None, bandwidth: None };
     let limit =
         model.hypervisor.policy.rate_limit(&start).map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
-    let rate = by_link.min(transport.cap_bytes_per_sec()).min(limit);
+    let rate = by_link.min(by_stream).min(limit);
     (rate > 0.0).then(|| Bandwidth::from_bits_per_sec((rate * 8.0).round() as u64))
 }
 

@@ -13,7 +13,7 @@ use sim_core::{Bandwidth, Bytes, Span};
 use crate::hardware::Host;
 use crate::network::Network;
 use crate::storage::{Disk, StorageLocation};
-use crate::transport::Transport;
+use crate::transport::{Compressibility, Transport};
 use crate::workload::Workload;
 
 /// Everything that a run needs.
@@ -57,6 +57,8 @@ pub struct Guest {
     /// Coefficient of variation of the workload's speed between replications (log-normal, mean 1);
     /// 0 repeats the same speed.
     pub speed_variation: f64,
+    /// How far its memory can be compressed on its way.
+    pub compressibility: Compressibility,
     /// Its disks. A guest without any moves as if all hosts reached them.
     pub disks: Vec<Disk>,
 }

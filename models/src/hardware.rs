@@ -1,10 +1,14 @@
 //! Hosts: what they have, and how many migrations they allow at a time.
 
+mod transfer;
+
 use algorithms::ids::Name;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
 use crate::storage::HostStorage;
+
+pub use transfer::TransferSettings;
 
 /// A host of the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +21,15 @@ pub struct Host {
     pub cores: u32,
     /// Migrations allowed at a time, coming and going together; any number where `None`.
     pub migration_limit: Option<u32>,
+    /// How memory leaves it, and what its guests leave it of its processors.
+    pub transfer: TransferSettings,
     /// Its limit of storage migrations, and where disks go by default.
     pub storage: HostStorage,
+}
+
+impl Host {
+    /// The cores that its guests leave.
+    pub fn spare_cores(&self) -> f64 {
+        f64::from(self.cores) * (1.0 - self.transfer.cpu_load)
+    }
 }

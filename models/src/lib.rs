@@ -21,10 +21,10 @@
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
-//! use models::hardware::Host;
-//! use models::network::{Duplex, Link, Network};
+//! use models::hardware::{Host, TransferSettings};
+//! use models::network::{CardTraits, Duplex, Link, Network};
+//! use models::transport::{Compressibility, Transport};
 //! use models::storage::HostStorage;
-//! use models::transport::Transport;
 //! use models::workload::Workload;
 //! use models::world::{RunOptions, simulate};
 //! use sim_core::{Bytes, Span};
@@ -36,6 +36,7 @@
 //!     capacity: "10 Gbit/s".parse()?,
 //!     latency: Span::from_micros(50),
 //!     duplex: Duplex::Full,
+//!     card: CardTraits::default(),
 //! };
 //! network.add_link(ends[0], ends[1], cable);
 //! let host = |name: &str| Host {
@@ -43,6 +44,7 @@
 //!     memory: Bytes::from_gib(64),
 //!     cores: 16,
 //!     migration_limit: Some(2),
+//!     transfer: TransferSettings::default(),
 //!     storage: HostStorage::default(),
 //! };
 //! let guest = Guest {
@@ -51,6 +53,7 @@
 //!     memory: Bytes::from_gib(10),
 //!     workload: Workload::Idle,
 //!     speed_variation: 0.0,
+//!     compressibility: Compressibility::default(),
 //!     disks: vec![],
 //! };
 //! let to_the_other =

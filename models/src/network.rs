@@ -4,6 +4,9 @@
 //! Every link has a capacity for each direction (or one for both, half duplex) and a latency;
 //! traffic takes the path with the lowest latency, then the fewest hops.
 
+mod card;
+mod lanes;
+
 use std::collections::HashMap;
 
 use algorithms::ids::{HostId, Name};
@@ -13,6 +16,8 @@ use petgraph::unionfind::UnionFind;
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Span};
+
+pub use card::{CardTraits, Rdma};
 
 /// A point of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,8 @@ pub struct Link {
     pub latency: Span,
     /// Whether the directions share the capacity.
     pub duplex: Duplex,
+    /// What the network card at its end can do.
+    pub card: CardTraits,
 }
 
 /// Whether the two directions of a link share its capacity.
@@ -104,7 +111,7 @@ impl Network {
         let Some(Some(start)) = self.hosts.get(source.index()) else {
             return HashMap::new();
         };
-        let reached = self.cheapest_edges(*start);
+        let reached = self.cheapest_edges(*start, |_| true);
         let paths = self.hosts.iter().enumerate().filter_map(|(index, node)| {
             let path = self.trace(*start, (*node)?, &reached)?;
             Some((HostId(index as u32), path))
@@ -133,7 +140,11 @@ impl Network {
     }
 
     /// For every node reached from `start`: the edge by which the best path arrives.
-    fn cheapest_edges(&self, start: NodeIndex) -> HashMap<NodeIndex, EdgeIndex> {
+    fn cheapest_edges(
+        &self,
+        start: NodeIndex,
+        allowed: impl Fn(EdgeIndex) -> bool,
+    ) -> HashMap<NodeIndex, EdgeIndex> {
         // (latency, hops, node index): the node index makes ties independent of hash order.
         let mut queue = std::collections::BinaryHeap::new();
         let mut best: HashMap<NodeIndex, (u64, u32)> = HashMap::from([(start, (0, 0))]);
@@ -143,17 +154,28 @@ impl Network {
             if best[&node] < (latency, hops) {
                 continue;
             }
-            for edge in self.graph.edges(node) {
+            for edge in self.graph.edges(node).filter(|edge| allowed(edge.id())) {
                 let cost = (latency.saturating_add(edge.weight().latency.as_nanos()), hops + 1);
                 let next = if edge.source() == node { edge.target() } else { edge.source() };
                 if best.get(&next).is_none_or(|known| cost < *known) {
                     best.insert(next, cost);
                     by_edge.insert(next, edge.id());
                     queue.push(std::cmp::Reverse((cost.0, cost.1, next)));
+                } else if best.get(&next) == Some(&cost)
+                    && self.is_earlier_twin(edge.id(), by_edge.get(&next))
+                {
+                    by_edge.insert(next, edge.id());
                 }
             }
         }
         by_edge
+    }
+
+    /// Whether `edge` joins the same two nodes as `other` and was added before it: of several cards
+    /// that are alike, the first is used.
+    fn is_earlier_twin(&self, edge: EdgeIndex, other: Option<&EdgeIndex>) -> bool {
+        let ends = |edge| self.graph.edge_endpoints(edge).map(|(a, b)| (a.min(b), a.max(b)));
+        other.is_some_and(|other| edge < *other && ends(edge) == ends(*other))
     }
 
     fn trace(

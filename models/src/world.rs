@@ -15,7 +15,9 @@ mod check;
 mod fabric;
 mod log;
 mod migrating;
+mod sending;
 mod storing;
+mod way;
 
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name, VmId};
@@ -95,6 +97,8 @@ struct World<'a> {
     migrations: Vec<Option<Box<Migrating>>>,
     /// By the slot of an activity: the migration whose memory it carries.
     owners: Vec<Option<MigrationId>>,
+    /// By host: the migrations that compress what leaves it.
+    compressing: Vec<Vec<MigrationId>>,
     /// By host: until when it is busy with preparations that go one at a time.
     preparing_until: Vec<SimTime>,
     log: Log,
@@ -118,6 +122,7 @@ enum Event {
 impl<'a> World<'a> {
     fn new(model: &'a ClusterModel, options: &RunOptions) -> World<'a> {
         let mut fluid = Fluid::new();
+        fluid.keep_what_holds_back();
         let mut fabric = Fabric::new(model, &mut fluid);
         let storing = Storing::new(model, &mut fluid, &mut fabric);
         if options.metering == Metering::On {
@@ -137,6 +142,7 @@ impl<'a> World<'a> {
             orchestrator_tick: SimTime::MAX,
             migrations: Vec::new(),
             owners: Vec::new(),
+            compressing: vec![Vec::new(); model.hosts.len()],
             preparing_until: vec![SimTime::ZERO; model.hosts.len()],
             log: Log::default(),
             done: false,
@@ -303,6 +309,7 @@ impl<'a> World<'a> {
             memory_bytes_sent: Bytes::ZERO,
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
+            transfer: None,
         }));
     }
 

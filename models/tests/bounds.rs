@@ -47,7 +47,7 @@ proptest! {
         let mut model = support::star(2);
         let mut network = Network::default();
         let ends = [0, 1].map(|host| network.add_host(algorithms::ids::HostId(host)));
-        let cable = Link { name: "cable".into(), capacity: link, latency: Span::ZERO, duplex: Duplex::Full };
+        let cable = Link { name: "cable".into(), capacity: link, latency: Span::ZERO, duplex: Duplex::Full, card: models::network::CardTraits::default() };
         network.add_link(ends[0], ends[1], cable);
         model.network = network;
         model.hypervisor.policy = Policy::Xen(Xen::default());

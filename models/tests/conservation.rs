@@ -93,6 +93,13 @@ proptest! {
             let cpu = carried(&records, ResourceKind::Cpu).get(&*format!("{name} cpu")).copied().unwrap_or(0.0);
             let transport = &model.transport;
             let expected = out * transport.send_core_seconds_per_gb + into * transport.receive_core_seconds_per_gb;
+            let of_record = |end: fn(&algorithms::records::TransferRecord) -> f64, is_mine: &dyn Fn(&algorithms::records::MigrationRecord) -> bool| {
+                let mine = records.migrations.iter().filter(|migration| is_mine(migration));
+                mine.filter_map(|migration| migration.transfer.as_ref()).map(end).sum::<f64>()
+            };
+            let recorded = of_record(|each| each.source_core_seconds, &|migration| migration.source == *name)
+                + of_record(|each| each.destination_core_seconds, &|migration| migration.destination.as_ref() == Some(name));
+            prop_assert!(close(cpu, recorded), "host {index}: {cpu} core-seconds metered, {recorded} in the records");
             prop_assert!(close(cpu, expected / 1e9), "host {index}: {cpu} core-seconds, expected {}", expected / 1e9);
         }
     }

@@ -2,7 +2,7 @@
 
 use algorithms::ids::HostId;
 use algorithms::orchestrator::Reach;
-use models::network::{Duplex, Link, Network};
+use models::network::{CardTraits, Duplex, Link, Network};
 use sim_core::{Bandwidth, Span};
 
 fn link(micros: u64) -> Link {
@@ -11,6 +11,7 @@ fn link(micros: u64) -> Link {
         capacity: Bandwidth::from_gbit(10),
         latency: Span::from_micros(micros),
         duplex: Duplex::Full,
+        card: CardTraits::default(),
     }
 }
 

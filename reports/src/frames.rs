@@ -37,6 +37,14 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("memory_bytes_sent", |row| row.memory_bytes_sent.get()),
         rows.column("storage_bytes_sent", |row| row.storage_bytes_sent.get()),
         rows.column("rounds", |row| row.rounds),
+        rows.column("bottleneck", |row| row.transfer.as_ref().and_then(|each| text(&each.bottleneck))),
+        rows.column("bottleneck_share", |row| row.transfer.as_ref().map(|each| each.bottleneck_share)),
+        rows.column("source_core_s", |row| row.transfer.as_ref().map(|each| each.source_core_seconds)),
+        rows.column("destination_core_s", |row| {
+            row.transfer.as_ref().map(|each| each.destination_core_seconds)
+        }),
+        rows.column("wire_bytes", |row| row.transfer.as_ref().map(|each| each.wire_bytes.get())),
+        rows.column("compressed_share", |row| row.transfer.as_ref().and_then(|each| each.compressed_share)),
     ];
     rows.frame("migrations", columns)
 }

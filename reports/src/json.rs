@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use algorithms::ids::MigrationId;
 use algorithms::records::{
     EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord, RunRecords,
+    TransferRecord,
 };
 use serde::Serialize;
 
@@ -76,8 +77,28 @@ pub struct MigrationJson<'a> {
     pub memory_bytes_sent: u64,
     /// Disk content sent.
     pub storage_bytes_sent: u64,
+    /// What sending took, and what held it back; absent where the driver cannot tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferJson<'a>>,
     /// Its rounds in order.
     pub rounds: Vec<RoundJson>,
+}
+
+/// What sending a migration's memory took.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TransferJson<'a> {
+    /// What held it back for most of its sending time; null where nothing was sent.
+    pub bottleneck: Option<&'a str>,
+    /// The share of its sending time for which that was so.
+    pub bottleneck_share: f64,
+    /// Processor time at the source.
+    pub source_core_s: f64,
+    /// Processor time at the destination.
+    pub destination_core_s: f64,
+    /// Bytes on the wire, headers included, after compression.
+    pub wire_bytes: u64,
+    /// The share of the memory that was compressed; null where the transport does not compress.
+    pub compressed_share: Option<f64>,
 }
 
 /// One round.
@@ -184,7 +205,19 @@ fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> Migration
         blackout_s: record.blackout.as_secs_f64(),
         memory_bytes_sent: record.memory_bytes_sent.get(),
         storage_bytes_sent: record.storage_bytes_sent.get(),
+        transfer: record.transfer.as_ref().map(transfer_json),
         rounds,
+    }
+}
+
+fn transfer_json(record: &TransferRecord) -> TransferJson<'_> {
+    TransferJson {
+        bottleneck: record.bottleneck.as_deref(),
+        bottleneck_share: record.bottleneck_share,
+        source_core_s: record.source_core_seconds,
+        destination_core_s: record.destination_core_seconds,
+        wire_bytes: record.wire_bytes.get(),
+        compressed_share: record.compressed_share,
     }
 }
 

@@ -59,6 +59,7 @@ mod human;
 pub mod json;
 mod page;
 mod report;
+mod sending;
 mod summary;
 mod table;
 mod words;
@@ -70,6 +71,7 @@ pub use figures::{gantt_figure, rounds_figure, usage_figure};
 pub use json::run_json;
 pub use page::page;
 pub use report::{ReportInput, report_json, write_report};
+pub use sending::SendingSummary;
 pub use summary::{Alternative, Quantiles, RunSummary, alternatives};
 pub use table::{
     Colour, TableOptions, alternatives_table, comparison_table, migrations_table, plain_table,

@@ -66,6 +66,10 @@ pub fn report_text(input: &ReportInput, options: TableOptions) -> String {
         groups.iter().map(|group| alternative_text(group, detail, options)).collect();
     if groups.len() > 1 {
         parts.push(format!("Alternatives side by side\n{}", alternatives_table(input, options)));
+        let sending = grid::sending(&groups);
+        if !sending.rows.is_empty() {
+            parts.push(format!("What sending took, and what held it back\n{}", show(&sending, options)));
+        }
     }
     parts.extend(measured_text(input, &groups, options));
     parts.join("\n")

@@ -5,6 +5,7 @@
 //! room at a destination when a move begins — is what a simulation is there to find out.
 
 mod background;
+mod cards;
 mod guests;
 mod hosts;
 mod hypervisor;
@@ -14,6 +15,7 @@ mod network;
 mod plan;
 mod storage;
 mod table;
+mod transfer;
 mod transport;
 mod workload;
 

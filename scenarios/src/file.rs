@@ -19,7 +19,7 @@ use crate::read::at::At;
 
 pub(crate) use cluster::{
     BackgroundFile, DuplexFile, GraphFile, HostFile, LinkFile, NetworkFile, NicFile, PatternFile,
-    PlacementFile,
+    PlacementFile, RdmaFile,
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{

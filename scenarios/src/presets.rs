@@ -3,6 +3,7 @@
 //! Each says where its numbers come from; what nobody has published is called an assumption.
 
 mod hypervisors;
+mod nics;
 mod transports;
 mod workloads;
 
@@ -11,7 +12,9 @@ use std::fmt;
 use models::cluster::Hypervisor;
 use models::transport::Transport;
 use models::workload::Workload;
-use sim_core::{Bandwidth, Bytes, Span};
+use sim_core::Bytes;
+
+pub(crate) use nics::Nic;
 
 /// What a preset is a preset of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub struct Preset {
 /// All presets, by kind.
 pub fn presets() -> Vec<Preset> {
     let mut all = Vec::new();
-    all.extend(NICS.iter().map(|entry| entry.listed(PresetKind::Nic)));
+    all.extend(nics::NICS.iter().map(|entry| entry.listed(PresetKind::Nic)));
     all.extend(transports::TRANSPORTS.iter().map(|entry| entry.listed(PresetKind::Transport)));
     all.extend(hypervisors::HYPERVISORS.iter().map(|entry| entry.listed(PresetKind::Hypervisor)));
     all.extend(workloads::WORKLOADS.iter().map(|entry| entry.listed(PresetKind::Workload)));
@@ -74,46 +77,6 @@ impl<T> Entry<T> {
     }
 }
 
-/// A network card's link.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Nic {
-    pub(crate) speed: Bandwidth,
-    pub(crate) latency: Span,
-}
-
-static NICS: &[Entry<(u64, u64)>] = &[
-    Entry {
-        name: "1GbE",
-        summary: "1 Gbit/s, 50 us to the switch",
-        source: "speed: IEEE 802.3; latency: assumption",
-        make: (1, 50),
-    },
-    Entry {
-        name: "10GbE",
-        summary: "10 Gbit/s, 20 us to the switch",
-        source: "speed: IEEE 802.3; latency: assumption",
-        make: (10, 20),
-    },
-    Entry {
-        name: "25GbE",
-        summary: "25 Gbit/s, 10 us to the switch",
-        source: "speed: IEEE 802.3; latency: assumption",
-        make: (25, 10),
-    },
-    Entry {
-        name: "40GbE",
-        summary: "40 Gbit/s, 10 us to the switch",
-        source: "speed: IEEE 802.3; latency: assumption",
-        make: (40, 10),
-    },
-    Entry {
-        name: "100GbE",
-        summary: "100 Gbit/s, 5 us to the switch",
-        source: "speed: IEEE 802.3; latency: assumption",
-        make: (100, 5),
-    },
-];
-
 /// The network card where a host names none.
 pub(crate) const DEFAULT_NIC: &str = "10GbE";
 /// The transport where a scenario names none.
@@ -122,9 +85,8 @@ pub(crate) const DEFAULT_TRANSPORT: &str = "tcp";
 pub(crate) const DEFAULT_HYPERVISOR: &str = "hyper-v-2022";
 
 pub(crate) fn nic(name: &str) -> Option<Nic> {
-    let entry = NICS.iter().find(|entry| entry.name == name)?;
-    let (gbit, micros) = entry.make;
-    Some(Nic { speed: Bandwidth::from_gbit(gbit), latency: Span::from_micros(micros) })
+    let entry = nics::NICS.iter().find(|entry| entry.name == name)?;
+    Some(entry.make)
 }
 
 pub(crate) fn transport(name: &str) -> Option<Transport> {

@@ -129,3 +129,90 @@ fn finns_calibrated_values_are_met_and_marked() {
     }
     assert_eq!(calibrated, 2);
 }
+
+/// The run of an alternative of a scenario.
+fn run_of(scenario: &Scenario, alternative: &str) -> RunRecords {
+    let of_name = |each: &&ScenarioRun| each.alternative.as_deref() == Some(alternative);
+    run(scenario, scenario.runs.iter().find(of_name).unwrap())
+}
+
+fn bottleneck(records: &RunRecords) -> String {
+    records.migrations[0].transfer.as_ref().unwrap().bottleneck.as_ref().unwrap().to_string()
+}
+
+fn source_core_seconds(records: &RunRecords) -> f64 {
+    let transfers = records.migrations.iter().filter_map(|record| record.transfer.as_ref());
+    transfers.map(|transfer| transfer.source_core_seconds).sum()
+}
+
+#[test]
+fn rdma_drains_faster_than_tcp_on_fast_cards_and_leaves_the_processors_alone() {
+    let scenario = scenario("10gbe-vs-rdma");
+    assert_eq!(scenario.runs[0].model.guests.len(), 40);
+    let [one, ten, tcp25, rdma25, tcp100, rdma100] = [
+        "1 GbE, TCP, 2 at a time",
+        "10 GbE, TCP, 2",
+        "25 GbE, TCP, 2",
+        "25 GbE RoCE, SMB, 2",
+        "100 GbE, TCP, 8",
+        "100 GbE RoCE, SMB, 2",
+    ]
+    .map(|alternative| run_of(&scenario, alternative));
+    assert!(one.run.makespan > ten.run.makespan && ten.run.makespan > rdma25.run.makespan);
+    assert!(rdma100.run.makespan < tcp100.run.makespan);
+    assert!(source_core_seconds(&rdma25) < source_core_seconds(&tcp25) / 10.0);
+    assert_eq!(bottleneck(&ten), "node1 → switch");
+    assert_eq!(&*rdma25.migrations[0].transport, "smb-direct");
+    // Compression pays where the line is slow.
+    let compressed = run_of(&scenario, "1 GbE, compression, 2").run.makespan.as_secs_f64();
+    assert!(compressed < 0.7 * one.run.makespan.as_secs_f64(), "{compressed} s");
+}
+
+#[test]
+fn compression_cpu_falls_back_to_tcp_as_the_host_gets_busy() {
+    let scenario = scenario("compression-cpu");
+    let spans = ["idle host", "half busy", "80 % busy", "95 % busy", "all busy"]
+        .map(|load| run_of(&scenario, load).run.makespan);
+    assert!(spans.windows(2).all(|pair| pair[0] <= pair[1]) && spans[0] < spans[4], "{spans:?}");
+    let (busy, tcp) = (run_of(&scenario, "all busy"), run_of(&scenario, "TCP/IP"));
+    let error = busy.run.makespan.as_secs_f64() / tcp.run.makespan.as_secs_f64() - 1.0;
+    assert!(error.abs() < 0.01, "{error}");
+    assert_eq!(bottleneck(&busy), "node1 spare cpu");
+    assert_eq!(bottleneck(&run_of(&scenario, "idle host")), "node1 → switch");
+}
+
+#[test]
+fn wan_window_shows_windows_over_round_trips() {
+    let scenario = scenario("wan-window");
+    let small = run_of(&scenario, "window of 64 KiB");
+    assert_eq!(bottleneck(&small), "window / round trip");
+    // 64 KiB in each 40 ms and a little.
+    let megabytes = 8.0 * 1024.0 * 1.048_576 / small.run.makespan.as_secs_f64();
+    assert!((1.5..1.7).contains(&megabytes), "{megabytes} MB/s");
+    let spans = ["window of 64 KiB", "window of 16 MiB", "four such streams"]
+        .map(|each| run_of(&scenario, each).run.makespan);
+    assert!(spans[0] > spans[1] && spans[1] > spans[2], "{spans:?}");
+    assert_eq!(spans[2], run_of(&scenario, "SMB").run.makespan);
+}
+
+#[test]
+fn smb_multichannel_uses_both_cards_and_says_what_came_of_it() {
+    let scenario = scenario("smb-multichannel");
+    let [tcp, two, direct, limited, one_end, own] = [
+        "TCP, two cards",
+        "SMB, two cards",
+        "SMB, two RDMA cards",
+        "limit of 500 MB/s",
+        "RDMA at one end only",
+        "TCP by the source alone",
+    ]
+    .map(|alternative| run_of(&scenario, alternative));
+    let transport = |records: &RunRecords| records.migrations[0].transport.to_string();
+    assert_eq!(transport(&two), "smb-multichannel");
+    assert_eq!(transport(&direct), "smb-direct");
+    assert_eq!((transport(&one_end), transport(&own)), ("smb".to_string(), "tcp".to_string()));
+    assert!(two.run.makespan.as_secs_f64() < 0.6 * tcp.run.makespan.as_secs_f64());
+    assert_eq!(bottleneck(&limited), "node1 SMB limit");
+    let team = run_of(&scenario, "SMB, a team with RDMA");
+    assert!(team.events.iter().any(|event| event.message.contains("a team has no RDMA")));
+}

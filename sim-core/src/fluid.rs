@@ -24,18 +24,28 @@
 //!
 //! Time is in whole nanoseconds: an activity completes at the first one at which its work is done.
 
+mod held;
 mod solve;
 mod store;
 
 use crate::heap::{IndexedHeap, Order};
 use crate::meter::Meter;
 use crate::time::{SimTime, Span};
+use held::HeldBack;
+pub use held::HeldBy;
 use solve::Scratch;
 use store::{Member, Progress, Resource, Share, Use, UseArena, UseRange};
 
 /// Names a resource of one [`Fluid`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(u32);
+
+impl ResourceId {
+    /// Its number, from 0 in the order in which resources were added.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Names an activity, until it has completed or was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +85,7 @@ pub struct Fluid {
     started: u64,
     changes: Changes,
     scratch: Scratch,
+    held_back: Option<HeldBack>,
 }
 
 /// What has changed since rates were last solved, all at the same time `at`.
@@ -162,6 +173,9 @@ impl Fluid {
         self.started += 1;
         if work == 0.0 {
             self.completions.set(slot, Order { time: now, sequence: progress.sequence });
+        }
+        if let Some(held_back) = &mut self.held_back {
+            held_back.begin(slot, now);
         }
         self.changes.fresh.push(slot);
         ActivityId { slot, generation: progress.generation }

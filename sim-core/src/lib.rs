@@ -82,7 +82,7 @@ mod replicate;
 mod time;
 mod units;
 
-pub use fluid::{ActivityId, Demand, Fluid, ResourceId};
+pub use fluid::{ActivityId, Demand, Fluid, HeldBy, ResourceId};
 pub use meter::{MAX_INTERVALS, Meter};
 pub use quantity::QuantityError;
 pub use queue::{EventKey, EventQueue};

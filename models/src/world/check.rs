@@ -6,7 +6,8 @@ use algorithms::ids::{HostId, Name, StorageId};
 use thiserror::Error;
 
 use crate::cluster::{ClusterModel, TrafficPattern};
-use sim_core::Span;
+use crate::transport::{Method, Transport};
+use sim_core::{Bytes, Span};
 
 /// Why a model cannot be run. `scenarios` finds these earlier, and points at the place in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -80,20 +81,40 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
         host(model, &format!("guest `{}`", guest.name), guest.host)?;
         let name = format!("the speed variation of `{}`", guest.name);
         number(&name, guest.speed_variation, guest.speed_variation >= 0.0, "zero or more")?;
+        let ratio = guest.compressibility.0;
+        number(&format!("the compression ratio of `{}`", guest.name), ratio, ratio >= 1.0, "1 or more")?;
     }
-    check_transport(model)?;
+    check_transport(&model.transport)?;
+    for host in &model.hosts {
+        let settings = &host.transfer;
+        let load = settings.cpu_load;
+        let name = format!("the processor load of `{}`", host.name);
+        number(&name, load, (0.0..=1.0).contains(&load), "from 0 to 1")?;
+        settings.transport.as_ref().map_or(Ok(()), check_transport)?;
+        if settings.smb_bandwidth_limit.is_some_and(|limit| limit.as_f64() <= 0.0) {
+            return Err(bad(&format!("the SMB bandwidth limit of `{}`", host.name), "above zero", 0.0));
+        }
+    }
     check_background(model)?;
     storage::check_storage(model)?;
     check_plan(model)
 }
 
-fn check_transport(model: &ClusterModel) -> Result<(), ModelError> {
-    let transport = &model.transport;
+fn check_transport(transport: &Transport) -> Result<(), ModelError> {
     let [overhead, send, receive] =
         [transport.wire_overhead, transport.send_core_seconds_per_gb, transport.receive_core_seconds_per_gb];
     number("the transport's wire overhead", overhead, overhead >= 1.0, "1 or more")?;
     number("the transport's processor time to send", send, send >= 0.0, "zero or more")?;
     number("the transport's processor time to receive", receive, receive >= 0.0, "zero or more")?;
+    if let Method::Compressed(costs) = transport.method {
+        let costs = [costs.compress_core_seconds_per_gb, costs.decompress_core_seconds_per_gb];
+        for cost in costs {
+            number("the transport's processor time to compress", cost, cost >= 0.0, "zero or more")?;
+        }
+    }
+    if transport.window == Some(Bytes::ZERO) {
+        return Err(bad("the transport's window", "above zero", 0.0));
+    }
     let cap = transport.cap_bytes_per_sec();
     let has_cap = cap > 0.0;
     if has_cap { Ok(()) } else { Err(bad("the transport's highest rate", "above zero", cap)) }

@@ -5,22 +5,22 @@ use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::orchestrator::{self, Assignment, DiskMove};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
-use algorithms::records::Outcome;
+use algorithms::records::{EventRecord, Level, Outcome, Record};
 use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use rand_distr::{Distribution, LogNormal};
-use sim_core::{ActivityId, Bandwidth, Bytes, Demand, EventKey, ResourceId, SimTime, Span, Streams};
+use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span, Streams};
 
+use super::sending::{Account, Flow};
+use super::way::Way;
 use super::{Event, World};
 use crate::cluster::Guest;
-
-/// Processor time is given per 10^9 bytes, and used per byte.
-pub(super) const BYTES_PER_GB: f64 = 1e9;
 
 /// A migration under way.
 pub(super) struct Migrating {
     controller: MigrationController,
     pub(super) assignment: Assignment,
-    pub(super) path: PathUse,
+    pub(super) way: Way,
+    pub(super) account: Account,
     /// The disks that move too.
     pub(super) disks: Vec<DiskMove>,
     /// The guest's speed in this replication, 1 on average.
@@ -33,14 +33,6 @@ pub(super) struct Migrating {
     tick: SimTime,
 }
 
-/// What a byte of payload uses on its way, and what that way is like.
-pub(super) struct PathUse {
-    pub(super) uses: Vec<(ResourceId, f64)>,
-    pub(super) latency: Span,
-    /// Bytes per second that one migration can have at most.
-    pub(super) cap: f64,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Sending {
     Nothing,
@@ -49,15 +41,9 @@ pub(super) enum Sending {
         bytes: Bytes,
         limit: Option<Bandwidth>,
     },
-    Flowing {
-        activity: ActivityId,
-        bytes: Bytes,
-    },
+    Flowing(Flow),
     /// A disk's content is on its way.
-    Disk {
-        activity: ActivityId,
-        bytes: Bytes,
-    },
+    Disk(Flow),
 }
 
 /// A step that takes a fixed time.
@@ -89,10 +75,13 @@ fn speed(guest: &Guest, streams: &Streams) -> f64 {
 impl World<'_> {
     /// A migration begins: its controller is made, told to begin, and followed.
     pub(super) fn start(&mut self, assignment: Assignment) {
-        let order = self.order(&assignment);
+        let way = self.way(&assignment);
+        self.say_how(&assignment, &way);
+        let order = self.order(&assignment, &way);
         let migrating = Migrating {
             controller: MigrationController::new(order),
-            path: self.path(&assignment),
+            way,
+            account: Account::default(),
             disks: self.orchestrator.cluster().storage().moves(assignment.migration).to_vec(),
             assignment,
             speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
@@ -125,10 +114,11 @@ impl World<'_> {
     /// The bytes of a round, or of a slice of it, are across.
     pub(super) fn round_sent(&mut self, migration: MigrationId) {
         if let Some(mut migrating) = self.migrations[migration.index()].take() {
-            let input = match std::mem::replace(&mut migrating.sending, Sending::Nothing) {
-                Sending::Disk { .. } => Input::Storage(MirrorInput::Copied),
+            let input = match migrating.sending {
+                Sending::Disk(_) => Input::Storage(MirrorInput::Copied),
                 _ => Input::Page(PageInput::RoundSent),
             };
+            self.end_flow(&mut migrating);
             self.follow(migrating, Some(input));
         }
     }
@@ -151,12 +141,12 @@ impl World<'_> {
                         assert!(answer.is_none(), "a controller waits for one answer at a time");
                         answer = self.carry_out(&mut migrating, command);
                     }
-                    Output::Record(record) => self.log.keep(record),
+                    Output::Record(record) => self.keep(&migrating, record),
                     Output::Wait(until) => {
                         self.wake(&mut migrating, until);
                         break;
                     }
-                    Output::Done(outcome) => return self.ended(migrating.assignment.migration, outcome),
+                    Output::Done(outcome) => return self.ended(&migrating, outcome),
                 }
             }
             if answer.is_none() {
@@ -167,8 +157,36 @@ impl World<'_> {
         }
     }
 
-    fn ended(&mut self, migration: MigrationId, outcome: Outcome) {
+    /// Keeps a record; a migration's own with what its sending took.
+    fn keep(&mut self, migrating: &Migrating, record: Record) {
+        self.log.keep(match record {
+            Record::Migration(mut record) => {
+                record.transfer = Some(self.transfer_record(migrating));
+                Record::Migration(record)
+            }
+            other => other,
+        });
+    }
+
+    /// Where the way is not the one that was asked for, the log says why.
+    fn say_how(&mut self, assignment: &Assignment, way: &Way) {
+        if let Some(message) = way.said.clone() {
+            self.log.keep(Record::Event(EventRecord {
+                time: self.now,
+                level: Level::Information,
+                event_id: None,
+                migration: Some(assignment.migration),
+                vm: Some(self.model.guests[assignment.vm.index()].name.clone()),
+                host: Some(self.host_name(assignment.source)),
+                message,
+            }));
+        }
+    }
+
+    fn ended(&mut self, migrating: &Migrating, outcome: Outcome) {
+        let migration = migrating.assignment.migration;
         self.last_end = self.now;
+        self.end_compressing(migrating.assignment.source, migration);
         self.tell_orchestrator(orchestrator::Input::Ended { migration, outcome });
     }
 
@@ -183,7 +201,7 @@ impl World<'_> {
             Command::Page(PageCommand::Send { bytes, limit, opening }) => {
                 migrating.sending = Sending::Opening { bytes, limit };
                 let span = match opening {
-                    Opening::Round => migrating.path.latency,
+                    Opening::Round => migrating.way.latency,
                     Opening::Slice => Span::ZERO,
                 };
                 self.spend(migrating, span, Step::Opened)
@@ -248,32 +266,6 @@ impl World<'_> {
         turn.since(self.now) + timing.prepare.max(timing.prepare_serial)
     }
 
-    fn begin_flow(&mut self, migrating: &mut Migrating) {
-        let Sending::Opening { bytes, limit } = migrating.sending else {
-            return;
-        };
-        let limit = limit.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
-        let cap = migrating.path.cap.min(limit);
-        let activity = self.flow(migrating.assignment.migration, bytes, &migrating.path.uses, cap);
-        migrating.sending = Sending::Flowing { activity, bytes };
-    }
-
-    /// Starts the sending of `bytes`, whose end is told to `migration`.
-    pub(super) fn flow(
-        &mut self,
-        migration: MigrationId,
-        bytes: Bytes,
-        uses: &[(ResourceId, f64)],
-        cap: f64,
-    ) -> ActivityId {
-        let activity = self.fluid.start(self.now, bytes.as_f64(), &Demand { uses, weight: 1.0, cap });
-        if self.owners.len() <= activity.slot() {
-            self.owners.resize(activity.slot() + 1, None);
-        }
-        self.owners[activity.slot()] = Some(migration);
-        activity
-    }
-
     fn count(&mut self, migrating: &mut Migrating, unsent: Bytes) -> Input {
         let guest = &self.model.guests[migrating.assignment.vm.index()];
         let span = self.now - migrating.last_count;
@@ -288,10 +280,9 @@ impl World<'_> {
             self.queue.cancel(step);
         }
         let mut sent = Bytes::ZERO;
-        if let Sending::Flowing { activity, bytes } | Sending::Disk { activity, bytes } = migrating.sending {
-            self.owners[activity.slot()] = None;
-            let left = self.fluid.cancel(self.now, activity).unwrap_or(0.0);
-            sent = bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
+        if let Sending::Flowing(flow) | Sending::Disk(flow) = migrating.sending {
+            let left = self.stop_flow(migrating, flow);
+            sent = flow.bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
         }
         migrating.sending = Sending::Nothing;
         self.resume_guest_io(migrating.assignment.vm);
@@ -305,42 +296,19 @@ impl World<'_> {
         }
     }
 
-    fn order(&self, assignment: &Assignment) -> MigrationOrder {
+    fn order(&self, assignment: &Assignment, way: &Way) -> MigrationOrder {
         let guest = &self.model.guests[assignment.vm.index()];
         MigrationOrder {
             migration: assignment.migration,
             vm: guest.name.clone(),
             source: self.host_name(assignment.source),
             destination: self.host_name(assignment.destination),
-            transport: self.model.transport.name.clone(),
+            transport: way.name.clone(),
             memory: guest.memory,
             policy: self.model.hypervisor.policy.clone(),
             deadline: self.model.hypervisor.deadline,
             queued: assignment.queued,
             storage: self.storage_order(assignment),
         }
-    }
-
-    /// What a byte of payload uses between the two hosts.
-    fn path(&mut self, assignment: &Assignment) -> PathUse {
-        if assignment.source == assignment.destination {
-            return World::path_within_host();
-        }
-        let transport = &self.model.transport;
-        let Some(route) = self.fabric.route(self.model, assignment.source, assignment.destination) else {
-            panic!("the orchestrator sends guests only where the network leads");
-        };
-        let latency = route.latency;
-        let mut uses: Vec<_> = route.links.iter().map(|link| (*link, transport.wire_overhead)).collect();
-        let processors = [
-            (assignment.source, transport.send_core_seconds_per_gb),
-            (assignment.destination, transport.receive_core_seconds_per_gb),
-        ];
-        for (host, core_seconds_per_gb) in processors {
-            if core_seconds_per_gb > 0.0 {
-                uses.push((self.fabric.cpu(host), core_seconds_per_gb / BYTES_PER_GB));
-            }
-        }
-        PathUse { uses, latency, cap: transport.cap_bytes_per_sec() }
     }
 }

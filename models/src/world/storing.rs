@@ -14,14 +14,15 @@ use sim_core::{ActivityId, Bytes, Demand, Fluid, ResourceId};
 
 use super::World;
 use super::fabric::Fabric;
-use super::migrating::{BYTES_PER_GB, Migrating, PathUse, Sending};
+use super::migrating::Migrating;
+use super::way::BYTES_PER_GB;
 use crate::cluster::ClusterModel;
 use crate::storage::{DiskIo, Throughput};
 
 /// One operation of a copy. Assumption: not published for Hyper-V.
 const COPY_BLOCK: Bytes = Bytes::from_mib(1);
 /// Processor time to read or write a disk in such operations, at either end. Assumption.
-const DISK_CORE_SECONDS_PER_GB: f64 = 0.05;
+pub(super) const DISK_CORE_SECONDS_PER_GB: f64 = 0.05;
 /// The most that one copy within a host moves, where nothing else limits it. Assumption.
 pub(super) const LOCAL_COPY_BYTES_PER_SEC: f64 = 8e9;
 /// A guest writes so much and no more in one run: a work that no run comes to the end of, and whose
@@ -187,19 +188,18 @@ impl World<'_> {
             panic!("a controller copies only disks that its migration moves");
         };
         self.pause_guest_io(vm);
-        let mut way = migrating.path.uses.clone();
+        let load = migrating.way.disk_load(self.fabric.has_processors());
+        let (mut way, cap) = (load.uses, load.cap);
         self.disk_processors(&migrating.assignment, &mut way);
         let state = &self.storing.disks[vm.index()][disk as usize];
         let mut mirror = way.clone();
         self.storing.writes(to, state.io.block, &mut mirror);
-        let cap = migrating.path.cap;
         let state = &mut self.storing.disks[vm.index()][disk as usize];
         (state.mirror, state.mirrored) = (Some(Mirror { to, uses: mirror, cap }), 0.0);
         self.resume_guest_io(vm);
         self.storing.reads(from, COPY_BLOCK, &mut way);
         self.storing.writes(to, COPY_BLOCK, &mut way);
-        let activity = self.flow(migrating.assignment.migration, bytes, &way, cap);
-        migrating.sending = Sending::Disk { activity, bytes };
+        self.begin_disk(migrating, bytes, &Demand { uses: &way, weight: 1.0, cap });
     }
 
     /// The guest uses the copies of its disks, where it has any, and goes on.
@@ -243,13 +243,8 @@ impl World<'_> {
         Some(StorageOrder { disks: disks.collect(), switch })
     }
 
-    /// Within one host nothing crosses the network.
-    pub(super) fn path_within_host() -> PathUse {
-        PathUse { uses: Vec::new(), latency: sim_core::Span::ZERO, cap: LOCAL_COPY_BYTES_PER_SEC }
-    }
-
     fn disk_processors(&self, assignment: &Assignment, uses: &mut Uses) {
-        if self.model.transport.takes_processor_time() {
+        if self.fabric.has_processors() {
             for host in [assignment.source, assignment.destination] {
                 take(uses, Some(self.fabric.cpu(host)), DISK_CORE_SECONDS_PER_GB / BYTES_PER_GB);
             }

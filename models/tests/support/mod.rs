@@ -4,10 +4,10 @@ use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
-use models::hardware::Host;
-use models::network::{Duplex, Link, Network};
+use models::hardware::{Host, TransferSettings};
+use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::HostStorage;
-use models::transport::Transport;
+use models::transport::{Compressibility, Transport};
 use models::workload::Workload;
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
 
@@ -22,6 +22,7 @@ pub fn star(hosts: u32) -> ClusterModel {
             capacity: Bandwidth::from_gbit(10),
             latency: Span::from_micros(50),
             duplex: Duplex::Full,
+            card: CardTraits::default(),
         };
         network.add_link(node, hub, link);
     }
@@ -30,6 +31,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         memory: Bytes::from_gib(1024),
         cores: 16,
         migration_limit: None,
+        transfer: TransferSettings::default(),
         storage: HostStorage::default(),
     };
     ClusterModel {
@@ -62,6 +64,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         memory,
         workload: Workload::Linear { rate: ByteRate::from_mb(mb), working_set: Bytes::new(memory.get() / 2) },
         speed_variation: 0.0,
+        compressibility: Compressibility::default(),
         disks: Vec::new(),
     });
     id

@@ -30,6 +30,36 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
     grid.without_if_empty("queued").without_if_empty("storage\nsent").without_if_empty("reason")
 }
 
+/// The same, with what sending took and what held it back: for the page, which has room.
+pub(crate) fn migrations_in_full(run: &RunRecords) -> Grid {
+    let mut grid = migrations(run);
+    let before = grid.columns.iter().position(|column| column.heading == "reason");
+    let place = before.unwrap_or(grid.columns.len());
+    let added = [right("CPU at source"), right("CPU at destination"), left("held back by")];
+    if run.migrations.iter().all(|record| record.transfer.is_none()) {
+        return grid;
+    }
+    grid.columns.splice(place..place, added);
+    for (row, record) in grid.rows.iter_mut().zip(&run.migrations) {
+        row.cells.splice(place..place, transfer_cells(record));
+    }
+    grid
+}
+
+fn transfer_cells(record: &MigrationRecord) -> [String; 3] {
+    let nothing = || human::NOTHING.to_string();
+    let Some(transfer) = &record.transfer else {
+        return [nothing(), nothing(), nothing()];
+    };
+    let core_seconds = |value: f64| format!("{} core-s", human::digits(value, 3));
+    let held = transfer.bottleneck.as_ref().map_or_else(nothing, |name| {
+        let compressed = transfer.compressed_share.filter(|share| *share < 1.0);
+        let note = compressed.map(|share| format!(", {} compressed", human::share(share)));
+        format!("{name} ({}{})", human::share(transfer.bottleneck_share), note.unwrap_or_default())
+    });
+    [core_seconds(transfer.source_core_seconds), core_seconds(transfer.destination_core_seconds), held]
+}
+
 /// One row for each round of one migration.
 pub(crate) fn rounds(run: &RunRecords, migration: MigrationId) -> Grid {
     let mut grid = Grid::new([

@@ -7,8 +7,8 @@ mod migrations;
 mod overview;
 
 pub(crate) use comparison::{comparison, labelled_comparison, summary_lines};
-pub(crate) use migrations::{events, migrations, rounds};
-pub(crate) use overview::{alternatives, replications, summary};
+pub(crate) use migrations::{events, migrations, migrations_in_full, rounds};
+pub(crate) use overview::{alternatives, replications, sending, summary};
 
 /// A table without a look.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -8,6 +8,7 @@ use super::{Grid, Tone, left, right};
 use crate::compare::summarise;
 use crate::human;
 use crate::report::LabelledComparisons;
+use crate::sending::SendingSummary;
 use crate::summary::{Alternative, Quantiles, RunSummary};
 
 /// A run in a few lines: what, and how much.
@@ -27,7 +28,60 @@ pub(crate) fn summary(run: &RunRecords) -> Grid {
     if summary.storage_bytes_sent.get() > 0 {
         line("storage sent", human::bytes(summary.storage_bytes_sent.as_f64()));
     }
+    if let Some(sending) = SendingSummary::of(run) {
+        if let Some(bottleneck) = &sending.bottleneck {
+            line("held back by", held_back_by(bottleneck));
+        }
+        let [source, destination] = [sending.source_core_seconds, sending.destination_core_seconds];
+        if source + destination > 0.0 {
+            let (source, destination) = (core_seconds(source), core_seconds(destination));
+            line("processors", format!("{source} to send, {destination} to receive"));
+        }
+    }
     grid
+}
+
+/// What the sending of each alternative took and what held it back, by its first replication; no rows
+/// where no driver could tell.
+pub(crate) fn sending(alternatives: &[Alternative]) -> Grid {
+    let mut grid = Grid::new([
+        left("alternative"),
+        left("transport"),
+        right("CPU source"),
+        right("CPU dest."),
+        right("on the wire"),
+        left("held back by"),
+    ]);
+    for alternative in alternatives {
+        let Some(&(_, run)) = alternative.runs.first() else { continue };
+        let Some(sending) = SendingSummary::of(run) else { continue };
+        let cells = vec![
+            alternative.label.clone(),
+            transports(run),
+            core_seconds(sending.source_core_seconds),
+            core_seconds(sending.destination_core_seconds),
+            human::bytes(sending.wire_bytes),
+            sending.bottleneck.as_ref().map_or(human::NOTHING.to_string(), held_back_by),
+        ];
+        grid.push(Tone::Plain, cells);
+    }
+    grid
+}
+
+/// The transports of a run's migrations, each once.
+fn transports(run: &RunRecords) -> String {
+    let mut names: Vec<&str> = run.migrations.iter().map(|record| &*record.transport).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+fn held_back_by((name, share): &(String, f64)) -> String {
+    format!("{name} ({})", human::share(*share))
+}
+
+fn core_seconds(value: f64) -> String {
+    format!("{} core-s", human::digits(value, 3))
 }
 
 /// Quantiles over the replications of one alternative.

@@ -54,6 +54,11 @@ fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) {
     let (sources, compared) = input.compared_alternatives(groups);
     body.heading(2, "Alternatives side by side");
     body.grid(&grid::alternatives(groups, &compared));
+    let sending = grid::sending(groups);
+    if !sending.rows.is_empty() {
+        body.heading(3, "What sending took, and what held it back");
+        body.grid(&sending);
+    }
     if groups.iter().any(|group| group.runs.len() > 1) {
         body.paragraph("muted", "Of an alternative with several replications, medians.");
     }

@@ -54,7 +54,7 @@ pub(crate) fn write(
     if !(run.migrations.is_empty() && run.events.is_empty()) {
         body.heading(3, "Tables");
     }
-    body.folding_grid("Migrations", &grid::migrations(run));
+    body.folding_grid("Migrations", &grid::migrations_in_full(run));
     body.folding_grid("Events", &grid::events(run));
     body.raw("</section>");
     Ok(())

@@ -2,6 +2,7 @@
 
 use algorithms::ids::HostId;
 use models::cluster::Guest;
+use models::transport::Compressibility;
 use sim_core::Bytes;
 
 use super::hosts::Hosts;
@@ -18,6 +19,8 @@ use crate::read::at::{At, Place};
 const MAX_GUESTS: usize = 1_000_000;
 /// The largest coefficient of variation that makes sense: speeds then differ a thousandfold.
 const MAX_VARIATION: f64 = 10.0;
+/// The highest compression ratio that makes sense: a guest of zeros.
+const MAX_RATIO: f64 = 1000.0;
 
 /// The guests, with what other checks need of them.
 pub(crate) struct Guests {
@@ -109,10 +112,13 @@ impl Checker {
             self.problems.take(workload::workload(file, own))
         };
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
-        let guest = workload.zip(variation).zip(on.as_ref()).map(|((workload, speed_variation), _)| Guest {
+        let compressibility = self.problems.take(compressibility(file.compression_ratio.as_ref()));
+        let found = workload.zip(variation).zip(compressibility).zip(on.as_ref());
+        let guest = found.map(|(((workload, speed_variation), compressibility), _)| Guest {
             memory: file.memory.value,
             workload,
             speed_variation,
+            compressibility,
             ..stand_in()
         });
         (guest, on.unwrap_or_default())
@@ -160,7 +166,21 @@ fn stand_in() -> Guest {
         memory: Bytes::ZERO,
         workload: models::workload::Workload::Idle,
         speed_variation: 0.0,
+        compressibility: Compressibility::default(),
         disks: Vec::new(),
+    }
+}
+
+fn compressibility(given: Option<&At<f64>>) -> Result<Compressibility, Problem> {
+    match given {
+        None => Ok(Compressibility::default()),
+        Some(given) if (1.0..=MAX_RATIO).contains(&given.value) => Ok(Compressibility(given.value)),
+        Some(given) => {
+            let message = format!("memory cannot be compressed {} times", given.value);
+            let label = format!("must be from 1 to {MAX_RATIO}");
+            Err(Problem::at(given.place, message, label)
+                .help("live guests were measured at 2.5 to 3.4; 1 is not at all"))
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! Hosts and their network cards.
 
-use models::hardware::Host;
+use models::hardware::{Host, TransferSettings};
 use models::network::Duplex;
 use models::storage::HostStorage;
-use sim_core::{Bandwidth, Bytes, Span};
+use sim_core::{Bandwidth, Bytes};
 
+use super::cards::{Card, STAND_IN_CARD, cards_of};
 use super::table::Table;
+use super::transfer::transfer_settings;
 use super::{Checker, missing, storage};
 use crate::error::Problem;
-use crate::file::{DuplexFile, HostFile, Limit, NicFile, OrPreset};
+use crate::file::{DuplexFile, HostFile, Limit};
 use crate::names;
 use crate::nearest;
-use crate::presets::{self, DEFAULT_NIC, Nic, PresetKind};
+use crate::presets::{self, PresetKind};
 use crate::read::at::{At, Place};
 
 /// Hosts that one model may have.
@@ -24,18 +26,11 @@ const DEFAULT_MIGRATION_LIMIT: u32 = 2;
 /// The hosts, with what other checks need of them.
 pub(crate) struct Hosts {
     pub(crate) hosts: Vec<Host>,
-    pub(crate) cards: Vec<Card>,
+    /// By host: its cards, one or more.
+    pub(crate) cards: Vec<Vec<Card>>,
     pub(crate) table: Table,
     /// By host: the storage that it names as its default.
     pub(crate) default_storage: Vec<Option<At<String>>>,
-}
-
-/// A host's link to its switch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Card {
-    pub(crate) speed: Bandwidth,
-    pub(crate) latency: Span,
-    pub(crate) duplex: Duplex,
 }
 
 impl Checker {
@@ -59,8 +54,9 @@ impl Checker {
             return;
         }
         let described = host_of(file);
-        let card = card_of(file.nic.as_ref());
-        let (described, card) = (self.problems.take(described), self.problems.take(card));
+        let cards = cards_of(file);
+        let (described, cards) = (self.problems.take(described), self.problems.take(cards));
+        let cards = cards.unwrap_or_else(|| vec![STAND_IN_CARD]);
         let names = names::expand(&file.name, &mut self.budget);
         for name in self.problems.take(names).unwrap_or_default() {
             if hosts.hosts.len() == MAX_HOSTS {
@@ -79,14 +75,11 @@ impl Checker {
             // A host with mistakes is kept by name, so that its name is not reported as unknown.
             let host = described.clone().unwrap_or_else(stand_in);
             hosts.hosts.push(Host { name, ..host });
-            hosts.cards.push(card.unwrap_or(STAND_IN_CARD));
+            hosts.cards.push(cards.clone());
             hosts.default_storage.push(file.default_storage.clone());
         }
     }
 }
-
-const STAND_IN_CARD: Card =
-    Card { speed: Bandwidth::from_gbit(1), latency: Span::ZERO, duplex: Duplex::Full };
 
 fn stand_in() -> Host {
     Host {
@@ -94,6 +87,7 @@ fn stand_in() -> Host {
         memory: Bytes::new(u64::MAX),
         cores: 1,
         migration_limit: None,
+        transfer: TransferSettings::default(),
         storage: HostStorage::default(),
     }
 }
@@ -107,6 +101,7 @@ fn host_of(file: &HostFile) -> Result<Host, Problem> {
         memory: file.memory.value,
         cores: at_least_one(file.cores.as_ref(), "a host has at least one core")?.unwrap_or(DEFAULT_CORES),
         migration_limit: migration_limit(file.migration_limit.as_ref())?,
+        transfer: transfer_settings(file)?,
         storage: storage::host_storage(file)?,
     })
 }
@@ -141,46 +136,11 @@ pub(crate) fn some_bandwidth(bandwidth: &At<Bandwidth>, what: &str) -> Result<Ba
     Ok(bandwidth.value)
 }
 
-fn card_of(file: Option<&At<OrPreset<NicFile>>>) -> Result<Card, Problem> {
-    let default = presets::nic(DEFAULT_NIC)
-        .unwrap_or(Nic { speed: STAND_IN_CARD.speed, latency: STAND_IN_CARD.latency });
-    let Some(file) = file else {
-        return Ok(card(default, None));
-    };
-    match &file.value {
-        OrPreset::Preset(name) => nic_preset(name, file.place).map(|nic| card(nic, None)),
-        OrPreset::Given(given) => {
-            let preset = given.preset.as_ref();
-            let mut nic = preset.map_or(Ok(default), |name| nic_preset(name, name.place))?;
-            if let Some(speed) = &given.speed {
-                nic.speed = some_bandwidth(speed, "the network card")?;
-            }
-            nic.latency = given.latency.unwrap_or(nic.latency);
-            Ok(card(nic, given.duplex))
-        }
-    }
-}
-
-fn card(nic: Nic, duplex_file: Option<DuplexFile>) -> Card {
-    Card { speed: nic.speed, latency: nic.latency, duplex: duplex(duplex_file) }
-}
-
 pub(crate) fn duplex(file: Option<DuplexFile>) -> Duplex {
     match file {
         None | Some(DuplexFile::Full) => Duplex::Full,
         Some(DuplexFile::Half) => Duplex::Half,
     }
-}
-
-fn nic_preset(name: &str, place: Place) -> Result<Nic, Problem> {
-    presets::nic(name).ok_or_else(|| {
-        unknown_preset(name, place, PresetKind::Nic).maybe_help(name.parse::<Bandwidth>().ok().map(|speed| {
-            format!(
-                "a speed is written (speed: \"{speed}\"); presets are {}",
-                presets::names_of(PresetKind::Nic).join(", ")
-            )
-        }))
-    })
 }
 
 /// The problem that there is no preset of this name.

@@ -1,11 +1,12 @@
 //! The network: a star of the hosts' cards, or the graph that the file gives.
 
 use algorithms::ids::{HostId, Name};
-use models::network::{Link, Network};
+use models::network::{CardTraits, Link, Network};
 use sim_core::Span;
 
 use super::Checker;
-use super::hosts::{Card, Hosts, duplex, some_bandwidth};
+use super::cards::Card;
+use super::hosts::{Hosts, duplex, some_bandwidth};
 use super::table::Table;
 use crate::error::Problem;
 use crate::file::{GraphFile, LinkFile, NetworkFile};
@@ -62,11 +63,12 @@ impl Checker {
             }
         }
         let mut links = Vec::new();
+        let mut taken = vec![0; hosts.hosts.len()];
         for link in &graph.links {
             if self.problems.are_enough() {
                 break;
             }
-            let found = self.links(link, &points, hosts);
+            let found = self.links(link, &points, hosts, &mut taken);
             links.extend(self.problems.take(found).unwrap_or_default());
         }
         build(hosts, &points, links)
@@ -78,6 +80,7 @@ impl Checker {
         file: &LinkFile,
         points: &Table,
         hosts: &Hosts,
+        taken: &mut [usize],
     ) -> Result<Vec<(u32, u32, Link)>, Problem> {
         let (first, second) = &file.between;
         let first_ends = points.all(first, &mut self.budget)?;
@@ -90,15 +93,20 @@ impl Checker {
                     let message = format!("the link joins `{}` to itself", points.name(a));
                     return Err(Problem::at(second.place, message, "the same as the other end"));
                 }
-                links.push((a, b, link(file, a, b, points, hosts)?));
+                let cards = [a, b].map(|end| next_card(end, taken, hosts));
+                links.push((a, b, link(file, (a, b), cards, points)?));
             }
         }
         Ok(links)
     }
 }
 
-fn link(file: &LinkFile, a: u32, b: u32, points: &Table, hosts: &Hosts) -> Result<Link, Problem> {
-    let cards = [a, b].map(|end| hosts.cards.get(end as usize));
+fn link(
+    file: &LinkFile,
+    (a, b): (u32, u32),
+    cards: [Option<&Card>; 2],
+    points: &Table,
+) -> Result<Link, Problem> {
     // Between two hosts, the slower card decides.
     let card: Option<&Card> = cards.into_iter().flatten().min_by_key(|card| card.speed);
     let capacity = match (&file.capacity, card) {
@@ -119,7 +127,20 @@ fn link(file: &LinkFile, a: u32, b: u32, points: &Table, hosts: &Hosts) -> Resul
             None => card.map(|card| card.duplex).unwrap_or_default(),
             given => duplex(given),
         },
+        card: match cards {
+            [Some(a), Some(b)] if a.traits.rdma != b.traits.rdma => CardTraits::default(),
+            _ => card.map(|card| card.traits).unwrap_or_default(),
+        },
     })
+}
+
+/// The card that the next link of a point takes: a host's links take its cards in turn, and the last
+/// one where there are more links than cards.
+fn next_card<'a>(point: u32, taken: &mut [usize], hosts: &'a Hosts) -> Option<&'a Card> {
+    let (cards, taken) = (hosts.cards.get(point as usize)?, taken.get_mut(point as usize)?);
+    let card = cards.get(*taken).or(cards.last());
+    *taken += 1;
+    card
 }
 
 fn link_name(a: &str, b: &str) -> Name {
@@ -130,15 +151,18 @@ fn star(hosts: &Hosts) -> Joined {
     const SWITCH: &str = "switch";
     let mut network = Network::default();
     let switch = network.add_switch(SWITCH.into());
-    for ((index, host), card) in (0u32..).zip(&hosts.hosts).zip(&hosts.cards) {
+    for ((index, host), cards) in (0u32..).zip(&hosts.hosts).zip(&hosts.cards) {
         let node = network.add_host(HostId(index));
-        let link = Link {
-            name: link_name(&host.name, SWITCH),
-            capacity: card.speed,
-            latency: card.latency,
-            duplex: card.duplex,
-        };
-        network.add_link(node, switch, link);
+        for card in cards {
+            let link = Link {
+                name: link_name(&host.name, SWITCH),
+                capacity: card.speed,
+                latency: card.latency,
+                duplex: card.duplex,
+                card: card.traits,
+            };
+            network.add_link(node, switch, link);
+        }
     }
     Joined { network, parts: vec![0; hosts.hosts.len()], is_whole: true, place: None }
 }

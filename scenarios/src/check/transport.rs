@@ -1,6 +1,7 @@
 //! The transport's costs.
 
-use models::transport::Transport;
+use models::transport::{Method, Transport};
+use sim_core::Bytes;
 
 use super::Checker;
 use super::hosts::{at_least_one, some_bandwidth, unknown_preset};
@@ -11,12 +12,19 @@ use crate::read::at::{At, Place};
 
 impl Checker {
     pub(crate) fn transport(&mut self, file: Option<&At<OrPreset<TransportFile>>>) -> Option<Transport> {
-        let transport = match file.map(|file| (&file.value, file.place)) {
+        let transport = match file {
             None => preset(DEFAULT_TRANSPORT, Place::default()),
-            Some((OrPreset::Preset(name), place)) => preset(name, place),
-            Some((OrPreset::Given(given), _)) => described(given),
+            Some(file) => transport_of(file),
         };
         self.problems.take(transport)
+    }
+}
+
+/// The transport that a scenario or a host gives.
+pub(super) fn transport_of(file: &At<OrPreset<TransportFile>>) -> Result<Transport, Problem> {
+    match &file.value {
+        OrPreset::Preset(name) => preset(name, file.place),
+        OrPreset::Given(given) => described(given),
     }
 }
 
@@ -48,7 +56,39 @@ fn described(file: &TransportFile) -> Result<Transport, Problem> {
             .unwrap_or(base.receive_core_seconds_per_gb),
         per_stream,
         streams: at_least_one(file.streams.as_ref(), "a migration needs a stream")?.unwrap_or(base.streams),
+        window: window(file.window.as_ref(), base.window)?,
+        method: method(file, base.method)?,
     })
+}
+
+fn window(file: Option<&At<Limit<Bytes>>>, otherwise: Option<Bytes>) -> Result<Option<Bytes>, Problem> {
+    match file.map(|given| (given.value.limit(), given.place)) {
+        None => Ok(otherwise),
+        Some((Some(Bytes::ZERO), place)) => Err(Problem::at(
+            place,
+            "with a window of nothing, nothing is ever sent",
+            "must be more than zero",
+        )
+        .help("Windows lets it grow to \"16 MiB\"")),
+        Some((window, _)) => Ok(window),
+    }
+}
+
+fn method(file: &TransportFile, base: Method) -> Result<Method, Problem> {
+    let fields = [&file.compress_core_seconds_per_gb, &file.decompress_core_seconds_per_gb];
+    let Method::Compressed(mut costs) = base else {
+        return match fields.into_iter().flatten().next() {
+            None => Ok(base),
+            Some(given) => {
+                Err(Problem::at(given.place, "this transport does not compress", "costs nothing here")
+                    .help("the one that does is (preset: \"compression\", …)"))
+            }
+        };
+    };
+    let [compress, decompress] = fields.map(|field| no_less(field.as_ref(), 0.0));
+    costs.compress_core_seconds_per_gb = compress?.unwrap_or(costs.compress_core_seconds_per_gb);
+    costs.decompress_core_seconds_per_gb = decompress?.unwrap_or(costs.decompress_core_seconds_per_gb);
+    Ok(Method::Compressed(costs))
 }
 
 /// The largest factor or cost that makes sense; it keeps rates far from zero.

@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sim_core::{Bandwidth, Bytes, Span};
+use sim_core::{Bandwidth, ByteRate, Bytes, Span};
 
-use super::{Limit, OrPreset};
+use super::{Limit, OrPreset, TransportFile};
 use crate::read::at::At;
 
 /// A host, or several that are alike.
@@ -29,6 +29,17 @@ pub(crate) struct HostFile {
     pub(crate) default_storage: Option<At<String>>,
     /// Its network card for migrations: a preset's name, or its speed; "10GbE" by default.
     pub(crate) nic: Option<At<OrPreset<NicFile>>>,
+    /// Several network cards, in place of `nic`: ["25GbE-RoCE", "25GbE-RoCE"]. SMB uses all that are
+    /// alike; other transports use the first.
+    pub(crate) nics: Option<At<Vec<At<OrPreset<NicFile>>>>>,
+    /// The share of its cores that its guests keep busy, from 0 to 1; 0 by default. Compression takes
+    /// only what they leave.
+    pub(crate) cpu_load: Option<At<f64>>,
+    /// The performance option of this host, for what leaves it; by default the scenario's `transport`.
+    pub(crate) transport: Option<At<OrPreset<TransportFile>>>,
+    /// The most that its migrations send over SMB together, as Set-SmbBandwidthLimit -Category
+    /// LiveMigration: "750 MB/s". None by default.
+    pub(crate) smb_bandwidth_limit: Option<At<ByteRate>>,
 }
 
 /// A network card, or rather the link from it to its switch.
@@ -47,6 +58,29 @@ pub(crate) struct NicFile {
     pub(crate) latency: Option<Span>,
     /// Whether the directions share the speed; `Full` by default.
     pub(crate) duplex: Option<DuplexFile>,
+    /// Its RDMA; `Off` where its preset has one that is not set up.
+    pub(crate) rdma: Option<RdmaFile>,
+    /// Queues of receive-side scaling; 8 by default, 1 = none.
+    pub(crate) rss_queues: Option<At<u32>>,
+    /// Cards like this one that are teamed to one; 1 by default. One stream stays on one of them,
+    /// and a team has no RDMA.
+    pub(crate) team: Option<At<u32>>,
+}
+
+/// How a network card writes to the other end's memory by itself. Both ends must have the same.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "Rdma")]
+pub(crate) enum RdmaFile {
+    /// Not at all, or not set up.
+    Off,
+    /// Over TCP.
+    IWARP,
+    /// Over Ethernet frames.
+    RoCEv1,
+    /// Over UDP.
+    RoCEv2,
+    /// Over its own links.
+    InfiniBand,
 }
 
 /// Whether the two directions of a link share its capacity.

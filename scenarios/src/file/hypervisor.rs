@@ -166,4 +166,11 @@ pub(crate) struct TransportFile {
     pub(crate) per_stream: Option<At<Limit<Bandwidth>>>,
     /// Streams that one migration uses.
     pub(crate) streams: Option<At<u32>>,
+    /// The most that a stream has under way unacknowledged, or `Unlimited`: over a round trip of 100 ms,
+    /// "16 MiB" are 1.3 Gbit/s.
+    pub(crate) window: Option<At<Limit<Bytes>>>,
+    /// Of "compression": processor time at the source to compress, in core-seconds for each GB.
+    pub(crate) compress_core_seconds_per_gb: Option<At<f64>>,
+    /// Of "compression": processor time at the destination, in core-seconds for each GB.
+    pub(crate) decompress_core_seconds_per_gb: Option<At<f64>>,
 }

@@ -28,6 +28,9 @@ pub(crate) struct GuestFile {
     /// How much the workload's speed differs between replications (coefficient of variation); 0
     /// by default.
     pub(crate) speed_variation: Option<At<f64>>,
+    /// How many times smaller its memory gets by compression; 2.3 by default, 1 for what cannot be
+    /// compressed.
+    pub(crate) compression_ratio: Option<At<f64>>,
     /// Its disks; by default none are known, and it moves as if every host reached them.
     pub(crate) disks: Option<Vec<At<DiskFile>>>,
 }

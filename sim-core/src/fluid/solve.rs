@@ -17,8 +17,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use super::Fluid;
 use super::store::{Member, Resource, Share};
+use super::{Fluid, HeldBy, ResourceId};
 use crate::heap::Order;
 use crate::time::{SimTime, Span};
 
@@ -223,7 +223,9 @@ impl Fluid {
             }
             PeekMut::pop(next);
             rising -= match candidate.limit {
-                Limit::Cap(activity) => self.stop(now, activity, f64::from_bits(candidate.level), scratch),
+                Limit::Cap(activity) => {
+                    self.stop(now, activity, f64::from_bits(candidate.level), HeldBy::Cap, scratch)
+                }
                 Limit::Full(resource) => self.stop_members(now, resource, scratch),
             };
         }
@@ -243,20 +245,23 @@ impl Fluid {
                 break;
             }
             let activity = self.resources[resource as usize].members[index].activity;
-            stopped += self.stop(now, activity, level, scratch);
+            stopped += self.stop(now, activity, level, HeldBy::Resource(ResourceId(resource)), scratch);
         }
         stopped
     }
 
     /// An activity has reached its level: gives it its rate, and takes its part of its resources.
     /// Gives 1, or 0 where it had stopped before or does not rise.
-    fn stop(&mut self, now: SimTime, activity: u32, level: f64, scratch: &mut Scratch) -> usize {
+    fn stop(&mut self, now: SimTime, activity: u32, level: f64, by: HeldBy, scratch: &mut Scratch) -> usize {
         let share = &mut self.shares[activity as usize];
         if share.mark != scratch.epoch {
             return 0;
         }
         share.mark = scratch.epoch + 1;
         share.level = level;
+        if let Some(held_back) = &mut self.held_back {
+            held_back.set(activity, now, by);
+        }
         let rate = level * share.weight;
         for used in self.uses.of(share.uses) {
             let fill = &mut scratch.fill[used.resource as usize];
