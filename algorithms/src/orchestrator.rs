@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   plan ─▶ phase ─▶ waiting ─ due ─▶ queue of the source ─ slots free ─▶ under way ─▶ ended
-//!                       └─ no place ─▶ refused
+//!                       └─ no place, or a prerequisite not met ─▶ refused
 //! ```
 
 mod cluster;
@@ -20,7 +20,10 @@ use sim_core::SimTime;
 use crate::ids::{HostId, MigrationId, VmId};
 use crate::machine::{Outbox, Output, Refused};
 use crate::plan::{Move, Phase, Plan};
+use crate::preflight::Refusal;
+use crate::preflight::facts::HostSettings;
 use crate::records::Outcome;
+use cluster::NoPlace;
 pub use cluster::{ClusterView, Reach};
 
 /// What the orchestrator is told.
@@ -58,6 +61,8 @@ pub enum Command {
         destination: Option<HostId>,
         /// Why not.
         reason: String,
+        /// The prerequisite that is not met, where that is why.
+        refusal: Option<Box<Refusal>>,
     },
 }
 
@@ -154,6 +159,12 @@ impl Orchestrator {
         &self.cluster
     }
 
+    /// A host's settings have changed: what is asked for or started from now on is checked against
+    /// these.
+    pub fn change_host(&mut self, host: HostId, settings: HostSettings) {
+        self.cluster.change_host(host, settings);
+    }
+
     /// Migrations asked for so far, the refused included.
     pub fn asked_for(&self) -> u32 {
         self.next_migration
@@ -209,7 +220,14 @@ impl Orchestrator {
         let refused: Vec<_> = waiting.chain(queued).collect();
         for (migration, vm, destination) in refused {
             let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
-            self.outbox.command(Command::Refuse { migration, vm, source, destination, reason });
+            self.outbox.command(Command::Refuse {
+                migration,
+                vm,
+                source,
+                destination,
+                reason,
+                refusal: None,
+            });
         }
     }
 
@@ -278,25 +296,38 @@ impl Orchestrator {
                 let assignment = Assignment { migration, vm, source, destination, queued: now };
                 self.queues.entry(source).or_default().push_back(assignment);
             }
-            Err(reason) => {
-                self.outbox.command(Command::Refuse { migration, vm, source, destination, reason });
+            Err(NoPlace { reason, refusal }) => {
+                self.outbox.command(Command::Refuse { migration, vm, source, destination, reason, refusal });
                 self.release_followers(migration);
             }
         }
     }
 
-    /// Starts the head of every queue for which both ends have a slot.
+    /// Starts the head of every queue for which both ends have a slot, unless a prerequisite that was
+    /// met when it was asked for is so no longer.
     fn dispatch(&mut self) {
         let Orchestrator { queues, cluster, under_way, outbox, .. } = self;
+        let mut refused = Vec::new();
         queues.retain(|_, queue| {
             while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
-                cluster.started(assignment);
-                under_way.insert(assignment.migration, *assignment);
-                outbox.command(Command::Start(*assignment));
+                if let Some(refusal) = cluster.refusal_at_start(assignment) {
+                    cluster.unassigned(assignment);
+                    refused.push((*assignment, refusal));
+                } else {
+                    cluster.started(assignment);
+                    under_way.insert(assignment.migration, *assignment);
+                    outbox.command(Command::Start(*assignment));
+                }
                 queue.pop_front();
             }
             !queue.is_empty()
         });
+        for (Assignment { migration, vm, source, destination, .. }, refusal) in refused {
+            let (reason, refusal) = (refusal.message.clone(), Some(Box::new(refusal)));
+            let destination = Some(destination);
+            self.outbox.command(Command::Refuse { migration, vm, source, destination, reason, refusal });
+            self.release_followers(migration);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan};
 use algorithms::policy::{Policy, SimGrid};
+use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::Host;
@@ -67,6 +68,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         transport: Transport::ideal(),
         plan: plan(shape, size),
         placement: Placement::FewestVms,
+        administration: Administration::default(),
     }
 }
 
@@ -77,6 +79,7 @@ fn host(index: u32, limit: u32) -> Host {
         memory: Bytes::new(1 << 60),
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
+        settings: HostSettings::default(),
     }
 }
 
@@ -108,6 +111,7 @@ fn guest(index: u32, size: Size) -> Guest {
             working_set: Bytes::from_f64_floor(memory.as_f64() * 0.9),
         },
         speed_variation: 0.0,
+        configuration: GuestConfiguration::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use algorithms::controller::Deadline;
 use algorithms::ids::{HostId, Name};
 use algorithms::plan::{Placement, Plan};
 use algorithms::policy::Policy;
+use algorithms::preflight::facts::{Administration, GuestConfiguration};
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Span};
 
@@ -38,6 +39,8 @@ pub struct ClusterModel {
     pub plan: Plan,
     /// How destinations are chosen where the plan names none.
     pub placement: Placement,
+    /// From where migrations are begun, which domains trust each other, the cluster's own limit.
+    pub administration: Administration,
 }
 
 /// A virtual machine.
@@ -54,6 +57,8 @@ pub struct Guest {
     /// Coefficient of variation of the workload's speed between replications (log-normal, mean 1);
     /// 0 repeats the same speed.
     pub speed_variation: f64,
+    /// What decides where it may go; by default anywhere.
+    pub configuration: GuestConfiguration,
 }
 
 /// The hypervisor: its rules, and what its steps cost.

@@ -1,6 +1,7 @@
 //! Hosts: what they have, and how many migrations they allow at a time.
 
 use algorithms::ids::Name;
+use algorithms::preflight::facts::HostSettings;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
@@ -15,4 +16,6 @@ pub struct Host {
     pub cores: u32,
     /// Migrations allowed at a time, coming and going together; any number where `None`.
     pub migration_limit: Option<u32>,
+    /// What decides whether migrations are allowed; by default all are.
+    pub settings: HostSettings,
 }

@@ -8,7 +8,7 @@
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
-//!   costs, and decides nothing itself.
+//!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
 //! - [`closed_form`]: the literature's formulas for the same model.
 //!
 //! # A first run
@@ -19,6 +19,7 @@
 //! use algorithms::ids::{HostId, VmId};
 //! use algorithms::plan::{Move, Phase, Placement, Plan};
 //! use algorithms::policy::{HyperV, Policy};
+//! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 //! use models::hardware::Host;
 //! use models::network::{Duplex, Link, Network};
@@ -41,6 +42,7 @@
 //!     memory: Bytes::from_gib(64),
 //!     cores: 16,
 //!     migration_limit: Some(2),
+//!     settings: HostSettings::default(),
 //! };
 //! let guest = Guest {
 //!     name: "web".into(),
@@ -48,6 +50,7 @@
 //!     memory: Bytes::from_gib(10),
 //!     workload: Workload::Idle,
 //!     speed_variation: 0.0,
+//!     configuration: GuestConfiguration::default(),
 //! };
 //! let to_the_other =
 //!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![] };
@@ -67,6 +70,7 @@
 //!     transport: Transport::ideal(),
 //!     plan: Plan { phases: vec![Phase { moves: vec![to_the_other], ..Phase::default() }] },
 //!     placement: Placement::default(),
+//!     administration: Administration::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();
@@ -78,6 +82,7 @@ pub mod closed_form;
 pub mod cluster;
 pub mod hardware;
 pub mod network;
+pub mod preflight;
 pub mod transport;
 pub mod workload;
 pub mod world;

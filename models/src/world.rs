@@ -19,13 +19,16 @@ mod migrating;
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name, VmId};
 use algorithms::machine::Output;
-use algorithms::orchestrator::{self, ClusterView, Orchestrator};
+use algorithms::orchestrator::{self, Orchestrator};
+use algorithms::preflight::Refusal;
 use algorithms::records::{
-    EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
+    Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord,
+    RunRecords,
 };
 use sim_core::{ActivityId, Bytes, EventQueue, Fluid, SimTime, Span, Streams};
 
 use crate::cluster::ClusterModel;
+use crate::preflight::cluster_view;
 use background::Background;
 pub use check::ModelError;
 use fabric::Fabric;
@@ -236,8 +239,9 @@ impl<'a> World<'a> {
                     source,
                     destination,
                     reason,
+                    refusal,
                 }) => {
-                    self.refuse(migration, vm, source, destination, reason);
+                    self.refuse(migration, vm, source, destination, reason, refusal.as_deref());
                 }
                 Output::Record(record) => self.log.keep(record),
                 Output::Wait(until) => {
@@ -267,16 +271,18 @@ impl<'a> World<'a> {
         source: HostId,
         destination: Option<HostId>,
         reason: String,
+        refusal: Option<&Refusal>,
     ) {
         let vm = self.model.guests[vm.index()].name.clone();
         self.log.keep(Record::Event(EventRecord {
             time: self.now,
-            level: Level::Warning,
-            event_id: None,
+            level: if refusal.is_some() { Level::Error } else { Level::Warning },
+            event_id: refusal.map(|refusal| refusal.event.id),
             migration: Some(migration),
             vm: Some(vm.clone()),
             host: Some(self.host_name(source)),
             message: format!("not moved: {reason}"),
+            advice: refusal.map(|refusal| Box::new(Advice::from(refusal))),
         }));
         self.log.keep(Record::Migration(MigrationRecord {
             migration,
@@ -287,7 +293,7 @@ impl<'a> World<'a> {
             transport: self.model.transport.name.clone(),
             outcome: Outcome::NotStarted,
             reason,
-            event_id: None,
+            event_id: refusal.map(|refusal| refusal.event.id),
             queued: self.now,
             started: None,
             total: Span::ZERO,
@@ -319,16 +325,4 @@ impl<'a> World<'a> {
             makespan: self.last_end.since(SimTime::ZERO),
         })
     }
-}
-
-/// The cluster as the orchestrator is to know it.
-fn cluster_view(model: &ClusterModel) -> ClusterView {
-    let mut view = ClusterView::new(model.placement, model.network.reach(model.hosts.len()));
-    for host in &model.hosts {
-        view.add_host(host.memory, host.migration_limit);
-    }
-    for guest in &model.guests {
-        view.add_guest(guest.host, guest.memory);
-    }
-    view
 }

@@ -12,6 +12,7 @@ mod measured;
 mod moves;
 mod network;
 mod plan;
+mod settings;
 mod table;
 mod transport;
 mod workload;
@@ -54,6 +55,7 @@ impl Checker {
         let hypervisor = self.hypervisor(file.hypervisor.as_ref());
         let transport = self.transport(file.transport.as_ref());
         let ground = Ground { hosts: &hosts, guests: &guests, network: &network, sound };
+        let administration = self.administration(file.administration.as_ref(), &hosts);
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
         let measured = self.measured(measured, &guests);
@@ -71,6 +73,7 @@ impl Checker {
             transport: transport?,
             plan,
             placement: placement(file.placement),
+            administration,
         };
         Some((model, measured))
     }

@@ -7,6 +7,8 @@ use super::Assignment;
 use crate::ids::{HostId, VmId};
 use crate::plan::Placement;
 use crate::planner::{self, HostView};
+use crate::preflight::facts::HostSettings;
+use crate::preflight::{Prerequisites, Refusal};
 use crate::records::Outcome;
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
@@ -17,7 +19,26 @@ pub struct ClusterView {
     slots: Vec<Slots>,
     guests: Vec<GuestView>,
     reach: Reach,
+    #[serde(default)]
+    prerequisites: Prerequisites,
 }
+
+/// Why a guest goes nowhere.
+pub(super) struct NoPlace {
+    /// For the record.
+    pub(super) reason: String,
+    /// The prerequisite that is not met, where that is why.
+    pub(super) refusal: Option<Box<Refusal>>,
+}
+
+impl<T: Into<String>> From<T> for NoPlace {
+    fn from(reason: T) -> NoPlace {
+        NoPlace { reason: reason.into(), refusal: None }
+    }
+}
+
+/// So many hosts are named, with why they refuse, where none is left.
+const REFUSALS_TOLD: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Slots {
@@ -43,7 +64,19 @@ pub enum Reach {
 impl ClusterView {
     /// A cluster without hosts and guests.
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
-        ClusterView { placement, hosts: Vec::new(), slots: Vec::new(), guests: Vec::new(), reach }
+        ClusterView {
+            placement,
+            hosts: Vec::new(),
+            slots: Vec::new(),
+            guests: Vec::new(),
+            reach,
+            prerequisites: Prerequisites::default(),
+        }
+    }
+
+    /// With what is known of prerequisites; without, nothing is refused for want of one.
+    pub fn with_prerequisites(self, prerequisites: Prerequisites) -> ClusterView {
+        ClusterView { prerequisites, ..self }
     }
 
     /// Adds the next host: its memory, and how many migrations it allows at a time.
@@ -79,29 +112,66 @@ impl ClusterView {
     }
 
     /// Where `vm` goes: to `wanted` if that can be, else to the best place.
-    pub(super) fn place(&self, vm: VmId, wanted: Option<HostId>) -> Result<HostId, String> {
+    pub(super) fn place(&self, vm: VmId, wanted: Option<HostId>) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
         let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
         if forbids(source) {
             return Err("its host allows no migrations".into());
         }
         let Some(destination) = wanted else {
-            return planner::choose(self.placement, &self.hosts, source, memory, |host| {
-                self.reaches(source, host)
-            });
+            return self.choose(vm, source, memory);
         };
-        let free = self.hosts[destination.index()].free();
+        let free = self.free(destination);
         if destination == source {
             Err("it is there already".into())
         } else if forbids(destination) {
             Err("the destination allows no migrations".into())
         } else if !self.reaches(source, destination) {
             Err("the network does not lead from its host to the destination".into())
+        } else if let Some(refusal) = self.prerequisites.first_refusal(vm, source, destination, free) {
+            Err(NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) })
         } else if free < memory {
-            Err(format!("the destination has {free} of free memory, and {memory} are needed"))
+            Err(format!("the destination has {free} of free memory, and {memory} are needed").into())
         } else {
             Ok(destination)
         }
+    }
+
+    /// What stands against a migration that is about to start, its memory being reserved.
+    pub(super) fn refusal_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
+        let Assignment { vm, source, destination, .. } = *assignment;
+        let reserved = self.guests[vm.index()].memory;
+        self.prerequisites.first_refusal(vm, source, destination, self.free(destination) + reserved)
+    }
+
+    pub(super) fn change_host(&mut self, host: HostId, settings: HostSettings) {
+        self.prerequisites.change_host(host, settings);
+    }
+
+    /// Memory that is free at `host`, what is on its way to it counted as there.
+    pub fn free(&self, host: HostId) -> Bytes {
+        self.hosts[host.index()].free()
+    }
+
+    /// What is known of prerequisites.
+    pub fn prerequisites(&self) -> &Prerequisites {
+        &self.prerequisites
+    }
+
+    fn choose(&self, vm: VmId, source: HostId, memory: Bytes) -> Result<HostId, NoPlace> {
+        let refusal = |host| self.prerequisites.first_refusal(vm, source, host, self.free(host));
+        let chosen = planner::choose(self.placement, &self.hosts, source, memory, |host| {
+            self.reaches(source, host) && refusal(host).is_none()
+        });
+        chosen.map_err(|reason| {
+            let ids = (0..self.hosts.len() as u32).map(HostId);
+            let fits = |id: &HostId| {
+                let open = *id != source && self.hosts[id.index()].open;
+                open && self.free(*id) >= memory && self.reaches(source, *id)
+            };
+            let refusals: Vec<Refusal> = ids.filter(fits).filter_map(refusal).collect();
+            all_refuse(refusals).unwrap_or_else(|| reason.into())
+        })
     }
 
     /// From now on `vm` takes memory at `destination` too.
@@ -161,4 +231,20 @@ impl ClusterView {
             Reach::Islands(islands) => islands[a.index()] == islands[b.index()],
         }
     }
+}
+
+/// Every host that has room refuses: the reasons, each once; the first stands for all.
+fn all_refuse(mut refusals: Vec<Refusal>) -> Option<NoPlace> {
+    let mut messages: Vec<String> = Vec::new();
+    for refusal in &refusals {
+        if !messages.contains(&refusal.message) {
+            messages.push(refusal.message.clone());
+        }
+    }
+    let more = messages.len().saturating_sub(REFUSALS_TOLD);
+    messages.truncate(REFUSALS_TOLD);
+    let more = if more > 0 { format!("; and {more} more reasons") } else { String::new() };
+    let first = (!refusals.is_empty()).then(|| refusals.remove(0))?;
+    let reason = format!("no host can take it: {}{more}", messages.join("; "));
+    Some(NoPlace { reason, refusal: Some(Box::new(first)) })
 }

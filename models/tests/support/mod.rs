@@ -3,6 +3,7 @@
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan};
 use algorithms::policy::{Policy, SimGrid};
+use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::Host;
 use models::network::{Duplex, Link, Network};
@@ -29,6 +30,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         memory: Bytes::from_gib(1024),
         cores: 16,
         migration_limit: None,
+        settings: HostSettings::default(),
     };
     ClusterModel {
         name: "test".into(),
@@ -46,6 +48,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         transport: Transport::ideal(),
         plan: Plan { phases: vec![Phase::default()] },
         placement: Placement::FewestVms,
+        administration: Administration::default(),
     }
 }
 
@@ -59,6 +62,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         memory,
         workload: Workload::Linear { rate: ByteRate::from_mb(mb), working_set: Bytes::new(memory.get() / 2) },
         speed_variation: 0.0,
+        configuration: GuestConfiguration::default(),
     });
     id
 }

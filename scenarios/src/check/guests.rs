@@ -1,13 +1,14 @@
 //! Virtual machines, and whether they fit where they start.
 
 use algorithms::ids::HostId;
+use algorithms::preflight::facts::GuestConfiguration;
 use models::cluster::Guest;
 use sim_core::Bytes;
 
 use super::hosts::Hosts;
 use super::table::Table;
 use super::workload;
-use super::{Checker, missing};
+use super::{Checker, missing, settings};
 use crate::error::Problem;
 use crate::file::{File, GuestFile, Named, WorkloadFile};
 use crate::names;
@@ -96,10 +97,13 @@ impl Checker {
             self.problems.take(workload::workload(file, own))
         };
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
-        let guest = workload.zip(variation).zip(on.as_ref()).map(|((workload, speed_variation), _)| Guest {
+        let configuration = self.problems.take(settings::configuration(file.configuration.as_ref()));
+        let parts = workload.zip(variation).zip(configuration).filter(|_| on.is_some());
+        let guest = parts.map(|((workload, speed_variation), configuration)| Guest {
             memory: file.memory.value,
             workload,
             speed_variation,
+            configuration,
             ..stand_in()
         });
         (guest, on.unwrap_or_default())
@@ -147,6 +151,7 @@ fn stand_in() -> Guest {
         memory: Bytes::ZERO,
         workload: models::workload::Workload::Idle,
         speed_variation: 0.0,
+        configuration: GuestConfiguration::default(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Hosts and their network cards.
 
+use algorithms::preflight::facts::HostSettings;
 use models::hardware::Host;
 use models::network::Duplex;
 use sim_core::{Bandwidth, Bytes, Span};
 
 use super::table::Table;
-use super::{Checker, missing};
+use super::{Checker, missing, settings};
 use crate::error::Problem;
 use crate::file::{DuplexFile, HostFile, Limit, NicFile, OrPreset};
 use crate::names;
@@ -45,7 +46,10 @@ impl Checker {
                 let problem = Problem::at(files.place, "the scenario has no hosts", "this list is empty");
                 self.problems.push(problem.help(format!("for example: {example}")));
             }
-            Some(files) => files.iter().for_each(|file| self.host(file, &mut hosts)),
+            Some(files) => {
+                files.iter().for_each(|file| self.host(file, &mut hosts));
+                self.delegations(files, &mut hosts);
+            }
         }
         hosts
     }
@@ -84,7 +88,13 @@ const STAND_IN_CARD: Card =
     Card { speed: Bandwidth::from_gbit(1), latency: Span::ZERO, duplex: Duplex::Full };
 
 fn stand_in() -> Host {
-    Host { name: "".into(), memory: Bytes::new(u64::MAX), cores: 1, migration_limit: None }
+    Host {
+        name: "".into(),
+        memory: Bytes::new(u64::MAX),
+        cores: 1,
+        migration_limit: None,
+        settings: HostSettings::default(),
+    }
 }
 
 fn host_of(file: &HostFile) -> Result<Host, Problem> {
@@ -95,7 +105,11 @@ fn host_of(file: &HostFile) -> Result<Host, Problem> {
         name: "".into(),
         memory: file.memory.value,
         cores: at_least_one(file.cores.as_ref(), "a host has at least one core")?.unwrap_or(DEFAULT_CORES),
-        migration_limit: migration_limit(file.migration_limit.as_ref())?,
+        migration_limit: match settings::simultaneous(file)? {
+            Some(limit) => Some(limit),
+            None => migration_limit(file.migration_limit.as_ref())?,
+        },
+        settings: settings::settings(file)?,
     })
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{ByteRate, Bytes, Span};
 
+use super::settings::ConfigurationFile;
 use super::{OrPreset, Size};
 use crate::read::at::At;
 
@@ -28,6 +29,8 @@ pub(crate) struct GuestFile {
     /// How much the workload's speed differs between replications (coefficient of variation); 0
     /// by default.
     pub(crate) speed_variation: Option<At<f64>>,
+    /// What decides where it may go: processor compatibility, configuration version, what is attached.
+    pub(crate) configuration: Option<At<ConfigurationFile>>,
 }
 
 /// How a guest dirties its memory.
