@@ -27,7 +27,7 @@
 mod solve;
 mod store;
 
-use crate::heap::IndexedHeap;
+use crate::heap::{IndexedHeap, Order};
 use crate::meter::Meter;
 use crate::time::{SimTime, Span};
 use solve::Scratch;
@@ -71,7 +71,7 @@ pub struct Fluid {
     progress: Vec<Progress>,
     uses: UseArena,
     free: Vec<u32>,
-    completions: IndexedHeap<(SimTime, u64)>,
+    completions: IndexedHeap<Order>,
     started: u64,
     changes: Changes,
     scratch: Scratch,
@@ -161,7 +161,7 @@ impl Fluid {
         *progress = Progress { remaining: work, updated: now, sequence: self.started, ..*progress };
         self.started += 1;
         if work == 0.0 {
-            self.completions.set(slot, (now, progress.sequence));
+            self.completions.set(slot, Order { time: now, sequence: progress.sequence });
         }
         self.changes.fresh.push(slot);
         ActivityId { slot, generation: progress.generation }
@@ -223,7 +223,7 @@ impl Fluid {
     /// The time of the next completion, after all changes so far.
     pub fn next_time(&mut self) -> Option<SimTime> {
         self.settle();
-        let ((time, _), _) = self.completions.peek()?;
+        let (Order { time, .. }, _) = self.completions.peek()?;
         (time < SimTime::MAX).then_some(time)
     }
 
@@ -231,7 +231,7 @@ impl Fluid {
     /// were started. Call it until it gives `None` before asking for [`Fluid::next_time`] again: the
     /// changes at `now` are then solved once.
     pub fn pop_due(&mut self, now: SimTime) -> Option<ActivityId> {
-        let ((time, _), slot) = self.completions.peek()?;
+        let (Order { time, .. }, slot) = self.completions.peek()?;
         if time > now {
             return None;
         }

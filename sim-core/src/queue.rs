@@ -4,7 +4,7 @@
 //! printed, stored and repeated. A scheduled event can be cancelled or moved by its [`EventKey`];
 //! a moved event queues up behind those already waiting at its new time.
 
-use crate::heap::IndexedHeap;
+use crate::heap::{IndexedHeap, Order};
 use crate::time::SimTime;
 
 /// Names a scheduled event, until it has happened or was cancelled.
@@ -17,7 +17,7 @@ pub struct EventKey {
 /// Events of type `E`, ordered by (time, order of scheduling).
 #[derive(Debug, Clone)]
 pub struct EventQueue<E> {
-    order: IndexedHeap<(SimTime, u64)>,
+    order: IndexedHeap<Order>,
     slots: Vec<Slot<E>>,
     free: Vec<u32>,
     scheduled: u64,
@@ -44,8 +44,7 @@ impl<E> EventQueue<E> {
         let entry = &mut self.slots[slot as usize];
         entry.event = Some(event);
         let key = EventKey { slot, generation: entry.generation };
-        self.order.set(slot, (time, self.scheduled));
-        self.scheduled += 1;
+        self.place(slot, time);
         key
     }
 
@@ -55,8 +54,7 @@ impl<E> EventQueue<E> {
         if !self.is_pending(key) {
             return false;
         }
-        self.order.set(key.slot, (time, self.scheduled));
-        self.scheduled += 1;
+        self.place(key.slot, time);
         true
     }
 
@@ -71,14 +69,14 @@ impl<E> EventQueue<E> {
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(SimTime, E)> {
-        let ((time, _), slot) = self.order.pop()?;
+        let (Order { time, .. }, slot) = self.order.pop()?;
         let event = self.release(slot)?;
         Some((time, event))
     }
 
     /// The time of the next event.
     pub fn next_time(&self) -> Option<SimTime> {
-        self.order.peek().map(|((time, _), _)| time)
+        self.order.peek().map(|(order, _)| order.time)
     }
 
     /// The number of pending events.
@@ -89,6 +87,12 @@ impl<E> EventQueue<E> {
     /// Whether nothing is pending.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Puts `slot` behind everything that is scheduled at `time`.
+    fn place(&mut self, slot: u32, time: SimTime) {
+        self.order.set(slot, Order { time, sequence: self.scheduled });
+        self.scheduled += 1;
     }
 
     fn is_pending(&self, key: EventKey) -> bool {

@@ -1,6 +1,7 @@
 //! Runs the workload on which four engines agree, through the same world as everything else, and
 //! prints its figures and what they cost as JSON.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use benches::cost;
@@ -24,7 +25,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     limit: u32,
     /// What the dirty rates are multiplied with.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = dirty_scale, allow_hyphen_values = true)]
     dirty_scale: f64,
 }
 
@@ -40,6 +41,15 @@ struct Output {
     figures: Figures,
     cpu_s: f64,
     peak_rss_mb: Option<f64>,
+}
+
+/// Reads a factor, so that nonsense is refused where it was written and does not run as some other
+/// number.
+fn dirty_scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
+        _ => Err("must be a finite number of zero or more, such as 0.01".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -65,7 +75,8 @@ fn main() -> ExitCode {
     };
     let figures = workload::figures(&records);
     let output = Output { figures, cpu_s: cost::cpu_seconds(), peak_rss_mb: cost::peak_rss_mb() };
-    match serde_json::to_writer(std::io::stdout().lock(), &output) {
+    let mut stdout = std::io::stdout().lock();
+    match serde_json::to_writer(&mut stdout, &output).map_err(Into::into).and_then(|()| writeln!(stdout)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -19,6 +19,7 @@ use std::collections::binary_heap::PeekMut;
 
 use super::Fluid;
 use super::store::{Member, Resource, Share};
+use crate::heap::Order;
 use crate::time::{SimTime, Span};
 
 /// Relative width within which two rates or levels count as one; far above rounding, far below
@@ -37,7 +38,7 @@ pub(super) struct Scratch {
     fill: Vec<Fill>,
     activities: Vec<u32>,
     candidates: BinaryHeap<Reverse<Candidate>>,
-    moved: Vec<((SimTime, u64), u32)>,
+    moved: Vec<(Order, u32)>,
 }
 
 /// A resource while it is filled.
@@ -271,8 +272,8 @@ impl Fluid {
         progress.remaining = (progress.remaining - done).max(0.0);
         progress.updated = now;
         share.rate = rate;
-        let key = (completion(now, progress.remaining, rate), progress.sequence);
-        scratch.moved.push((key, activity));
+        let time = completion(now, progress.remaining, rate);
+        scratch.moved.push((Order { time, sequence: progress.sequence }, activity));
         1
     }
 
