@@ -3,6 +3,8 @@
 //! Every default lets a guest move: what a scenario or an inventory does not say is taken to be as
 //! it should be (one domain, delegation set, equal processors, one network).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
@@ -76,6 +78,15 @@ pub enum Authentication {
     Kerberos,
     /// By the credentials of whoever is signed in at the source.
     CredSsp,
+}
+
+impl fmt::Display for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Authentication::Kerberos => "Kerberos",
+            Authentication::CredSsp => "CredSSP",
+        })
+    }
 }
 
 /// Networks that a host allows for migrations.

@@ -19,7 +19,7 @@ pub(super) fn why(rule: Rule, pair: &Pair<'_>) -> String {
         Rule::ConfigurationVersion => configuration_version(pair),
         Rule::AuthenticationType => match authentication(pair) {
             None => "begun by the cluster, which authenticates itself".into(),
-            Some(kind) => format!("{kind:?} on both hosts"),
+            Some(kind) => format!("{kind} on both hosts"),
         },
         Rule::Domain => match authentication(pair) {
             Some(Authentication::Kerberos) => {

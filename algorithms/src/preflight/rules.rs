@@ -204,8 +204,8 @@ fn virtual_switch(pair: &Pair<'_>) -> Option<Refusal> {
             format!("{} has no virtual switch \"{needed}\"", pair.destination.name),
             "virtual switches must have the same name on all hosts",
             format!(
-                "New-VMSwitch -ComputerName \"{}\" -Name \"{needed}\" -NetAdapterName (Get-NetAdapter -CimSession \
-                 \"{0}\" -Physical)[0].Name",
+                "New-VMSwitch -ComputerName \"{}\" -Name \"{needed}\" -NetAdapterName ((Get-NetAdapter -CimSession \
+                 \"{0}\" -Physical)[0].Name)",
                 pair.destination.name
             ),
         )

@@ -55,9 +55,10 @@ fn finding(number: usize, group: &Group) -> String {
 
 fn effect(group: &Group) -> String {
     match (group.blocks, group.diverts) {
-        (0, diverts) => format!("{} will go elsewhere", moves(diverts)),
+        (0, 1) => "1 move goes elsewhere".to_string(),
+        (0, diverts) => format!("{} go elsewhere", moves(diverts)),
         (blocks, 0) => format!("blocks {}", moves(blocks)),
-        (blocks, diverts) => format!("blocks {}, {diverts} will go elsewhere", moves(blocks)),
+        (blocks, diverts) => format!("blocks {}, {diverts} go elsewhere", moves(blocks)),
     }
 }
 

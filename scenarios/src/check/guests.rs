@@ -71,6 +71,9 @@ impl Checker {
             // A guest with mistakes is kept by name, so that its name is not reported as unknown.
             let guest = template.clone().unwrap_or_else(stand_in);
             let host = on.get(index % on.len().max(1)).copied().unwrap_or(0);
+            if let Some(host) = hosts.hosts.get(host as usize) {
+                settings::runs_here(file.configuration.as_ref(), &guest.configuration, host)?;
+            }
             guests.guests.push(Guest { name, host: HostId(host), ..guest });
         }
         Ok(())

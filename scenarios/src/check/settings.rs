@@ -8,6 +8,8 @@ use algorithms::preflight::facts::{
 };
 use algorithms::preflight::processor::{Processor, Vendor, families, features_of};
 
+use models::hardware::Host;
+
 use super::Checker;
 use super::hosts::{Hosts, at_least_one};
 use crate::error::Problem;
@@ -204,4 +206,22 @@ pub(super) fn configuration(file: Option<&At<ConfigurationFile>>) -> Result<Gues
         },
         switch: file.switch.as_deref().map(Name::from),
     })
+}
+
+/// The host where a guest starts must run its configuration version.
+pub(super) fn runs_here(
+    file: Option<&At<ConfigurationFile>>,
+    configuration: &GuestConfiguration,
+    host: &Host,
+) -> Result<(), Problem> {
+    let given = file.and_then(|file| file.version.as_ref());
+    let (Some(at), Some(version), Some(os)) = (given, configuration.version, host.settings.os) else {
+        return Ok(());
+    };
+    let (oldest, newest) = os.configurations();
+    if (oldest..=newest).contains(&version) {
+        return Ok(());
+    }
+    let message = format!("`{}` runs {os}, which does not run configuration version {version}", host.name);
+    Err(Problem::at(at.place, message, format!("must be from {oldest} to {newest}")))
 }

@@ -31,10 +31,7 @@ pub(super) fn authentication_type(pair: &Pair<'_>) -> Option<Refusal> {
         refused(
             Rule::AuthenticationType,
             Category::Authentication,
-            format!(
-                "{} authenticates by {here:?} and {} by {there:?}",
-                pair.source.name, pair.destination.name
-            ),
+            format!("{} authenticates by {here} and {} by {there}", pair.source.name, pair.destination.name),
             "the setting was changed on one host only",
             format!(
                 "Set-VMHost -ComputerName \"{}\", \"{}\" -VirtualMachineMigrationAuthenticationType Kerberos",
