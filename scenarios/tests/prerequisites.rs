@@ -1,6 +1,8 @@
 //! Prerequisites of a live migration: every alternative of the library's scenarios is refused for its
 //! reason, by the check before and by the run itself.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use algorithms::preflight::{Category, Rule};
