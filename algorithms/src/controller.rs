@@ -6,8 +6,14 @@
 //!             └────────────┴──▶ Aborting ─▶ Done
 //! ```
 //!
+//! A migration that moves disks copies them first (`CopyingDisks`, between Preparing and Copying) and
+//! ends their mirroring before Finishing or Aborting; see `controller/storage.rs`. One that moves disks
+//! only never comes to Copying.
+//!
 //! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
 //! loop itself, the commands go to its levers instead.
+
+mod storage;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
@@ -16,7 +22,8 @@ use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
 use crate::policy::Policy;
-use crate::records::{EventRecord, Level, MigrationKind, MigrationRecord, Outcome, Record};
+use crate::records::{EventRecord, Level, MigrationRecord, Outcome, Record};
+use crate::storage_mirror::{MirrorCommand, MirrorInput, StorageMirror, StorageOrder};
 
 /// Who moves from where to where, and by which rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +46,8 @@ pub struct MigrationOrder {
     pub deadline: Option<Deadline>,
     /// When it was asked for.
     pub queued: SimTime,
+    /// The disks that move too, if any.
+    pub storage: Option<StorageOrder>,
 }
 
 /// A limit on a migration's time.
@@ -68,6 +77,13 @@ pub enum Input {
     Prepared,
     /// For the page loop.
     Page(PageInput),
+    /// For the copying of disks.
+    Storage(MirrorInput),
+    /// Writes go to one side only from now on.
+    MirrorEnded {
+        /// What the guest wrote to both meanwhile.
+        written: Bytes,
+    },
     /// All is cleaned up after success.
     Finished,
     /// All is undone; the guest runs at the source.
@@ -96,6 +112,11 @@ pub enum Command {
     Prepare,
     /// For the page loop's host side; answered by [`Input::Page`].
     Page(PageCommand),
+    /// For the copying of disks; answered by [`Input::Storage`].
+    Storage(MirrorCommand),
+    /// End the mirroring of all disks: the guest uses the copies if it was switched over to them, and
+    /// its old disks otherwise. Answer [`Input::MirrorEnded`].
+    EndMirror,
     /// Remove what is left at the source; answer [`Input::Finished`].
     Finish,
     /// Undo: the guest runs on at the source; answer [`Input::Aborted`].
@@ -107,6 +128,11 @@ pub enum Command {
 pub struct MigrationController {
     order: MigrationOrder,
     pages: PageLoop,
+    mirror: Option<StorageMirror>,
+    /// Written to both sides by the guest.
+    mirrored: Bytes,
+    /// Sent of a disk that was given up.
+    disk_partly_sent: Bytes,
     state: State,
     started: SimTime,
     deadline: SimTime,
@@ -119,7 +145,9 @@ pub struct MigrationController {
 enum State {
     Idle,
     Preparing,
+    CopyingDisks,
     Copying,
+    EndingMirror(PagesMoved),
     Finishing(PagesMoved),
     Aborting { outcome: Outcome, reason: String, paused: Span },
     Done(Outcome),
@@ -129,9 +157,13 @@ impl MigrationController {
     /// A controller that waits for [`Input::Begin`].
     pub fn new(order: MigrationOrder) -> MigrationController {
         let pages = PageLoop::new(order.migration, order.policy.clone(), order.memory);
+        let mirror = storage::mirror(&order);
         MigrationController {
             order,
             pages,
+            mirror,
+            mirrored: Bytes::ZERO,
+            disk_partly_sent: Bytes::ZERO,
             state: State::Idle,
             started: SimTime::ZERO,
             deadline: SimTime::MAX,
@@ -148,29 +180,48 @@ impl MigrationController {
     pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         match (&self.state, input) {
             (State::Idle, Input::Begin) => self.begin(now),
+            (State::Preparing, Input::Prepared) if self.mirror.is_some() => self.begin_disks(now)?,
             (State::Preparing, Input::Prepared) => {
                 self.state = State::Copying;
                 self.page_input(now, PageInput::Begin)?;
+            }
+            (State::CopyingDisks, Input::Storage(input)) => self.mirror_input(now, input)?,
+            (State::EndingMirror(moved), Input::MirrorEnded { written }) => {
+                let moved = *moved;
+                self.mirrored = written;
+                self.finish(moved);
+            }
+            (State::Aborting { .. }, Input::MirrorEnded { written }) => {
+                self.mirrored = written;
+                self.outbox.command(Command::Abort);
             }
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
             (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
-                self.partly_sent = sent;
+                self.note_partly_sent(sent);
                 self.give_up(now, outcome, reason, paused);
             }
-            (State::Preparing | State::Copying, Input::Tick) => self.look_at_deadline(now)?,
-            (State::Preparing | State::Copying, Input::Cancel { reason }) => {
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::Tick) => {
+                self.look_at_deadline(now)?
+            }
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::Cancel { reason }) => {
                 self.abort(now, Outcome::Cancelled, reason);
             }
-            (State::Preparing | State::Copying, Input::Failed { reason }) => {
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::Failed { reason }) => {
                 self.abort(now, Outcome::Failed, reason);
             }
             // What was under way when it was given up may still be answered.
-            (State::Aborting { .. }, Input::Page(_) | Input::Prepared | Input::Cancel { .. }) => {}
+            (
+                State::Aborting { .. },
+                Input::Page(_) | Input::Storage(_) | Input::Prepared | Input::Cancel { .. },
+            ) => {}
             // The guest has been handed over: too late to give up.
-            (State::Finishing(_), Input::Cancel { .. }) => {}
-            (State::Finishing(_) | State::Aborting { .. } | State::Done(_), Input::Tick) => {}
+            (State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
+            (
+                State::EndingMirror(_) | State::Finishing(_) | State::Aborting { .. } | State::Done(_),
+                Input::Tick,
+            ) => {}
             (state, input) => {
                 return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
             }
@@ -196,7 +247,7 @@ impl MigrationController {
         self.started = now;
         self.deadline = self.order.deadline.map_or(SimTime::MAX, |deadline| now + deadline.after);
         self.state = State::Preparing;
-        self.log(now, Level::Information, format!("migration to {} started", self.order.destination));
+        self.log(now, Level::Information, format!("{} started", self.what()));
         self.outbox.command(Command::Prepare);
     }
 
@@ -208,13 +259,27 @@ impl MigrationController {
                 Output::Record(record) => self.outbox.record(record),
                 Output::Wait(_) => return Ok(()),
                 Output::Done(moved) => {
-                    self.deadline = SimTime::MAX;
-                    self.state = State::Finishing(moved);
-                    self.outbox.command(Command::Finish);
+                    self.moved(moved);
                     return Ok(());
                 }
             }
         }
+    }
+
+    /// All that was to be moved is.
+    fn moved(&mut self, moved: PagesMoved) {
+        self.deadline = SimTime::MAX;
+        if self.mirror.is_some() {
+            self.state = State::EndingMirror(moved);
+            self.outbox.command(Command::EndMirror);
+        } else {
+            self.finish(moved);
+        }
+    }
+
+    fn finish(&mut self, moved: PagesMoved) {
+        self.state = State::Finishing(moved);
+        self.outbox.command(Command::Finish);
     }
 
     fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
@@ -238,19 +303,20 @@ impl MigrationController {
         let paused = self.pages.paused_since().map_or(Span::ZERO, |since| now - since);
         self.deadline = SimTime::MAX;
         self.state = State::Aborting { outcome, reason, paused };
-        self.outbox.command(Command::Abort);
+        let mirrored = self.mirror.is_some();
+        self.outbox.command(if mirrored { Command::EndMirror } else { Command::Abort });
     }
 
     fn complete(&mut self, now: SimTime, moved: PagesMoved) {
         let brownout = moved.paused - self.started;
         let blackout = moved.resumed - moved.paused;
-        self.log(now, Level::Information, format!("migration to {} completed", self.order.destination));
+        self.log(now, Level::Information, format!("{} completed", self.what()));
         self.record(now, Outcome::Completed, moved.reason.to_string(), brownout, blackout);
     }
 
     fn give_up(&mut self, now: SimTime, outcome: Outcome, reason: String, paused: Span) {
         let level = if outcome == Outcome::Failed { Level::Error } else { Level::Warning };
-        self.log(now, level, format!("migration to {} given up: {reason}", self.order.destination));
+        self.log(now, level, format!("{} given up: {reason}", self.what()));
         let brownout = (now - self.started).saturating_sub(paused);
         self.record(now, outcome, reason, brownout, paused);
     }
@@ -275,7 +341,7 @@ impl MigrationController {
             vm: self.order.vm.clone(),
             source: self.order.source.clone(),
             destination: Some(self.order.destination.clone()),
-            kind: MigrationKind::Live,
+            kind: self.kind(),
             transport: self.order.transport.clone(),
             outcome,
             reason,
@@ -286,7 +352,7 @@ impl MigrationController {
             brownout,
             blackout,
             memory_bytes_sent: self.pages.total_sent() + self.partly_sent,
-            storage_bytes_sent: Bytes::ZERO,
+            storage_bytes_sent: self.storage_sent(),
             rounds: self.pages.rounds(),
         }));
     }

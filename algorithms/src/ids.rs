@@ -38,3 +38,7 @@ index_type!(
     /// One migration of one guest, numbered in the order in which they were asked for.
     MigrationId
 );
+index_type!(
+    /// A storage location, by its place in the model's list of them.
+    StorageId
+);

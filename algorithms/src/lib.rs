@@ -14,6 +14,7 @@
 //!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
+//! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
 //!
@@ -32,3 +33,4 @@ pub mod planner;
 pub mod policy;
 pub mod preflight;
 pub mod records;
+pub mod storage_mirror;

@@ -9,8 +9,11 @@
 //!   plan ─▶ phase ─▶ waiting ─ due ─▶ queue of the source ─ slots free ─▶ under way ─▶ ended
 //!                       └─ no place, or a prerequisite not met ─▶ refused
 //! ```
+//!
+//! Migrations of storage alone have slots, and so a queue, of their own; see `orchestrator/storage.rs`.
 
 mod cluster;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,12 +22,13 @@ use sim_core::SimTime;
 
 use crate::ids::{HostId, MigrationId, VmId};
 use crate::machine::{Outbox, Output, Refused};
-use crate::plan::{Move, Phase, Plan};
+use crate::plan::{Move, Phase, Plan, StorageMove};
 use crate::preflight::Refusal;
 use crate::preflight::facts::HostSettings;
-use crate::records::Outcome;
+use crate::records::{MigrationKind, Outcome};
 use cluster::NoPlace;
 pub use cluster::{ClusterView, Reach};
+pub use storage::{DiskMove, StorageView};
 
 /// What the orchestrator is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,8 @@ pub enum Command {
         source: HostId,
         /// Where it should have gone, if that was said.
         destination: Option<HostId>,
+        /// What was to be moved.
+        kind: MigrationKind,
         /// Why not.
         reason: String,
         /// The prerequisite that is not met, where that is why.
@@ -79,6 +85,8 @@ pub struct Assignment {
     pub destination: HostId,
     /// When it joined its source's queue.
     pub queued: SimTime,
+    /// What is moved; [`StorageView::moves`] has the disks.
+    pub kind: MigrationKind,
 }
 
 /// The state machine.
@@ -92,15 +100,25 @@ pub struct Orchestrator {
     waiting: BTreeMap<MigrationId, Waiting>,
     /// Moves of this phase that others follow, by the followed.
     followers: BTreeMap<MigrationId, Vec<MigrationId>>,
-    queues: BTreeMap<HostId, VecDeque<Assignment>>,
+    queues: BTreeMap<(HostId, Line), VecDeque<Assignment>>,
     under_way: BTreeMap<MigrationId, Assignment>,
     outbox: Outbox<Command, ()>,
+}
+
+/// What stands in a queue: neither line waits for the other, as they need different slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Line {
+    /// Guests that leave the host, with or without their disks.
+    Guests,
+    /// Disks only.
+    Disks,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Waiting {
     vm: VmId,
     destination: Option<HostId>,
+    storage: StorageMove,
     due: SimTime,
     follows: BTreeSet<MigrationId>,
 }
@@ -211,22 +229,25 @@ impl Orchestrator {
 
     fn refuse_all(&mut self, reason: &str) {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let waiting = waiting.map(|(migration, move_)| (migration, move_.vm, move_.destination));
+        let waiting = waiting
+            .map(|(migration, move_)| (migration, move_.vm, move_.destination, kind_wanted(&move_.storage)));
         let queued = std::mem::take(&mut self.queues).into_values().flatten();
         let queued = queued.map(|each| {
             self.cluster.unassigned(&each);
-            (each.migration, each.vm, Some(each.destination))
+            (each.migration, each.vm, Some(each.destination), each.kind)
         });
         let refused: Vec<_> = waiting.chain(queued).collect();
-        for (migration, vm, destination) in refused {
+        for (migration, vm, destination, kind) in refused {
             let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
+            let refusal = None;
             self.outbox.command(Command::Refuse {
                 migration,
                 vm,
                 source,
                 destination,
+                kind,
                 reason,
-                refusal: None,
+                refusal,
             });
         }
     }
@@ -239,26 +260,29 @@ impl Orchestrator {
         let first = self.next_migration;
         for (index, move_) in phase.moves.iter().enumerate() {
             let follows = followed_by(&phase, index).map(|other| MigrationId(first + other as u32)).collect();
-            self.wait(move_.vm, move_.destination, now + move_.delay, follows);
+            let (due, storage) = (now + move_.delay, move_.storage.clone());
+            let (vm, destination) = (move_.vm, move_.destination);
+            self.wait(Waiting { vm, destination, storage, due, follows });
         }
         // A guest that this phase moves by itself is not drained as well.
         let moved: BTreeSet<VmId> = phase.moves.iter().map(|move_| move_.vm).collect();
         for host in phase.drains.iter().collect::<BTreeSet<_>>() {
             for vm in self.cluster.guests_on(*host) {
                 if !moved.contains(&vm) {
-                    self.wait(vm, None, now, BTreeSet::new());
+                    let (storage, follows) = (StorageMove::Stays, BTreeSet::new());
+                    self.wait(Waiting { vm, destination: None, storage, due: now, follows });
                 }
             }
         }
     }
 
-    fn wait(&mut self, vm: VmId, destination: Option<HostId>, due: SimTime, follows: BTreeSet<MigrationId>) {
+    fn wait(&mut self, waiting: Waiting) {
         let migration = MigrationId(self.next_migration);
         self.next_migration += 1;
-        for followed in &follows {
+        for followed in &waiting.follows {
             self.followers.entry(*followed).or_default().push(migration);
         }
-        self.waiting.insert(migration, Waiting { vm, destination, due, follows });
+        self.waiting.insert(migration, waiting);
     }
 
     fn release_followers(&mut self, ended: MigrationId) {
@@ -288,16 +312,26 @@ impl Orchestrator {
     }
 
     fn enqueue(&mut self, now: SimTime, migration: MigrationId, move_: &Waiting) {
-        let Waiting { vm, destination, .. } = *move_;
+        let Waiting { vm, destination, ref storage, .. } = *move_;
         let source = self.cluster.host_of(vm);
-        match self.cluster.place(vm, destination) {
-            Ok(destination) => {
-                self.cluster.assigned(vm, destination);
-                let assignment = Assignment { migration, vm, source, destination, queued: now };
-                self.queues.entry(source).or_default().push_back(assignment);
+        match self.cluster.place(vm, destination, storage) {
+            Ok((destination, kind, disks)) => {
+                let assignment = Assignment { migration, vm, source, destination, queued: now, kind };
+                self.cluster.assigned(&assignment, disks);
+                let line = if kind == MigrationKind::Storage { Line::Disks } else { Line::Guests };
+                self.queues.entry((source, line)).or_default().push_back(assignment);
             }
             Err(NoPlace { reason, refusal }) => {
-                self.outbox.command(Command::Refuse { migration, vm, source, destination, reason, refusal });
+                let kind = kind_wanted(storage);
+                self.outbox.command(Command::Refuse {
+                    migration,
+                    vm,
+                    source,
+                    destination,
+                    kind,
+                    reason,
+                    refusal,
+                });
                 self.release_followers(migration);
             }
         }
@@ -322,12 +356,29 @@ impl Orchestrator {
             }
             !queue.is_empty()
         });
-        for (Assignment { migration, vm, source, destination, .. }, refusal) in refused {
+        for (Assignment { migration, vm, source, destination, kind, .. }, refusal) in refused {
             let (reason, refusal) = (refusal.message.clone(), Some(Box::new(refusal)));
             let destination = Some(destination);
-            self.outbox.command(Command::Refuse { migration, vm, source, destination, reason, refusal });
+            self.outbox.command(Command::Refuse {
+                migration,
+                vm,
+                source,
+                destination,
+                kind,
+                reason,
+                refusal,
+            });
             self.release_followers(migration);
         }
+    }
+}
+
+/// What a move that was never begun would have been, as far as was said.
+fn kind_wanted(storage: &StorageMove) -> MigrationKind {
+    match storage {
+        StorageMove::Stays | StorageMove::Default => MigrationKind::Live,
+        StorageMove::To(_) => MigrationKind::SharedNothing,
+        StorageMove::Only(_) => MigrationKind::Storage,
     }
 }
 

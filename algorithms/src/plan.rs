@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::{SimTime, Span};
 
-use crate::ids::{HostId, VmId};
+use crate::ids::{HostId, StorageId, VmId};
 
 /// Phases, each begun when the one before has ended.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,6 +37,32 @@ pub struct Move {
     pub delay: Span,
     /// Only when these moves (by their place in [`Phase::moves`]) have ended, well or badly.
     pub after: Vec<usize>,
+    /// What becomes of its disks.
+    pub storage: StorageMove,
+}
+
+/// What becomes of a guest's disks when it moves. A guest without disks moves the same in every case.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum StorageMove {
+    /// They stay where they are, which the destination must reach: `Move-VM` without
+    /// `-IncludeStorage`.
+    #[default]
+    Stays,
+    /// Those that the destination does not reach are copied to its default location; the others stay.
+    Default,
+    /// These go where it is said; all others stay: `Move-VM` with `-DestinationStoragePath` or `-Vhds`.
+    To(Vec<DiskTarget>),
+    /// These go where it is said, and the guest stays on its host: `Move-VMStorage`.
+    Only(Vec<DiskTarget>),
+}
+
+/// Where one disk of a guest is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskTarget {
+    /// By its place among the guest's disks.
+    pub disk: u32,
+    /// The storage location.
+    pub to: StorageId,
 }
 
 /// How a destination is chosen where the plan names none.

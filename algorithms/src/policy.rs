@@ -102,6 +102,8 @@ pub enum StopReason {
     RateLimit,
     /// Told to stop, by an operator or at a deadline.
     Forced,
+    /// There was no memory to move: only disks.
+    DisksCopied,
 }
 
 impl fmt::Display for StopReason {
@@ -112,6 +114,7 @@ impl fmt::Display for StopReason {
             StopReason::SentLimit => "limit on memory sent reached",
             StopReason::RateLimit => "dirtied faster than the highest rate",
             StopReason::Forced => "pause was forced",
+            StopReason::DisksCopied => "all disks copied and switched over",
         })
     }
 }

@@ -99,7 +99,8 @@ pub struct MigrationRecord {
     pub blackout: Span,
     /// Memory sent over the network, all rounds together.
     pub memory_bytes_sent: Bytes,
-    /// Disk content sent over the network.
+    /// Disk content written at the destination: copied, and mirrored there meanwhile. Where the
+    /// hosts differ, all of it went over the network.
     pub storage_bytes_sent: Bytes,
     /// Rounds, the stop-and-copy round included.
     pub rounds: u32,
@@ -111,6 +112,10 @@ pub struct MigrationRecord {
 pub enum MigrationKind {
     /// Memory by pre-copy, storage shared.
     Live,
+    /// Disks on the same host, from one storage location to another.
+    Storage,
+    /// Disks copied and mirrored first, then memory by pre-copy.
+    SharedNothing,
 }
 
 /// How a migration ended.
@@ -182,6 +187,10 @@ pub enum ResourceKind {
     Link,
     /// A host's processors, in cores.
     Cpu,
+    /// A storage device's reading, writing or both, in bytes per second.
+    Disk,
+    /// A storage device's operations, a second.
+    Iops,
 }
 
 /// A line of the log.

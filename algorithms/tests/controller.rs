@@ -21,6 +21,7 @@ fn controller(deadline: Option<Deadline>) -> MigrationController {
         policy: Policy::HyperV(HyperV::default()),
         deadline,
         queued: SimTime::ZERO,
+        storage: None,
     })
 }
 

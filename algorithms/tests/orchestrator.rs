@@ -5,7 +5,7 @@
 use algorithms::ids::{HostId, MigrationId, VmId};
 use algorithms::machine::Output;
 use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, Reach};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::records::Outcome;
 use sim_core::{Bytes, SimTime, Span};
 
@@ -24,7 +24,8 @@ fn drain(hosts: &[u32]) -> Phase {
 }
 
 fn to(vm: u32, destination: u32) -> Move {
-    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after: Vec::new() }
+    let (storage, after) = (StorageMove::Stays, Vec::new());
+    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after, storage }
 }
 
 fn plan(phases: Vec<Phase>) -> Plan {

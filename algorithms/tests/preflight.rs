@@ -5,7 +5,7 @@
 use algorithms::ids::{HostId, VmId};
 use algorithms::machine::Output;
 use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, Reach};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::preflight::facts::{
     Administration, Firewall, GuestConfiguration, GuestFacts, HostFacts, HostSettings, MigrationService,
 };
@@ -37,7 +37,8 @@ fn cluster(hosts: u32, guests: u32) -> ClusterView {
 }
 
 fn to(vm: u32, destination: u32) -> Move {
-    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after: Vec::new() }
+    let (destination, delay) = (Some(HostId(destination)), Span::ZERO);
+    Move { vm: VmId(vm), destination, delay, after: Vec::new(), storage: StorageMove::Stays }
 }
 
 fn orchestrator(view: ClusterView, moves: Vec<Move>) -> Orchestrator {

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 
 use algorithms::ids::{HostId, VmId};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::Host;
 use models::network::{Duplex, Link, Network};
+use models::storage::HostStorage;
 use models::transport::Transport;
 use models::workload::Workload;
 use serde::Serialize;
@@ -69,6 +70,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         plan: plan(shape, size),
         placement: Placement::FewestVms,
         administration: Administration::default(),
+        storage: Vec::new(),
     }
 }
 
@@ -80,6 +82,7 @@ fn host(index: u32, limit: u32) -> Host {
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
         settings: HostSettings::default(),
+        storage: HostStorage::default(),
     }
 }
 
@@ -112,6 +115,7 @@ fn guest(index: u32, size: Size) -> Guest {
         },
         speed_variation: 0.0,
         configuration: GuestConfiguration::default(),
+        disks: Vec::new(),
     }
 }
 
@@ -131,7 +135,8 @@ fn plan(shape: Shape, size: Size) -> Plan {
 fn burst_move(vm: u32, size: Size) -> Move {
     let source = vm % size.hosts;
     let destination = (source + 1 + (vm / size.hosts) % (size.hosts - 1)) % size.hosts;
-    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after: Vec::new() }
+    let (after, storage) = (Vec::new(), StorageMove::Stays);
+    Move { vm: VmId(vm), destination: Some(HostId(destination)), delay: Span::ZERO, after, storage }
 }
 
 /// What the engines are compared by. Means are over the guests, each by its last migration.

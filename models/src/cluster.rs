@@ -13,6 +13,7 @@ use sim_core::{Bandwidth, Bytes, Span};
 
 use crate::hardware::Host;
 use crate::network::Network;
+use crate::storage::{Disk, StorageLocation};
 use crate::transport::Transport;
 use crate::workload::Workload;
 
@@ -41,6 +42,8 @@ pub struct ClusterModel {
     pub placement: Placement,
     /// From where migrations are begun, which domains trust each other, the cluster's own limit.
     pub administration: Administration,
+    /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
+    pub storage: Vec<StorageLocation>,
 }
 
 /// A virtual machine.
@@ -59,6 +62,8 @@ pub struct Guest {
     pub speed_variation: f64,
     /// What decides where it may go; by default anywhere.
     pub configuration: GuestConfiguration,
+    /// Its disks. A guest without any moves as if all hosts reached them.
+    pub disks: Vec<Disk>,
 }
 
 /// The hypervisor: its rules, and what its steps cost.

@@ -5,6 +5,8 @@ use algorithms::preflight::facts::HostSettings;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
+use crate::storage::HostStorage;
+
 /// A host of the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
@@ -18,4 +20,6 @@ pub struct Host {
     pub migration_limit: Option<u32>,
     /// What decides whether migrations are allowed; by default all are.
     pub settings: HostSettings,
+    /// Its limit of storage migrations, and where disks go by default.
+    pub storage: HostStorage,
 }

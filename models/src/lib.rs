@@ -5,6 +5,7 @@
 //! ```
 //!
 //! - [`hardware`], [`network`]: hosts, the graph of links between them.
+//! - [`storage`]: where the guests' disks are, and what its devices can do.
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
@@ -17,12 +18,13 @@
 //!
 //! ```
 //! use algorithms::ids::{HostId, VmId};
-//! use algorithms::plan::{Move, Phase, Placement, Plan};
+//! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
 //! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 //! use models::hardware::Host;
 //! use models::network::{Duplex, Link, Network};
+//! use models::storage::HostStorage;
 //! use models::transport::Transport;
 //! use models::workload::Workload;
 //! use models::world::{RunOptions, simulate};
@@ -43,6 +45,7 @@
 //!     cores: 16,
 //!     migration_limit: Some(2),
 //!     settings: HostSettings::default(),
+//!     storage: HostStorage::default(),
 //! };
 //! let guest = Guest {
 //!     name: "web".into(),
@@ -51,9 +54,10 @@
 //!     workload: Workload::Idle,
 //!     speed_variation: 0.0,
 //!     configuration: GuestConfiguration::default(),
+//!     disks: vec![],
 //! };
 //! let to_the_other =
-//!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![] };
+//!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![], storage: StorageMove::Stays };
 //! let model = ClusterModel {
 //!     name: "first run".into(),
 //!     alternative: None,
@@ -71,6 +75,7 @@
 //!     plan: Plan { phases: vec![Phase { moves: vec![to_the_other], ..Phase::default() }] },
 //!     placement: Placement::default(),
 //!     administration: Administration::default(),
+//!     storage: vec![],
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();
@@ -83,6 +88,7 @@ pub mod cluster;
 pub mod hardware;
 pub mod network;
 pub mod preflight;
+pub mod storage;
 pub mod transport;
 pub mod workload;
 pub mod world;

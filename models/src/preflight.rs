@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use algorithms::ids::{HostId, VmId};
 use algorithms::machine::{Output, Refused};
-use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator};
+use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, StorageView};
 use algorithms::preflight::facts::{GuestFacts, HostFacts};
 use algorithms::preflight::{Finding, Prerequisites, Refusal, Rule};
-use algorithms::records::Outcome;
+use algorithms::records::{MigrationKind, Outcome};
 use sim_core::{Bytes, SimTime};
 
 use crate::cluster::ClusterModel;
@@ -68,15 +68,22 @@ pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
     loop {
         match orchestrator.poll() {
             Output::Command(Command::Start(assignment)) => {
-                let Assignment { migration, vm, source, destination, .. } = assignment;
-                let others =
-                    if named.contains(&(vm, destination)) { Vec::new() } else { others(model, source) };
+                let Assignment { migration, vm, source, destination, kind, .. } = assignment;
+                let others = if kind == MigrationKind::Storage || named.contains(&(vm, destination)) {
+                    Vec::new()
+                } else {
+                    others(model, source)
+                };
                 let refused = refused_by(orchestrator.cluster(), vm, source, &others);
                 preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refused });
                 orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
             }
-            Output::Command(Command::Refuse { vm, source, destination, reason, refusal, .. }) => {
-                let asked = destination.map_or_else(|| others(model, source), |host| vec![host]);
+            Output::Command(Command::Refuse { vm, source, destination, kind, reason, refusal, .. }) => {
+                let asked = match destination {
+                    _ if kind == MigrationKind::Storage => Vec::new(),
+                    Some(host) => vec![host],
+                    None => others(model, source),
+                };
                 let mut refused = refused_by(orchestrator.cluster(), vm, source, &asked);
                 let memory = refusal.filter(|refusal| refusal.rule == Rule::Memory);
                 if let (Some(refusal), Some(destination)) = (memory, destination) {
@@ -113,6 +120,25 @@ pub fn cluster_view(model: &ClusterModel) -> ClusterView {
     }
     for guest in &model.guests {
         view.add_guest(guest.host, guest.memory);
+    }
+    if !model.storage.is_empty() {
+        view.set_storage(storage_view(model));
+    }
+    view
+}
+
+fn storage_view(model: &ClusterModel) -> StorageView {
+    let mut view = StorageView::default();
+    for location in &model.storage {
+        view.add_location(location.name.clone(), location.hosts.clone(), location.capacity);
+    }
+    for host in &model.hosts {
+        view.add_host(host.storage.default, host.storage.migration_limit);
+    }
+    for (vm, guest) in (0..).map(VmId).zip(&model.guests) {
+        for disk in &guest.disks {
+            view.add_disk(vm, disk.name.clone(), disk.on, disk.file());
+        }
     }
     view
 }

@@ -15,6 +15,7 @@ mod check;
 mod fabric;
 mod log;
 mod migrating;
+mod storing;
 
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name, VmId};
@@ -34,6 +35,7 @@ pub use check::ModelError;
 use fabric::Fabric;
 use log::Log;
 use migrating::{Migrating, Step};
+use storing::Storing;
 
 /// How to run a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +90,7 @@ struct World<'a> {
     queue: EventQueue<Event>,
     fluid: Fluid,
     fabric: Fabric,
+    storing: Storing,
     background: Vec<Background>,
     orchestrator: Orchestrator,
     orchestrator_tick: SimTime,
@@ -118,7 +121,8 @@ enum Event {
 impl<'a> World<'a> {
     fn new(model: &'a ClusterModel, options: &RunOptions) -> World<'a> {
         let mut fluid = Fluid::new();
-        let fabric = Fabric::new(model, &mut fluid);
+        let mut fabric = Fabric::new(model, &mut fluid);
+        let storing = Storing::new(model, &mut fluid, &mut fabric);
         if options.metering == Metering::On {
             fabric.meter(&mut fluid);
         }
@@ -130,6 +134,7 @@ impl<'a> World<'a> {
             queue: EventQueue::new(),
             fluid,
             fabric,
+            storing,
             background: Vec::new(),
             orchestrator: Orchestrator::new(model.plan.clone(), cluster_view(model)),
             orchestrator_tick: SimTime::MAX,
@@ -144,6 +149,7 @@ impl<'a> World<'a> {
 
     fn run(&mut self) {
         self.begin_background();
+        self.begin_guest_io();
         self.tell_orchestrator(orchestrator::Input::Begin);
         let horizon = SimTime::ZERO + self.options.horizon;
         while !self.done {
@@ -238,10 +244,11 @@ impl<'a> World<'a> {
                     vm,
                     source,
                     destination,
+                    kind,
                     reason,
                     refusal,
                 }) => {
-                    self.refuse(migration, vm, source, destination, reason, refusal.as_deref());
+                    self.refuse(migration, vm, source, (destination, kind), reason, refusal.as_deref());
                 }
                 Output::Record(record) => self.log.keep(record),
                 Output::Wait(until) => {
@@ -269,7 +276,7 @@ impl<'a> World<'a> {
         migration: MigrationId,
         vm: VmId,
         source: HostId,
-        destination: Option<HostId>,
+        (destination, kind): (Option<HostId>, MigrationKind),
         reason: String,
         refusal: Option<&Refusal>,
     ) {
@@ -289,7 +296,7 @@ impl<'a> World<'a> {
             vm,
             source: self.host_name(source),
             destination: destination.map(|host| self.host_name(host)),
-            kind: MigrationKind::Live,
+            kind,
             transport: self.model.transport.name.clone(),
             outcome: Outcome::NotStarted,
             reason,
@@ -307,7 +314,7 @@ impl<'a> World<'a> {
 
     /// An activity has completed.
     fn sent(&mut self, activity: ActivityId) {
-        if let Some(migration) = self.owners[activity.slot()].take() {
+        if let Some(migration) = self.owners.get_mut(activity.slot()).and_then(Option::take) {
             self.round_sent(migration);
         }
     }

@@ -113,7 +113,13 @@ fn figures_of(input: &ReportInput, index: usize) -> Result<Vec<(String, String)>
         let svg = rounds_figure(run, migration, input.closed_form(index, migration))?;
         figures.push((format!("rounds-{}", migration.0), svg));
     }
-    for (kind, name) in [(ResourceKind::Link, "links"), (ResourceKind::Cpu, "processors")] {
+    let kinds = [
+        (ResourceKind::Link, "links"),
+        (ResourceKind::Cpu, "processors"),
+        (ResourceKind::Disk, "storage"),
+        (ResourceKind::Iops, "storage-operations"),
+    ];
+    for (kind, name) in kinds {
         if run.resources.iter().any(|each| each.kind == kind) {
             figures.push((name.to_string(), usage_figure(run, kind)?));
         }

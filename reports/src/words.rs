@@ -16,6 +16,8 @@ pub(crate) const fn origin(origin: Origin) -> &'static str {
 pub(crate) const fn kind(kind: MigrationKind) -> &'static str {
     match kind {
         MigrationKind::Live => "live",
+        MigrationKind::Storage => "storage",
+        MigrationKind::SharedNothing => "shared_nothing",
     }
 }
 
@@ -39,6 +41,8 @@ pub(crate) const fn resource_kind(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Link => "link",
         ResourceKind::Cpu => "cpu",
+        ResourceKind::Disk => "disk",
+        ResourceKind::Iops => "iops",
     }
 }
 
@@ -47,6 +51,8 @@ pub(crate) const fn resource_unit(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Link => "bit/s",
         ResourceKind::Cpu => "cores",
+        ResourceKind::Disk => "byte/s",
+        ResourceKind::Iops => "operations/s",
     }
 }
 
@@ -107,12 +113,14 @@ mod tests {
         for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy] {
             assert_eq!(json(each), phase(each));
         }
-        for each in [ResourceKind::Link, ResourceKind::Cpu] {
+        for each in [ResourceKind::Link, ResourceKind::Cpu, ResourceKind::Disk, ResourceKind::Iops] {
             assert_eq!(json(each), resource_kind(each));
         }
         for each in [Level::Information, Level::Warning, Level::Error] {
             assert_eq!(json(each), level(each));
         }
-        assert_eq!(json(MigrationKind::Live), kind(MigrationKind::Live));
+        for each in [MigrationKind::Live, MigrationKind::Storage, MigrationKind::SharedNothing] {
+            assert_eq!(json(each), kind(each));
+        }
     }
 }

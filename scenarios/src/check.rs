@@ -13,6 +13,7 @@ mod moves;
 mod network;
 mod plan;
 mod settings;
+mod storage;
 mod table;
 mod transport;
 mod workload;
@@ -46,15 +47,16 @@ impl Checker {
         whole: Place,
     ) -> Option<(ClusterModel, Vec<Measured>)> {
         let before = self.problems.count();
-        let hosts = self.hosts(file.hosts.as_ref(), whole);
+        let mut hosts = self.hosts(file.hosts.as_ref(), whole);
+        let storage = self.storage(file.storage.as_deref().unwrap_or(&[]), &mut hosts);
         let network = self.network(file.network.as_ref(), &hosts);
-        let guests = self.guests(file, &hosts, whole);
+        let guests = self.guests(file, (&hosts, &storage), whole);
         // Mistakes in hosts and guests would be told again wherever something names them.
         let sound = self.problems.count() == before;
         let background = self.background(file.background.as_deref().unwrap_or(&[]), &hosts, &network);
         let hypervisor = self.hypervisor(file.hypervisor.as_ref());
         let transport = self.transport(file.transport.as_ref());
-        let ground = Ground { hosts: &hosts, guests: &guests, network: &network, sound };
+        let ground = Ground { hosts: &hosts, guests: &guests, network: &network, storage: &storage, sound };
         let administration = self.administration(file.administration.as_ref(), &hosts);
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
@@ -74,6 +76,7 @@ impl Checker {
             plan,
             placement: placement(file.placement),
             administration,
+            storage: storage.locations,
         };
         Some((model, measured))
     }

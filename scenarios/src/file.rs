@@ -10,6 +10,7 @@ mod hypervisor;
 mod named;
 mod plan;
 mod settings;
+mod storage;
 mod workload;
 
 use schemars::JsonSchema;
@@ -32,6 +33,9 @@ pub(crate) use settings::{
     AdministrationFile, AuthenticationFile, ConfigurationFile, DelegatedFile, FirewallFile, InitiationFile,
     IsoFile, MigrationFile, MigrationNetworkFile, MigrationNetworksFile, ProcessorFile, ServiceFile,
     VendorFile,
+};
+pub(crate) use storage::{
+    DiskFile, DiskFormatFile, DiskIoFile, IncludeFile, MoveStorageFile, StorageFile, StorageKindFile,
 };
 pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, WorkloadFile};
 
@@ -59,6 +63,9 @@ pub(crate) struct File {
     pub(crate) hosts: Option<At<Vec<At<HostFile>>>>,
     /// What joins the hosts; by default one switch, as fast as all network cards together.
     pub(crate) network: Option<At<NetworkFile>>,
+    /// Where disks can be: disks of hosts, and storage that several share. By default none is known, and
+    /// moves do not ask for it.
+    pub(crate) storage: Option<Vec<At<StorageFile>>>,
     /// Workloads of this scenario by name, to be used like presets where several virtual machines
     /// have the same: {"batch": Uniform(rate: "80 MB/s", working_set: "25 %")}.
     pub(crate) workloads: Option<Named<WorkloadFile>>,
@@ -93,6 +100,7 @@ impl File {
             seed: self.seed.or(base.seed),
             hosts: self.hosts.or(base.hosts),
             network: self.network.or(base.network),
+            storage: self.storage.or(base.storage),
             workloads: self.workloads.or(base.workloads),
             vms: self.vms.or(base.vms),
             background: self.background.or(base.background),

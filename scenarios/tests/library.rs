@@ -54,7 +54,9 @@ fn every_scenario_loads_runs_and_describes_itself() {
                     continue;
                 }
                 let all = records.migrations.iter();
-                assert!(all.map(|m| m.outcome).all(|outcome| outcome == Outcome::Completed), "{stem}");
+                // Refusals are what that one shows; its own test says which.
+                let completed = all.map(|m| m.outcome).all(|outcome| outcome == Outcome::Completed);
+                assert!(completed || stem == "shared-storage-refusal", "{stem}");
             }
             count += 1;
         }

@@ -208,7 +208,7 @@ fn of_the_hosts_limit_and_the_clusters_the_smaller_holds() {
 fn host_settings_default_to_those_of_hyper_v_and_are_read() {
     let text = r#"(hosts: [
         (name: "node1", memory: "64 GiB"),
-        (name: "node2", memory: "64 GiB", migration: (simultaneous: 10, simultaneous_storage: 4)),
+        (name: "node2", memory: "64 GiB", migration: (simultaneous: 10)),
         (name: "node3", memory: "64 GiB", migration_limit: 20),
         (name: "node4", memory: "64 GiB", migration_limit: Unlimited),
     ], vms: [], plan: [])"#;
@@ -216,8 +216,6 @@ fn host_settings_default_to_those_of_hyper_v_and_are_read() {
     let hosts = &scenario.runs[0].model.hosts;
     let limits: Vec<_> = hosts.iter().map(|host| host.migration_limit).collect();
     assert_eq!(limits, [Some(2), Some(10), Some(20), None]);
-    let storage: Vec<_> = hosts.iter().map(|host| host.settings.storage_migrations).collect();
-    assert_eq!(storage, [2, 4, 2, 2]);
 }
 
 #[test]

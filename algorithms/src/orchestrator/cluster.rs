@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
 use super::Assignment;
+use super::storage::{DiskMove, StorageView};
 use crate::ids::{HostId, VmId};
-use crate::plan::Placement;
+use crate::plan::{Placement, StorageMove};
 use crate::planner::{self, HostView};
 use crate::preflight::facts::HostSettings;
 use crate::preflight::{Prerequisites, Refusal};
-use crate::records::Outcome;
+use crate::records::{MigrationKind, Outcome};
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,7 @@ pub struct ClusterView {
     slots: Vec<Slots>,
     guests: Vec<GuestView>,
     reach: Reach,
+    storage: StorageView,
     #[serde(default)]
     prerequisites: Prerequisites,
 }
@@ -41,9 +43,15 @@ impl<T: Into<String>> From<T> for NoPlace {
 const REFUSALS_TOLD: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Slots {
-    limit: Option<u32>,
-    used: u32,
+pub(super) struct Slots {
+    pub(super) limit: Option<u32>,
+    pub(super) used: u32,
+}
+
+impl Slots {
+    pub(super) fn is_free(self) -> bool {
+        self.limit.is_none_or(|limit| self.used < limit)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,19 +72,24 @@ pub enum Reach {
 impl ClusterView {
     /// A cluster without hosts and guests.
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
-        ClusterView {
-            placement,
-            hosts: Vec::new(),
-            slots: Vec::new(),
-            guests: Vec::new(),
-            reach,
-            prerequisites: Prerequisites::default(),
-        }
+        let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
+        let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
+        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites }
     }
 
     /// With what is known of prerequisites; without, nothing is refused for want of one.
     pub fn with_prerequisites(self, prerequisites: Prerequisites) -> ClusterView {
         ClusterView { prerequisites, ..self }
+    }
+
+    /// Where the guests' disks are; without this there are none.
+    pub fn set_storage(&mut self, storage: StorageView) {
+        self.storage = storage;
+    }
+
+    /// Where the guests' disks are.
+    pub fn storage(&self) -> &StorageView {
+        &self.storage
     }
 
     /// Adds the next host: its memory, and how many migrations it allows at a time.
@@ -111,15 +124,37 @@ impl ClusterView {
         }
     }
 
-    /// Where `vm` goes: to `wanted` if that can be, else to the best place.
-    pub(super) fn place(&self, vm: VmId, wanted: Option<HostId>) -> Result<HostId, NoPlace> {
+    /// Where `vm` goes, to `wanted` if that can be, else to the best place; and what moves with it.
+    pub(super) fn place(
+        &self,
+        vm: VmId,
+        wanted: Option<HostId>,
+        storage: &StorageMove,
+    ) -> Result<(HostId, MigrationKind, Vec<DiskMove>), NoPlace> {
+        let source = self.guests[vm.index()].host;
+        if let StorageMove::Only(_) = storage {
+            let disks = self.storage.plan(vm, source, source, storage)?;
+            return Ok((source, MigrationKind::Storage, disks));
+        }
+        let destination = self.place_guest(vm, wanted, storage)?;
+        let disks = self.storage.plan(vm, source, destination, storage)?;
+        let kind = if disks.is_empty() { MigrationKind::Live } else { MigrationKind::SharedNothing };
+        Ok((destination, kind, disks))
+    }
+
+    fn place_guest(
+        &self,
+        vm: VmId,
+        wanted: Option<HostId>,
+        storage: &StorageMove,
+    ) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
         let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
         if forbids(source) {
             return Err("its host allows no migrations".into());
         }
         let Some(destination) = wanted else {
-            return self.choose(vm, source, memory);
+            return self.best_place(vm, storage);
         };
         let free = self.free(destination);
         if destination == source {
@@ -139,7 +174,10 @@ impl ClusterView {
 
     /// What stands against a migration that is about to start, its memory being reserved.
     pub(super) fn refusal_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
-        let Assignment { vm, source, destination, .. } = *assignment;
+        let Assignment { vm, source, destination, kind, .. } = *assignment;
+        if kind == MigrationKind::Storage {
+            return None;
+        }
         let reserved = self.guests[vm.index()].memory;
         self.prerequisites.first_refusal(vm, source, destination, self.free(destination) + reserved)
     }
@@ -158,47 +196,75 @@ impl ClusterView {
         &self.prerequisites
     }
 
-    fn choose(&self, vm: VmId, source: HostId, memory: Bytes) -> Result<HostId, NoPlace> {
+    fn best_place(&self, vm: VmId, storage: &StorageMove) -> Result<HostId, NoPlace> {
+        let GuestView { host: source, memory } = self.guests[vm.index()];
         let refusal = |host| self.prerequisites.first_refusal(vm, source, host, self.free(host));
-        let chosen = planner::choose(self.placement, &self.hosts, source, memory, |host| {
-            self.reaches(source, host) && refusal(host).is_none()
-        });
-        chosen.map_err(|reason| {
-            let ids = (0..self.hosts.len() as u32).map(HostId);
-            let fits = |id: &HostId| {
-                let open = *id != source && self.hosts[id.index()].open;
-                open && self.free(*id) >= memory && self.reaches(source, *id)
-            };
-            let refusals: Vec<Refusal> = ids.filter(fits).filter_map(refusal).collect();
-            all_refuse(refusals).unwrap_or_else(|| reason.into())
+        let choose = |suits: &dyn Fn(HostId) -> bool| {
+            let reachable = |host| self.reaches(source, host) && refusal(host).is_none() && suits(host);
+            planner::choose(self.placement, &self.hosts, source, memory, reachable)
+        };
+        let anywhere = || choose(&|_| true).map_err(|reason| self.no_place(vm, reason));
+        if !self.storage.has_disks(vm) {
+            return anywhere();
+        }
+        let plan = |host| self.storage.plan(vm, source, host, storage);
+        choose(&|host| plan(host).is_ok()).or_else(|_| {
+            // It fails on storage only where it would have a place without.
+            let best = anywhere()?;
+            Err(plan(best).err().unwrap_or_else(|| "no host suits its disks".into()).into())
         })
     }
 
-    /// From now on `vm` takes memory at `destination` too.
-    pub(super) fn assigned(&mut self, vm: VmId, destination: HostId) {
-        self.take(destination, self.guests[vm.index()].memory);
+    /// Why no host was chosen: what those that have room refuse for, or else the planner's `reason`.
+    fn no_place(&self, vm: VmId, reason: String) -> NoPlace {
+        let GuestView { host: source, memory } = self.guests[vm.index()];
+        let ids = (0..self.hosts.len() as u32).map(HostId);
+        let fits = |id: &HostId| {
+            let open = *id != source && self.hosts[id.index()].open;
+            open && self.free(*id) >= memory && self.reaches(source, *id)
+        };
+        let refusal = |host| self.prerequisites.first_refusal(vm, source, host, self.free(host));
+        let refusals: Vec<Refusal> = ids.filter(fits).filter_map(refusal).collect();
+        all_refuse(refusals).unwrap_or_else(|| reason.into())
+    }
+
+    /// From now on the guest takes memory, and its disks space, at the destination too.
+    pub(super) fn assigned(&mut self, assignment: &Assignment, disks: Vec<DiskMove>) {
+        if assignment.kind != MigrationKind::Storage {
+            self.take(assignment.destination, self.guests[assignment.vm.index()].memory);
+        }
+        self.storage.reserve(assignment, disks);
     }
 
     /// An assignment will not be carried out.
     pub(super) fn unassigned(&mut self, assignment: &Assignment) {
-        self.leave(assignment.destination, self.guests[assignment.vm.index()].memory);
+        if assignment.kind != MigrationKind::Storage {
+            self.leave(assignment.destination, self.guests[assignment.vm.index()].memory);
+        }
+        self.storage.settle(assignment, Outcome::NotStarted);
     }
 
     pub(super) fn has_slots(&self, assignment: &Assignment) -> bool {
-        let free = |host: HostId| {
-            let slots = self.slots[host.index()];
-            slots.limit.is_none_or(|limit| slots.used < limit)
-        };
-        free(assignment.source) && free(assignment.destination)
+        let free = |host: HostId| self.slots[host.index()].is_free();
+        let for_memory = assignment.kind == MigrationKind::Storage
+            || free(assignment.source) && free(assignment.destination);
+        for_memory && self.storage.has_slots(assignment)
     }
 
     pub(super) fn started(&mut self, assignment: &Assignment) {
-        self.slots[assignment.source.index()].used += 1;
-        self.slots[assignment.destination.index()].used += 1;
+        if assignment.kind != MigrationKind::Storage {
+            self.slots[assignment.source.index()].used += 1;
+            self.slots[assignment.destination.index()].used += 1;
+        }
+        self.storage.started(assignment);
     }
 
     /// A migration has ended: the guest gives up its memory at the host where it is not.
     pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
+        self.storage.ended(assignment, outcome);
+        if assignment.kind == MigrationKind::Storage {
+            return;
+        }
         self.slots[assignment.source.index()].used -= 1;
         self.slots[assignment.destination.index()].used -= 1;
         let guest = &mut self.guests[assignment.vm.index()];

@@ -13,17 +13,11 @@ use super::subnet::Subnet;
 use super::versions::{ConfigurationVersion, WindowsServer};
 use crate::ids::{HostId, Name};
 
-/// Simultaneous storage migrations where nothing is said: the default of
-/// `Set-VMHost -MaximumStorageMigrations`.
-pub const DEFAULT_STORAGE_MIGRATIONS: u32 = 2;
-
 /// A host's settings for migrations; the default lets everything pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSettings {
     /// Whether the host takes part in migrations at all.
     pub migration: MigrationService,
-    /// Storage migrations at a time.
-    pub storage_migrations: u32,
     /// How migrations are authenticated.
     pub authentication: Authentication,
     /// Networks that migrations may use here.
@@ -48,7 +42,6 @@ impl Default for HostSettings {
     fn default() -> HostSettings {
         HostSettings {
             migration: MigrationService::Enabled,
-            storage_migrations: DEFAULT_STORAGE_MIGRATIONS,
             authentication: Authentication::Kerberos,
             migration_networks: MigrationNetworks::Any,
             addresses: None,

@@ -1,6 +1,8 @@
 //! Checks that a model's parts fit together, before anything runs.
 
-use algorithms::ids::{HostId, Name};
+mod storage;
+
+use algorithms::ids::{HostId, Name, StorageId};
 use thiserror::Error;
 
 use crate::cluster::{ClusterModel, TrafficPattern};
@@ -43,6 +45,24 @@ pub enum ModelError {
         /// The traffic.
         name: Name,
     },
+    /// A storage number that is not in the list of storage locations.
+    #[error("{what} names storage location number {}, but there are {locations}", storage.0)]
+    NoSuchStorage {
+        /// What names it.
+        what: String,
+        /// The number.
+        storage: StorageId,
+        /// How many there are.
+        locations: usize,
+    },
+    /// A disk on storage that its guest's host does not reach.
+    #[error("{what} is on `{storage}`, which the guest's host does not reach")]
+    StorageNotReached {
+        /// The disk.
+        what: String,
+        /// The storage location.
+        storage: Name,
+    },
     /// A number that must be above zero, or finite, is not.
     #[error("{what} must be {expected}, and is {value}")]
     BadNumber {
@@ -63,6 +83,7 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
     }
     check_transport(model)?;
     check_background(model)?;
+    storage::check_storage(model)?;
     check_plan(model)
 }
 

@@ -106,7 +106,14 @@ impl Fabric {
         self.described.iter().filter_map(|described| described.record(fluid, end)).collect()
     }
 
-    fn describe(&mut self, fluid: &mut Fluid, name: Name, kind: ResourceKind, capacity: f64) -> ResourceId {
+    /// Adds a resource, to be metered and recorded under this name.
+    pub(super) fn describe(
+        &mut self,
+        fluid: &mut Fluid,
+        name: Name,
+        kind: ResourceKind,
+        capacity: f64,
+    ) -> ResourceId {
         let resource = fluid.add_resource(capacity);
         self.described.push(Described { resource, name, kind, capacity });
         resource
@@ -134,7 +141,7 @@ impl Described {
     fn units_per_record_unit(&self) -> f64 {
         match self.kind {
             ResourceKind::Link => 8.0,
-            ResourceKind::Cpu => 1.0,
+            ResourceKind::Cpu | ResourceKind::Disk | ResourceKind::Iops => 1.0,
         }
     }
 }

@@ -3,9 +3,10 @@
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
-use algorithms::orchestrator::{self, Assignment};
+use algorithms::orchestrator::{self, Assignment, DiskMove};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use algorithms::records::Outcome;
+use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use rand_distr::{Distribution, LogNormal};
 use sim_core::{ActivityId, Bandwidth, Bytes, Demand, EventKey, ResourceId, SimTime, Span, Streams};
 
@@ -13,33 +14,35 @@ use super::{Event, World};
 use crate::cluster::Guest;
 
 /// Processor time is given per 10^9 bytes, and used per byte.
-const BYTES_PER_GB: f64 = 1e9;
+pub(super) const BYTES_PER_GB: f64 = 1e9;
 
 /// A migration under way.
 pub(super) struct Migrating {
     controller: MigrationController,
-    assignment: Assignment,
-    path: PathUse,
+    pub(super) assignment: Assignment,
+    pub(super) path: PathUse,
+    /// The disks that move too.
+    pub(super) disks: Vec<DiskMove>,
     /// The guest's speed in this replication, 1 on average.
     speed: f64,
     last_count: SimTime,
     /// What takes its time just now.
     step: Option<EventKey>,
-    sending: Sending,
+    pub(super) sending: Sending,
     /// When the controller is to be told the time.
     tick: SimTime,
 }
 
 /// What a byte of payload uses on its way, and what that way is like.
-struct PathUse {
-    uses: Vec<(ResourceId, f64)>,
-    latency: Span,
+pub(super) struct PathUse {
+    pub(super) uses: Vec<(ResourceId, f64)>,
+    pub(super) latency: Span,
     /// Bytes per second that one migration can have at most.
-    cap: f64,
+    pub(super) cap: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Sending {
+pub(super) enum Sending {
     Nothing,
     /// The first byte is on its way.
     Opening {
@@ -47,6 +50,11 @@ enum Sending {
         limit: Option<Bandwidth>,
     },
     Flowing {
+        activity: ActivityId,
+        bytes: Bytes,
+    },
+    /// A disk's content is on its way.
+    Disk {
         activity: ActivityId,
         bytes: Bytes,
     },
@@ -85,6 +93,7 @@ impl World<'_> {
         let migrating = Migrating {
             controller: MigrationController::new(order),
             path: self.path(&assignment),
+            disks: self.orchestrator.cluster().storage().moves(assignment.migration).to_vec(),
             assignment,
             speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
             last_count: self.now,
@@ -116,8 +125,11 @@ impl World<'_> {
     /// The bytes of a round, or of a slice of it, are across.
     pub(super) fn round_sent(&mut self, migration: MigrationId) {
         if let Some(mut migrating) = self.migrations[migration.index()].take() {
-            migrating.sending = Sending::Nothing;
-            self.follow(migrating, Some(Input::Page(PageInput::RoundSent)));
+            let input = match std::mem::replace(&mut migrating.sending, Sending::Nothing) {
+                Sending::Disk { .. } => Input::Storage(MirrorInput::Copied),
+                _ => Input::Page(PageInput::RoundSent),
+            };
+            self.follow(migrating, Some(input));
         }
     }
 
@@ -179,6 +191,15 @@ impl World<'_> {
             Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
             Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
             Command::Page(PageCommand::Resume) => self.spend(migrating, timing.resume, Step::Resumed),
+            Command::Storage(MirrorCommand::Copy { disk, bytes }) => {
+                self.copy_disk(migrating, disk, bytes);
+                None
+            }
+            Command::Storage(MirrorCommand::SwitchOver) => {
+                self.switch_over(migrating.assignment.vm);
+                Some(Input::Storage(MirrorInput::SwitchedOver))
+            }
+            Command::EndMirror => Some(self.end_mirror(migrating)),
             Command::Finish => self.spend(migrating, timing.finish, Step::Finished),
             Command::Abort => Some(self.abort(migrating)),
         }
@@ -204,8 +225,14 @@ impl World<'_> {
                 self.begin_flow(migrating);
                 None
             }
-            Step::Paused => Some(Input::Page(PageInput::Paused)),
-            Step::Resumed => Some(Input::Page(PageInput::Resumed)),
+            Step::Paused => {
+                self.pause_guest_io(migrating.assignment.vm);
+                Some(Input::Page(PageInput::Paused))
+            }
+            Step::Resumed => {
+                self.switch_over(migrating.assignment.vm);
+                Some(Input::Page(PageInput::Resumed))
+            }
             Step::Finished => Some(Input::Finished),
         }
     }
@@ -226,13 +253,25 @@ impl World<'_> {
             return;
         };
         let limit = limit.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
-        let demand = Demand { uses: &migrating.path.uses, weight: 1.0, cap: migrating.path.cap.min(limit) };
-        let activity = self.fluid.start(self.now, bytes.as_f64(), &demand);
+        let cap = migrating.path.cap.min(limit);
+        let activity = self.flow(migrating.assignment.migration, bytes, &migrating.path.uses, cap);
+        migrating.sending = Sending::Flowing { activity, bytes };
+    }
+
+    /// Starts the sending of `bytes`, whose end is told to `migration`.
+    pub(super) fn flow(
+        &mut self,
+        migration: MigrationId,
+        bytes: Bytes,
+        uses: &[(ResourceId, f64)],
+        cap: f64,
+    ) -> ActivityId {
+        let activity = self.fluid.start(self.now, bytes.as_f64(), &Demand { uses, weight: 1.0, cap });
         if self.owners.len() <= activity.slot() {
             self.owners.resize(activity.slot() + 1, None);
         }
-        self.owners[activity.slot()] = Some(migrating.assignment.migration);
-        migrating.sending = Sending::Flowing { activity, bytes };
+        self.owners[activity.slot()] = Some(migration);
+        activity
     }
 
     fn count(&mut self, migrating: &mut Migrating, unsent: Bytes) -> Input {
@@ -249,12 +288,13 @@ impl World<'_> {
             self.queue.cancel(step);
         }
         let mut sent = Bytes::ZERO;
-        if let Sending::Flowing { activity, bytes } = migrating.sending {
+        if let Sending::Flowing { activity, bytes } | Sending::Disk { activity, bytes } = migrating.sending {
             self.owners[activity.slot()] = None;
             let left = self.fluid.cancel(self.now, activity).unwrap_or(0.0);
             sent = bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
         }
         migrating.sending = Sending::Nothing;
+        self.resume_guest_io(migrating.assignment.vm);
         Input::Aborted { sent }
     }
 
@@ -277,11 +317,15 @@ impl World<'_> {
             policy: self.model.hypervisor.policy.clone(),
             deadline: self.model.hypervisor.deadline,
             queued: assignment.queued,
+            storage: self.storage_order(assignment),
         }
     }
 
     /// What a byte of payload uses between the two hosts.
     fn path(&mut self, assignment: &Assignment) -> PathUse {
+        if assignment.source == assignment.destination {
+            return World::path_within_host();
+        }
         let transport = &self.model.transport;
         let Some(route) = self.fabric.route(self.model, assignment.source, assignment.destination) else {
             panic!("the orchestrator sends guests only where the network leads");

@@ -1,12 +1,13 @@
 //! Small clusters to test with.
 
 use algorithms::ids::{HostId, VmId};
-use algorithms::plan::{Move, Phase, Placement, Plan};
+use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::Host;
 use models::network::{Duplex, Link, Network};
+use models::storage::HostStorage;
 use models::transport::Transport;
 use models::workload::Workload;
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
@@ -31,6 +32,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         cores: 16,
         migration_limit: None,
         settings: HostSettings::default(),
+        storage: HostStorage::default(),
     };
     ClusterModel {
         name: "test".into(),
@@ -49,6 +51,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         plan: Plan { phases: vec![Phase::default()] },
         placement: Placement::FewestVms,
         administration: Administration::default(),
+        storage: Vec::new(),
     }
 }
 
@@ -63,6 +66,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         workload: Workload::Linear { rate: ByteRate::from_mb(mb), working_set: Bytes::new(memory.get() / 2) },
         speed_variation: 0.0,
         configuration: GuestConfiguration::default(),
+        disks: Vec::new(),
     });
     id
 }
@@ -70,5 +74,6 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
 /// Adds a move to the plan's only phase.
 pub fn move_to(model: &mut ClusterModel, vm: VmId, destination: u32) {
     let destination = Some(HostId(destination));
-    model.plan.phases[0].moves.push(Move { vm, destination, delay: Span::ZERO, after: Vec::new() });
+    let (after, storage) = (Vec::new(), StorageMove::Stays);
+    model.plan.phases[0].moves.push(Move { vm, destination, delay: Span::ZERO, after, storage });
 }

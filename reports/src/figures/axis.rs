@@ -27,6 +27,7 @@ const BYTES: [Unit; 5] =
 const SPEEDS: [Unit; 4] = [(1.0, "bit/s"), (1e3, "kbit/s"), (1e6, "Mbit/s"), (1e9, "Gbit/s")];
 const TIMES: [Unit; 3] = [(1e-6, "µs"), (1e-3, "ms"), (1.0, "s")];
 const CORES: [Unit; 1] = [(1.0, "cores")];
+const OPERATIONS: [Unit; 3] = [(1.0, "a second"), (1e3, "thousand a second"), (1e6, "million a second")];
 
 /// From how many seconds on minutes are the unit, as in the tables.
 const MINUTES_FROM_S: f64 = 600.0;
@@ -63,6 +64,12 @@ impl Axis {
     /// Processors from 0 to at least `most` cores.
     pub fn cores(what: &str, most: f64) -> Axis {
         Axis::linear(what, positive_or(most, 1.0), CORES[0], End::Round)
+    }
+
+    /// Operations from 0 to at least `most` a second.
+    pub fn operations(what: &str, most: f64) -> Axis {
+        let most = positive_or(most, 1.0);
+        Axis::linear(what, most, unit_for(most, &OPERATIONS, 1.0), End::Round)
     }
 
     /// Whole numbers from 1 to `most`, with half a step of room at both ends.

@@ -109,6 +109,8 @@ fn axis_of(kind: ResourceKind, most: f64) -> Axis {
     match kind {
         ResourceKind::Link => Axis::speed("Mean use", most),
         ResourceKind::Cpu => Axis::cores("Mean use", most),
+        ResourceKind::Disk => Axis::bytes("Mean use each second", most),
+        ResourceKind::Iops => Axis::operations("Mean operations", most),
     }
 }
 
@@ -116,6 +118,8 @@ fn amount(kind: ResourceKind, value: f64) -> String {
     match kind {
         ResourceKind::Link => human::bits_per_second(value),
         ResourceKind::Cpu => format!("{} cores", human::digits(value, 3)),
+        ResourceKind::Disk => format!("{}/s", human::bytes(value)),
+        ResourceKind::Iops => format!("{} a second", human::digits(value, 3)),
     }
 }
 
@@ -123,6 +127,8 @@ const fn title_of(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Link => "Link use over time",
         ResourceKind::Cpu => "Processor use by migration over time",
+        ResourceKind::Disk => "Storage throughput over time",
+        ResourceKind::Iops => "Storage operations over time",
     }
 }
 

@@ -125,7 +125,13 @@ fn rounds(
 }
 
 fn usage(body: &mut Html, run: &RunRecords) -> Result<(), ReportError> {
-    for (kind, title) in [(ResourceKind::Link, "Links"), (ResourceKind::Cpu, "Processors")] {
+    let kinds = [
+        (ResourceKind::Link, "Links"),
+        (ResourceKind::Cpu, "Processors"),
+        (ResourceKind::Disk, "Storage"),
+        (ResourceKind::Iops, "Storage operations"),
+    ];
+    for (kind, title) in kinds {
         if run.resources.iter().any(|each| each.kind == kind) {
             body.heading(3, title);
             body.figure(&usage_figure(run, kind)?);

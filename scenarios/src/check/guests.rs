@@ -6,6 +6,7 @@ use models::cluster::Guest;
 use sim_core::Bytes;
 
 use super::hosts::Hosts;
+use super::storage::Storages;
 use super::table::Table;
 use super::workload;
 use super::{Checker, missing, settings};
@@ -26,7 +27,12 @@ pub(crate) struct Guests {
 }
 
 impl Checker {
-    pub(crate) fn guests(&mut self, file: &File, hosts: &Hosts, whole: Place) -> Guests {
+    pub(crate) fn guests(
+        &mut self,
+        file: &File,
+        (hosts, storage): (&Hosts, &Storages),
+        whole: Place,
+    ) -> Guests {
         let mut guests =
             Guests { guests: Vec::new(), table: Table::new("virtual machine", "virtual machines") };
         let example = "vms: [(name: \"vm1\", host: \"node1\", memory: \"8 GiB\")]";
@@ -42,10 +48,12 @@ impl Checker {
             if self.problems.are_enough() {
                 return guests;
             }
-            let added = self.guest(file, &own, hosts, &mut guests);
+            let added = self.guest(file, &own, (hosts, storage), &mut guests);
             self.problems.take(added);
         }
         self.check_room(hosts, &guests);
+        let space = storage.check_space(&guests.guests, |guest| guests.table.place(guest));
+        self.problems.take(space);
         guests
     }
 
@@ -53,7 +61,7 @@ impl Checker {
         &mut self,
         file: &GuestFile,
         own: &Named<WorkloadFile>,
-        hosts: &Hosts,
+        (hosts, storage): (&Hosts, &Storages),
         guests: &mut Guests,
     ) -> Result<(), Problem> {
         let names = names::expand(&file.name, &mut self.budget)?;
@@ -74,7 +82,12 @@ impl Checker {
             if let Some(host) = hosts.hosts.get(host as usize) {
                 settings::runs_here(file.configuration.as_ref(), &guest.configuration, host)?;
             }
-            guests.guests.push(Guest { name, host: HostId(host), ..guest });
+            let host = HostId(host);
+            let files = file.disks.as_deref().unwrap_or(&[]);
+            self.budget.spend(files.len(), &file.name)?;
+            let disks = storage.disks(files, host, hosts);
+            let disks = self.problems.take(disks).unwrap_or_default();
+            guests.guests.push(Guest { name, host, disks, ..guest });
         }
         Ok(())
     }
@@ -155,6 +168,7 @@ fn stand_in() -> Guest {
         workload: models::workload::Workload::Idle,
         speed_variation: 0.0,
         configuration: GuestConfiguration::default(),
+        disks: Vec::new(),
     }
 }
 

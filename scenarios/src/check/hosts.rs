@@ -3,10 +3,11 @@
 use algorithms::preflight::facts::HostSettings;
 use models::hardware::Host;
 use models::network::Duplex;
+use models::storage::HostStorage;
 use sim_core::{Bandwidth, Bytes, Span};
 
 use super::table::Table;
-use super::{Checker, missing, settings};
+use super::{Checker, missing, settings, storage};
 use crate::error::Problem;
 use crate::file::{DuplexFile, HostFile, Limit, NicFile, OrPreset};
 use crate::names;
@@ -26,6 +27,8 @@ pub(crate) struct Hosts {
     pub(crate) hosts: Vec<Host>,
     pub(crate) cards: Vec<Card>,
     pub(crate) table: Table,
+    /// By host: the storage that it names as its default.
+    pub(crate) default_storage: Vec<Option<At<String>>>,
 }
 
 /// A host's link to its switch.
@@ -38,7 +41,8 @@ pub(crate) struct Card {
 
 impl Checker {
     pub(crate) fn hosts(&mut self, files: Option<&At<Vec<At<HostFile>>>>, whole: Place) -> Hosts {
-        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table: Table::new("host", "hosts") };
+        let table = Table::new("host", "hosts");
+        let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table, default_storage: Vec::new() };
         let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
         match files {
             None => self.problems.push(missing("hosts", whole, example)),
@@ -80,6 +84,7 @@ impl Checker {
             let host = described.clone().unwrap_or_else(stand_in);
             hosts.hosts.push(Host { name, ..host });
             hosts.cards.push(card.unwrap_or(STAND_IN_CARD));
+            hosts.default_storage.push(file.default_storage.clone());
         }
     }
 }
@@ -94,6 +99,7 @@ fn stand_in() -> Host {
         cores: 1,
         migration_limit: None,
         settings: HostSettings::default(),
+        storage: HostStorage::default(),
     }
 }
 
@@ -110,6 +116,7 @@ fn host_of(file: &HostFile) -> Result<Host, Problem> {
             None => migration_limit(file.migration_limit.as_ref())?,
         },
         settings: settings::settings(file)?,
+        storage: storage::host_storage(file)?,
     })
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use algorithms::ids::{HostId, VmId};
-use algorithms::plan::Move;
+use algorithms::plan::{Move, StorageMove};
 use sim_core::Span;
 
 use super::plan::Ground;
 use crate::error::Problem;
-use crate::file::MoveFile;
+use crate::file::{MoveFile, MoveStorageFile};
 use crate::names::Budget;
 use crate::read::at::{At, Place};
 
@@ -39,36 +39,65 @@ impl Moves {
         let to = file.to.as_ref();
         let destination = to.map(|to| ground.hosts.table.one(to)).transpose()?;
         for vm in ground.guests.table.all(&file.vm, budget)? {
-            if let Some(&first) = self.by_guest.get(&vm) {
-                let message = format!("`{}` is moved twice in one step", ground.guests.table.name(vm));
-                return Err(Problem::at(file.vm.place, message, "moved again here")
-                    .also(self.written[first].vm.place, "moved here")
-                    .help("the moves of a step go on at the same time; put the second into a later step"));
-            }
-            self.by_guest.insert(vm, self.moves.len());
-            self.moves.push(Move {
-                vm: VmId(vm),
-                destination: destination.map(HostId),
-                delay: file.delay.unwrap_or(Span::ZERO),
-                after: Vec::new(),
-            });
-            self.written.push(Written {
+            let storage =
+                ground.storage.include(file.storage.as_ref(), &ground.guests.guests[vm as usize])?;
+            let written = Written {
                 vm: file.vm.clone(),
                 to: file.to.clone(),
                 after: file.after.as_ref().map(|after| after.place),
-            });
+            };
+            self.push(vm, destination.map(HostId), (file.delay, storage), written, ground)?;
         }
+        Ok(())
+    }
+
+    /// Adds the moves of storage alone that an entry stands for.
+    pub(super) fn add_storage(
+        &mut self,
+        file: &MoveStorageFile,
+        ground: &Ground<'_>,
+        budget: &mut Budget,
+    ) -> Result<(), Problem> {
+        for vm in ground.guests.table.all(&file.vm, budget)? {
+            let guest = &ground.guests.guests[vm as usize];
+            let storage = ground.storage.only(&file.to, file.disks.as_deref(), guest, &file.vm)?;
+            let after = file.after.as_ref().map(|after| after.place);
+            let written = Written { vm: file.vm.clone(), to: None, after };
+            self.push(vm, None, (file.delay, storage), written, ground)?;
+        }
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        vm: u32,
+        destination: Option<HostId>,
+        (delay, storage): (Option<Span>, StorageMove),
+        written: Written,
+        ground: &Ground<'_>,
+    ) -> Result<(), Problem> {
+        if let Some(&first) = self.by_guest.get(&vm) {
+            let message = format!("`{}` is moved twice in one step", ground.guests.table.name(vm));
+            return Err(Problem::at(written.vm.place, message, "moved again here")
+                .also(self.written[first].vm.place, "moved here")
+                .help("the moves of a step go on at the same time; put the second into a later step"));
+        }
+        self.by_guest.insert(vm, self.moves.len());
+        let delay = delay.unwrap_or(Span::ZERO);
+        self.moves.push(Move { vm: VmId(vm), destination, delay, after: Vec::new(), storage });
+        self.written.push(written);
         Ok(())
     }
 
     /// Notes what an entry's moves wait for.
     pub(super) fn order(
         &mut self,
-        file: &MoveFile,
+        vm: &At<String>,
+        after: Option<&At<Vec<At<String>>>>,
         ground: &Ground<'_>,
         budget: &mut Budget,
     ) -> Result<(), Problem> {
-        let Some(before) = &file.after else {
+        let Some(before) = after else {
             return Ok(());
         };
         let mut indices = Vec::new();
@@ -80,9 +109,9 @@ impl Moves {
         }
         indices.sort_unstable();
         indices.dedup();
-        for vm in ground.guests.table.all(&file.vm, budget)? {
-            budget.spend(indices.len(), &file.vm)?;
-            if let Some(&index) = self.by_guest.get(&vm) {
+        for index in ground.guests.table.all(vm, budget)? {
+            budget.spend(indices.len(), vm)?;
+            if let Some(&index) = self.by_guest.get(&index) {
                 self.moves[index].after = indices.clone();
             }
         }

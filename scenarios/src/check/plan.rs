@@ -1,7 +1,7 @@
 //! The plan: steps become phases of single moves and drains.
 
 use algorithms::ids::HostId;
-use algorithms::plan::{Phase, Plan};
+use algorithms::plan::{Phase, Plan, StorageMove};
 use sim_core::SimTime;
 
 use super::background::no_path;
@@ -9,9 +9,10 @@ use super::guests::Guests;
 use super::hosts::Hosts;
 use super::moves::Moves;
 use super::network::Joined;
+use super::storage::Storages;
 use super::{Checker, missing};
 use crate::error::Problem;
-use crate::file::{MoveFile, StepFile, TaskFile};
+use crate::file::{MoveFile, MoveStorageFile, StepFile, TaskFile};
 use crate::read::at::{At, Place};
 
 /// What a plan is checked against.
@@ -19,6 +20,7 @@ pub(super) struct Ground<'a> {
     pub(super) hosts: &'a Hosts,
     pub(super) guests: &'a Guests,
     pub(super) network: &'a Joined,
+    pub(super) storage: &'a Storages,
     /// Whether they are without mistakes.
     pub(super) sound: bool,
 }
@@ -35,6 +37,7 @@ struct Whereabouts {
 enum Task<'a> {
     Drain(&'a At<String>),
     Move(&'a MoveFile),
+    MoveStorage(&'a MoveStorageFile),
 }
 
 impl Checker {
@@ -90,18 +93,21 @@ impl Checker {
 
     fn moves(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> Moves {
         let mut moves = Moves::default();
-        let files = || {
-            tasks.iter().filter_map(|task| match task {
-                Task::Move(file) => Some(*file),
-                Task::Drain(_) => None,
-            })
-        };
-        for file in files() {
-            let added = moves.add(file, ground, &mut self.budget);
+        for task in tasks {
+            let added = match task {
+                Task::Drain(_) => Ok(()),
+                Task::Move(file) => moves.add(file, ground, &mut self.budget),
+                Task::MoveStorage(file) => moves.add_storage(file, ground, &mut self.budget),
+            };
             self.problems.take(added);
         }
-        for file in files() {
-            let ordered = moves.order(file, ground, &mut self.budget);
+        for task in tasks {
+            let (vm, after) = match task {
+                Task::Drain(_) => continue,
+                Task::Move(file) => (&file.vm, file.after.as_ref()),
+                Task::MoveStorage(file) => (&file.vm, file.after.as_ref()),
+            };
+            let ordered = moves.order(vm, after, ground, &mut self.budget);
             self.problems.take(ordered);
         }
         let acyclic = moves.check_order(ground);
@@ -114,6 +120,7 @@ fn tasks_of(step: &StepFile) -> (Option<SimTime>, Vec<Task<'_>>) {
     match step {
         StepFile::Drain(host) => (None, vec![Task::Drain(host)]),
         StepFile::Move(file) => (None, vec![Task::Move(file)]),
+        StepFile::MoveStorage(file) => (None, vec![Task::MoveStorage(file)]),
         StepFile::Together(tasks) => (None, tasks.iter().map(task_of).collect()),
         StepFile::Phase(phase) => (phase.not_before, phase.tasks.iter().map(task_of).collect()),
     }
@@ -123,6 +130,7 @@ fn task_of(task: &At<TaskFile>) -> Task<'_> {
     match &task.value {
         TaskFile::Drain(host) => Task::Drain(host),
         TaskFile::Move(file) => Task::Move(file),
+        TaskFile::MoveStorage(file) => Task::MoveStorage(file),
     }
 }
 
@@ -165,6 +173,9 @@ impl Whereabouts {
                     format!("`{guest}` would be moved twice in this step: `{here}` is drained in it");
                 return Err(Problem::at(vm.vm.place, message, "moved here").also(drain, "and here"));
             }
+            if let StorageMove::Only(_) = step.storage {
+                continue; // The guest stays where it is.
+            }
             match (step.destination, &vm.to) {
                 (Some(destination), Some(to)) if destination == host => {
                     let message = format!("`{guest}` is on `{here}` already");
@@ -189,7 +200,7 @@ impl Whereabouts {
                 }
             }
         }
-        for step in &moves.moves {
+        for step in moves.moves.iter().filter(|step| !matches!(step.storage, StorageMove::Only(_))) {
             self.of_guest[step.vm.index()] = step.destination;
             if let Some(destination) = step.destination {
                 self.at_host[destination.index()].push(step.vm.0);

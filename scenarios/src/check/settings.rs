@@ -117,14 +117,11 @@ pub(super) fn settings(file: &HostFile) -> Result<HostSettings, Problem> {
 
 fn migration_settings(file: &MigrationFile) -> Result<HostSettings, Problem> {
     let base = HostSettings::default();
-    let storage = "a host that allows no storage migrations at all moves no disks";
-    let storage = at_least_one(file.simultaneous_storage.as_ref(), storage)?;
     Ok(HostSettings {
         migration: match file.enabled {
             Some(false) => MigrationService::Disabled,
             None | Some(true) => MigrationService::Enabled,
         },
-        storage_migrations: storage.unwrap_or(base.storage_migrations),
         authentication: match file.authentication {
             Some(AuthenticationFile::CredSSP) => Authentication::CredSsp,
             None | Some(AuthenticationFile::Kerberos) => Authentication::Kerberos,

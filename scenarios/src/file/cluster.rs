@@ -24,6 +24,10 @@ pub(crate) struct HostFile {
     pub(crate) cores: Option<At<u32>>,
     /// Migrations at a time, coming and going together; 2 by default, as in Hyper-V.
     pub(crate) migration_limit: Option<At<Limit<u32>>>,
+    /// Storage migrations at a time, coming and going together; 2 by default, as in Hyper-V.
+    pub(crate) storage_migration_limit: Option<At<Limit<u32>>>,
+    /// The storage for disks that come without a place of their own; by default its first own one.
+    pub(crate) default_storage: Option<At<String>>,
     /// Its network card for migrations: a preset's name, or its speed; "10GbE" by default.
     pub(crate) nic: Option<At<OrPreset<NicFile>>>,
     /// Its settings for migrations; all is allowed by default.

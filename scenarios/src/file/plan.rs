@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{Bytes, SimTime, Span};
 
+use super::{IncludeFile, MoveStorageFile, OrPreset};
 use crate::read::at::At;
 
 /// A step of the plan.
@@ -14,6 +15,8 @@ pub(crate) enum StepFile {
     Drain(At<String>),
     /// Move a guest, or several at once: Move(vm: "web01", to: "node02").
     Move(MoveFile),
+    /// Move disks of a guest that stays: MoveStorage(vm: "web01", to: "nvme2").
+    MoveStorage(MoveStorageFile),
     /// Several of these at the same time: Together([Drain("node01"), Move(vm: "db1")]).
     Together(Vec<At<TaskFile>>),
     /// The same, not before some point of the run.
@@ -28,6 +31,8 @@ pub(crate) enum TaskFile {
     Drain(At<String>),
     /// Move a guest, or several at once.
     Move(MoveFile),
+    /// Move disks of a guest that stays.
+    MoveStorage(MoveStorageFile),
 }
 
 /// Tasks that go on at the same time, not before some point of the run.
@@ -53,6 +58,9 @@ pub(crate) struct MoveFile {
     pub(crate) vm: At<String>,
     /// The host to move to; by default the best place by `placement`.
     pub(crate) to: Option<At<String>>,
+    /// What becomes of its disks: the name of the storage to take them to, or `Default`, or
+    /// `Disks({…})`; by default they stay, and the destination must reach them.
+    pub(crate) storage: Option<At<OrPreset<IncludeFile>>>,
     /// Not before this long after the step began.
     pub(crate) delay: Option<Span>,
     /// Guests whose moves in this step must have ended before.

@@ -18,8 +18,6 @@ pub(crate) struct MigrationFile {
     /// MaximumVirtualMachineMigrations: 1 to 10, 2 by default. `migration_limit` is the same without
     /// Hyper-V's bounds.
     pub(crate) simultaneous: Option<At<u32>>,
-    /// MaximumStorageMigrations: 1 or more, 2 by default.
-    pub(crate) simultaneous_storage: Option<At<u32>>,
     /// How migrations are authenticated; `Kerberos` by default.
     pub(crate) authentication: Option<AuthenticationFile>,
     /// Networks that migrations may use; any by default.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sim_core::{ByteRate, Bytes, Span};
 
 use super::settings::ConfigurationFile;
-use super::{OrPreset, Size};
+use super::{DiskFile, OrPreset, Size};
 use crate::read::at::At;
 
 /// A virtual machine, or several that are alike.
@@ -31,6 +31,8 @@ pub(crate) struct GuestFile {
     pub(crate) speed_variation: Option<At<f64>>,
     /// What decides where it may go: processor compatibility, configuration version, what is attached.
     pub(crate) configuration: Option<At<ConfigurationFile>>,
+    /// Its disks; by default none are known, and it moves as if every host reached them.
+    pub(crate) disks: Option<Vec<At<DiskFile>>>,
 }
 
 /// How a guest dirties its memory.
