@@ -330,6 +330,7 @@ impl MigrationController {
             vm: Some(self.order.vm.clone()),
             host: Some(self.order.source.clone()),
             message,
+            advice: None,
         }));
     }
 

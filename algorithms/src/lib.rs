@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - [`plan`]: what is asked for; [`orchestrator`]: order, limits, destinations; [`planner`]: where
-//!   a guest can go.
+//!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
@@ -31,5 +31,6 @@ pub mod page_loop;
 pub mod plan;
 pub mod planner;
 pub mod policy;
+pub mod preflight;
 pub mod records;
 pub mod storage_mirror;

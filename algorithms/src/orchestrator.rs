@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   plan ─▶ phase ─▶ waiting ─ due ─▶ queue of the source ─ slots free ─▶ under way ─▶ ended
-//!                       └─ no place ─▶ refused
+//!                       └─ no place, or a prerequisite not met ─▶ refused
 //! ```
 //!
 //! Migrations of storage alone have slots, and so a queue, of their own; see `orchestrator/storage.rs`.
@@ -23,7 +23,10 @@ use sim_core::SimTime;
 use crate::ids::{HostId, MigrationId, VmId};
 use crate::machine::{Outbox, Output, Refused};
 use crate::plan::{Move, Phase, Plan, StorageMove};
+use crate::preflight::Refusal;
+use crate::preflight::facts::HostSettings;
 use crate::records::{MigrationKind, Outcome};
+use cluster::NoPlace;
 pub use cluster::{ClusterView, Reach};
 pub use storage::{DiskMove, StorageView};
 
@@ -64,6 +67,8 @@ pub enum Command {
         kind: MigrationKind,
         /// Why not.
         reason: String,
+        /// The prerequisite that is not met, where that is why.
+        refusal: Option<Box<Refusal>>,
     },
 }
 
@@ -172,6 +177,12 @@ impl Orchestrator {
         &self.cluster
     }
 
+    /// A host's settings have changed: what is asked for or started from now on is checked against
+    /// these.
+    pub fn change_host(&mut self, host: HostId, settings: HostSettings) {
+        self.cluster.change_host(host, settings);
+    }
+
     /// Migrations asked for so far, the refused included.
     pub fn asked_for(&self) -> u32 {
         self.next_migration
@@ -228,7 +239,16 @@ impl Orchestrator {
         let refused: Vec<_> = waiting.chain(queued).collect();
         for (migration, vm, destination, kind) in refused {
             let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
-            self.outbox.command(Command::Refuse { migration, vm, source, destination, kind, reason });
+            let refusal = None;
+            self.outbox.command(Command::Refuse {
+                migration,
+                vm,
+                source,
+                destination,
+                kind,
+                reason,
+                refusal,
+            });
         }
     }
 
@@ -301,26 +321,55 @@ impl Orchestrator {
                 let line = if kind == MigrationKind::Storage { Line::Disks } else { Line::Guests };
                 self.queues.entry((source, line)).or_default().push_back(assignment);
             }
-            Err(reason) => {
+            Err(NoPlace { reason, refusal }) => {
                 let kind = kind_wanted(storage);
-                self.outbox.command(Command::Refuse { migration, vm, source, destination, kind, reason });
+                self.outbox.command(Command::Refuse {
+                    migration,
+                    vm,
+                    source,
+                    destination,
+                    kind,
+                    reason,
+                    refusal,
+                });
                 self.release_followers(migration);
             }
         }
     }
 
-    /// Starts the head of every queue for which both ends have a slot.
+    /// Starts the head of every queue for which both ends have a slot, unless a prerequisite that was
+    /// met when it was asked for is so no longer.
     fn dispatch(&mut self) {
         let Orchestrator { queues, cluster, under_way, outbox, .. } = self;
+        let mut refused = Vec::new();
         queues.retain(|_, queue| {
             while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
-                cluster.started(assignment);
-                under_way.insert(assignment.migration, *assignment);
-                outbox.command(Command::Start(*assignment));
+                if let Some(refusal) = cluster.refusal_at_start(assignment) {
+                    cluster.unassigned(assignment);
+                    refused.push((*assignment, refusal));
+                } else {
+                    cluster.started(assignment);
+                    under_way.insert(assignment.migration, *assignment);
+                    outbox.command(Command::Start(*assignment));
+                }
                 queue.pop_front();
             }
             !queue.is_empty()
         });
+        for (Assignment { migration, vm, source, destination, kind, .. }, refusal) in refused {
+            let (reason, refusal) = (refusal.message.clone(), Some(Box::new(refusal)));
+            let destination = Some(destination);
+            self.outbox.command(Command::Refuse {
+                migration,
+                vm,
+                source,
+                destination,
+                kind,
+                reason,
+                refusal,
+            });
+            self.release_followers(migration);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 use crate::ids::{MigrationId, Name};
+use crate::preflight::{Category, Refusal};
 pub use transfer::TransferRecord;
 
 /// One entry of the stream.
@@ -215,6 +216,27 @@ pub struct EventRecord {
     pub host: Option<Name>,
     /// What happened, in a sentence.
     pub message: String,
+    /// Of a failure: its kind, its likely cause, and what would mend it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Box<Advice>>,
+}
+
+/// What to do about a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// The kind of failure.
+    pub category: Category,
+    /// What is probably behind it.
+    pub cause: String,
+    /// The command that would mend it.
+    pub fix: String,
+}
+
+impl From<&Refusal> for Advice {
+    fn from(refusal: &Refusal) -> Advice {
+        let Refusal { category, cause, fix, .. } = refusal;
+        Advice { category: *category, cause: cause.clone(), fix: fix.clone() }
+    }
 }
 
 /// How bad an event is.

@@ -207,6 +207,7 @@ impl StorageMirror {
             vm: Some(self.vm.clone()),
             host: Some(self.host.clone()),
             message,
+            advice: None,
         }));
     }
 }

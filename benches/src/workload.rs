@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
+use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use algorithms::records::{MigrationRecord, RunRecords};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::{Host, TransferSettings};
@@ -68,6 +69,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         transport: Transport::ideal(),
         plan: plan(shape, size),
         placement: Placement::FewestVms,
+        administration: Administration::default(),
         storage: Vec::new(),
     }
 }
@@ -80,6 +82,7 @@ fn host(index: u32, limit: u32) -> Host {
         cores: 1024,
         migration_limit: (limit > 0).then_some(limit),
         transfer: TransferSettings::default(),
+        settings: HostSettings::default(),
         storage: HostStorage::default(),
     }
 }
@@ -119,6 +122,7 @@ fn guest(index: u32, size: Size) -> Guest {
         },
         speed_variation: 0.0,
         compressibility: Compressibility::default(),
+        configuration: GuestConfiguration::default(),
         disks: Vec::new(),
     }
 }

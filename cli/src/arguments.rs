@@ -20,6 +20,11 @@ pub struct Arguments {
 pub enum Command {
     /// Run scenarios on the simulated cluster and report what happened.
     Simulate(Simulate),
+    /// Say whether plans can run, without running them: what stands against which move, and how to
+    /// mend it.
+    Check(Check),
+    /// Run a scenario and show its log as an operator reads Get-WinEvent.
+    Events(Events),
     /// List the presets that scenarios can name.
     Presets {
         #[command(flatten)]
@@ -52,6 +57,49 @@ pub struct Simulate {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 every plan can run, 1 a plan cannot run as it stands, 2 bad input.")]
+pub struct Check {
+    /// Scenario files (RON).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Instead, every rule for moving this virtual machine to this host, with why it holds or not.
+    #[arg(long, num_args = 2, value_names = ["VM", "HOST"])]
+    pub explain: Option<Vec<String>>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "The newest line is the last. Exit status: 0 done, 2 bad input.")]
+pub struct Events {
+    /// The scenario file (RON).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only lines of these levels.
+    #[arg(long, value_name = "LEVEL", value_delimiter = ',', value_enum)]
+    pub level: Vec<EventLevel>,
+    /// Only so many of the last of them; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub last: usize,
+    /// Seed of all chance, in place of the scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Levels as Get-WinEvent displays them.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EventLevel {
+    /// As it should be.
+    Information,
+    /// Something to look at.
+    Warning,
+    /// Something failed.
+    Error,
 }
 
 #[derive(Args)]

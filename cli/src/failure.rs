@@ -20,6 +20,12 @@ pub enum Failure {
     /// A model does not fit together, though its scenario was accepted.
     #[error("scenario `{scenario}` cannot be run: {source}")]
     Model { scenario: String, source: ModelError },
+    /// A name that no scenario has.
+    #[error("there is no {what} `{name}` in {scenario}; there are {known}")]
+    Unknown { what: &'static str, name: String, scenario: String, known: String },
+    /// Plans were checked, and what was found has been told.
+    #[error("{0}")]
+    CannotRun(String),
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -38,6 +44,7 @@ impl Failure {
             // `migtwin … | head` has what it wanted.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Failure::Scenario(error) => eprint!("Error: \n{}", diagnostic(error)),
+            Failure::CannotRun(what) => eprintln!("{what}"),
             other => {
                 eprintln!("error: {other}");
                 let mut cause = std::error::Error::source(other);
@@ -49,11 +56,12 @@ impl Failure {
         }
     }
 
-    /// 2 for bad input, 130 for Ctrl-C.
+    /// 1 for plans that cannot run, 2 for bad input, 130 for Ctrl-C.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Interrupted => ExitCode::from(130),
+            Failure::CannotRun(_) => ExitCode::FAILURE,
             _ => ExitCode::from(2),
         }
     }

@@ -3,6 +3,8 @@
 //! error.
 
 mod arguments;
+mod check;
+mod events;
 mod failure;
 mod presets;
 mod simulate;
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Events(arguments) => events::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

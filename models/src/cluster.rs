@@ -7,6 +7,7 @@ use algorithms::controller::Deadline;
 use algorithms::ids::{HostId, Name};
 use algorithms::plan::{Placement, Plan};
 use algorithms::policy::Policy;
+use algorithms::preflight::facts::{Administration, GuestConfiguration};
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Span};
 
@@ -39,6 +40,8 @@ pub struct ClusterModel {
     pub plan: Plan,
     /// How destinations are chosen where the plan names none.
     pub placement: Placement,
+    /// From where migrations are begun, which domains trust each other, the cluster's own limit.
+    pub administration: Administration,
     /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
     pub storage: Vec<StorageLocation>,
 }
@@ -59,6 +62,8 @@ pub struct Guest {
     pub speed_variation: f64,
     /// How far its memory can be compressed on its way.
     pub compressibility: Compressibility,
+    /// What decides where it may go; by default anywhere.
+    pub configuration: GuestConfiguration,
     /// Its disks. A guest without any moves as if all hosts reached them.
     pub disks: Vec<Disk>,
 }

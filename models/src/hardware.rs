@@ -3,6 +3,7 @@
 mod transfer;
 
 use algorithms::ids::Name;
+use algorithms::preflight::facts::HostSettings;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
@@ -23,6 +24,8 @@ pub struct Host {
     pub migration_limit: Option<u32>,
     /// How memory leaves it, and what its guests leave it of its processors.
     pub transfer: TransferSettings,
+    /// What decides whether migrations are allowed; by default all are.
+    pub settings: HostSettings,
     /// Its limit of storage migrations, and where disks go by default.
     pub storage: HostStorage,
 }

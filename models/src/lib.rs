@@ -9,7 +9,7 @@
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
-//!   costs, and decides nothing itself.
+//!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
 //! - [`closed_form`]: the literature's formulas for the same model.
 //!
 //! # A first run
@@ -20,6 +20,7 @@
 //! use algorithms::ids::{HostId, VmId};
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
+//! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
@@ -45,6 +46,7 @@
 //!     cores: 16,
 //!     migration_limit: Some(2),
 //!     transfer: TransferSettings::default(),
+//!     settings: HostSettings::default(),
 //!     storage: HostStorage::default(),
 //! };
 //! let guest = Guest {
@@ -54,6 +56,7 @@
 //!     workload: Workload::Idle,
 //!     speed_variation: 0.0,
 //!     compressibility: Compressibility::default(),
+//!     configuration: GuestConfiguration::default(),
 //!     disks: vec![],
 //! };
 //! let to_the_other =
@@ -74,6 +77,7 @@
 //!     transport: Transport::ideal(),
 //!     plan: Plan { phases: vec![Phase { moves: vec![to_the_other], ..Phase::default() }] },
 //!     placement: Placement::default(),
+//!     administration: Administration::default(),
 //!     storage: vec![],
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
@@ -86,6 +90,7 @@ pub mod closed_form;
 pub mod cluster;
 pub mod hardware;
 pub mod network;
+pub mod preflight;
 pub mod storage;
 pub mod transport;
 pub mod workload;

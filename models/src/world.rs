@@ -22,13 +22,16 @@ mod way;
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name, VmId};
 use algorithms::machine::Output;
-use algorithms::orchestrator::{self, ClusterView, Orchestrator, StorageView};
+use algorithms::orchestrator::{self, Orchestrator};
+use algorithms::preflight::Refusal;
 use algorithms::records::{
-    EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
+    Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord,
+    RunRecords,
 };
 use sim_core::{ActivityId, Bytes, EventQueue, Fluid, SimTime, Span, Streams};
 
 use crate::cluster::ClusterModel;
+use crate::preflight::cluster_view;
 use background::Background;
 pub use check::ModelError;
 use fabric::Fabric;
@@ -249,8 +252,9 @@ impl<'a> World<'a> {
                     destination,
                     kind,
                     reason,
+                    refusal,
                 }) => {
-                    self.refuse(migration, vm, source, (destination, kind), reason);
+                    self.refuse(migration, vm, source, (destination, kind), reason, refusal.as_deref());
                 }
                 Output::Record(record) => self.log.keep(record),
                 Output::Wait(until) => {
@@ -280,16 +284,18 @@ impl<'a> World<'a> {
         source: HostId,
         (destination, kind): (Option<HostId>, MigrationKind),
         reason: String,
+        refusal: Option<&Refusal>,
     ) {
         let vm = self.model.guests[vm.index()].name.clone();
         self.log.keep(Record::Event(EventRecord {
             time: self.now,
-            level: Level::Warning,
-            event_id: None,
+            level: if refusal.is_some() { Level::Error } else { Level::Warning },
+            event_id: refusal.map(|refusal| refusal.event.id),
             migration: Some(migration),
             vm: Some(vm.clone()),
             host: Some(self.host_name(source)),
             message: format!("not moved: {reason}"),
+            advice: refusal.map(|refusal| Box::new(Advice::from(refusal))),
         }));
         self.log.keep(Record::Migration(MigrationRecord {
             migration,
@@ -300,7 +306,7 @@ impl<'a> World<'a> {
             transport: self.model.transport.name.clone(),
             outcome: Outcome::NotStarted,
             reason,
-            event_id: None,
+            event_id: refusal.map(|refusal| refusal.event.id),
             queued: self.now,
             started: None,
             total: Span::ZERO,
@@ -333,35 +339,4 @@ impl<'a> World<'a> {
             makespan: self.last_end.since(SimTime::ZERO),
         })
     }
-}
-
-/// The cluster as the orchestrator is to know it.
-fn cluster_view(model: &ClusterModel) -> ClusterView {
-    let mut view = ClusterView::new(model.placement, model.network.reach(model.hosts.len()));
-    for host in &model.hosts {
-        view.add_host(host.memory, host.migration_limit);
-    }
-    for guest in &model.guests {
-        view.add_guest(guest.host, guest.memory);
-    }
-    if !model.storage.is_empty() {
-        view.set_storage(storage_view(model));
-    }
-    view
-}
-
-fn storage_view(model: &ClusterModel) -> StorageView {
-    let mut view = StorageView::default();
-    for location in &model.storage {
-        view.add_location(location.name.clone(), location.hosts.clone(), location.capacity);
-    }
-    for host in &model.hosts {
-        view.add_host(host.storage.default, host.storage.migration_limit);
-    }
-    for (vm, guest) in (0..).map(VmId).zip(&model.guests) {
-        for disk in &guest.disks {
-            view.add_disk(vm, disk.name.clone(), disk.on, disk.file());
-        }
-    }
-    view
 }

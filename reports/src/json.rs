@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use algorithms::ids::MigrationId;
 use algorithms::records::{
-    EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord, RunRecords,
-    TransferRecord,
+    Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord,
+    RunRecords, TransferRecord,
 };
 use serde::Serialize;
 
@@ -135,6 +135,9 @@ pub struct EventJson<'a> {
     pub host: Option<&'a str>,
     /// What happened.
     pub message: &'a str,
+    /// Of a failure: its category, likely cause, and the command that would mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<&'a Advice>,
 }
 
 /// The JSON of one run, with what was measured beside it (or an empty slice).
@@ -241,5 +244,6 @@ fn event_json(record: &EventRecord) -> EventJson<'_> {
         vm: record.vm.as_deref(),
         host: record.host.as_deref(),
         message: &record.message,
+        advice: record.advice.as_deref(),
     }
 }

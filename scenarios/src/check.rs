@@ -13,6 +13,7 @@ mod measured;
 mod moves;
 mod network;
 mod plan;
+mod settings;
 mod storage;
 mod table;
 mod transfer;
@@ -58,6 +59,7 @@ impl Checker {
         let hypervisor = self.hypervisor(file.hypervisor.as_ref());
         let transport = self.transport(file.transport.as_ref());
         let ground = Ground { hosts: &hosts, guests: &guests, network: &network, storage: &storage, sound };
+        let administration = self.administration(file.administration.as_ref(), &hosts);
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
         let measured = self.measured(measured, &guests);
@@ -75,6 +77,7 @@ impl Checker {
             transport: transport?,
             plan,
             placement: placement(file.placement),
+            administration,
             storage: storage.locations,
         };
         Some((model, measured))

@@ -9,6 +9,7 @@ mod forms;
 mod hypervisor;
 mod named;
 mod plan;
+mod settings;
 mod storage;
 mod workload;
 
@@ -28,6 +29,11 @@ pub(crate) use hypervisor::{
 };
 pub(crate) use named::Named;
 pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};
+pub(crate) use settings::{
+    AdministrationFile, AuthenticationFile, ConfigurationFile, DelegatedFile, FirewallFile, InitiationFile,
+    IsoFile, MigrationFile, MigrationNetworkFile, MigrationNetworksFile, ProcessorFile, ServiceFile,
+    VendorFile,
+};
 pub(crate) use storage::{
     DiskFile, DiskFormatFile, DiskIoFile, IncludeFile, MoveStorageFile, StorageFile, StorageKindFile,
 };
@@ -73,6 +79,8 @@ pub(crate) struct File {
     pub(crate) transport: Option<At<OrPreset<TransportFile>>>,
     /// How destinations are chosen where the plan names none; `MostFreeMemory` by default.
     pub(crate) placement: Option<PlacementFile>,
+    /// From where migrations are begun, which domains trust each other, the cluster's own limit.
+    pub(crate) administration: Option<At<AdministrationFile>>,
     /// What is to be done, step after step: each begins when the one before has ended.
     pub(crate) plan: Option<Vec<At<StepFile>>>,
     /// What others measured, to compare with.
@@ -99,6 +107,7 @@ impl File {
             hypervisor: self.hypervisor.or(base.hypervisor),
             transport: self.transport.or(base.transport),
             placement: self.placement.or(base.placement),
+            administration: self.administration.or(base.administration),
             plan: self.plan.or(base.plan),
             measured: self.measured.or(base.measured),
             alternatives: self.alternatives.or(base.alternatives),

@@ -8,6 +8,8 @@ use super::storage::{DiskMove, StorageView};
 use crate::ids::{HostId, VmId};
 use crate::plan::{Placement, StorageMove};
 use crate::planner::{self, HostView};
+use crate::preflight::facts::HostSettings;
+use crate::preflight::{Prerequisites, Refusal};
 use crate::records::{MigrationKind, Outcome};
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
@@ -19,7 +21,26 @@ pub struct ClusterView {
     guests: Vec<GuestView>,
     reach: Reach,
     storage: StorageView,
+    #[serde(default)]
+    prerequisites: Prerequisites,
 }
+
+/// Why a guest goes nowhere.
+pub(super) struct NoPlace {
+    /// For the record.
+    pub(super) reason: String,
+    /// The prerequisite that is not met, where that is why.
+    pub(super) refusal: Option<Box<Refusal>>,
+}
+
+impl<T: Into<String>> From<T> for NoPlace {
+    fn from(reason: T) -> NoPlace {
+        NoPlace { reason: reason.into(), refusal: None }
+    }
+}
+
+/// So many hosts are named, with why they refuse, where none is left.
+const REFUSALS_TOLD: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Slots {
@@ -52,7 +73,13 @@ impl ClusterView {
     /// A cluster without hosts and guests.
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
         let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
-        ClusterView { placement, hosts, slots, guests, reach, storage: StorageView::default() }
+        let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
+        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites }
+    }
+
+    /// With what is known of prerequisites; without, nothing is refused for want of one.
+    pub fn with_prerequisites(self, prerequisites: Prerequisites) -> ClusterView {
+        ClusterView { prerequisites, ..self }
     }
 
     /// Where the guests' disks are; without this there are none.
@@ -103,7 +130,7 @@ impl ClusterView {
         vm: VmId,
         wanted: Option<HostId>,
         storage: &StorageMove,
-    ) -> Result<(HostId, MigrationKind, Vec<DiskMove>), String> {
+    ) -> Result<(HostId, MigrationKind, Vec<DiskMove>), NoPlace> {
         let source = self.guests[vm.index()].host;
         if let StorageMove::Only(_) = storage {
             let disks = self.storage.plan(vm, source, source, storage)?;
@@ -115,7 +142,12 @@ impl ClusterView {
         Ok((destination, kind, disks))
     }
 
-    fn place_guest(&self, vm: VmId, wanted: Option<HostId>, storage: &StorageMove) -> Result<HostId, String> {
+    fn place_guest(
+        &self,
+        vm: VmId,
+        wanted: Option<HostId>,
+        storage: &StorageMove,
+    ) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
         let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
         if forbids(source) {
@@ -124,35 +156,76 @@ impl ClusterView {
         let Some(destination) = wanted else {
             return self.best_place(vm, storage);
         };
-        let free = self.hosts[destination.index()].free();
+        let free = self.free(destination);
         if destination == source {
             Err("it is there already".into())
         } else if forbids(destination) {
             Err("the destination allows no migrations".into())
         } else if !self.reaches(source, destination) {
             Err("the network does not lead from its host to the destination".into())
+        } else if let Some(refusal) = self.prerequisites.first_refusal(vm, source, destination, free) {
+            Err(NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) })
         } else if free < memory {
-            Err(format!("the destination has {free} of free memory, and {memory} are needed"))
+            Err(format!("the destination has {free} of free memory, and {memory} are needed").into())
         } else {
             Ok(destination)
         }
     }
 
-    fn best_place(&self, vm: VmId, storage: &StorageMove) -> Result<HostId, String> {
+    /// What stands against a migration that is about to start, its memory being reserved.
+    pub(super) fn refusal_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
+        let Assignment { vm, source, destination, kind, .. } = *assignment;
+        if kind == MigrationKind::Storage {
+            return None;
+        }
+        let reserved = self.guests[vm.index()].memory;
+        self.prerequisites.first_refusal(vm, source, destination, self.free(destination) + reserved)
+    }
+
+    pub(super) fn change_host(&mut self, host: HostId, settings: HostSettings) {
+        self.prerequisites.change_host(host, settings);
+    }
+
+    /// Memory that is free at `host`, what is on its way to it counted as there.
+    pub fn free(&self, host: HostId) -> Bytes {
+        self.hosts[host.index()].free()
+    }
+
+    /// What is known of prerequisites.
+    pub fn prerequisites(&self) -> &Prerequisites {
+        &self.prerequisites
+    }
+
+    fn best_place(&self, vm: VmId, storage: &StorageMove) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
+        let refusal = |host| self.prerequisites.first_refusal(vm, source, host, self.free(host));
         let choose = |suits: &dyn Fn(HostId) -> bool| {
-            let reachable = |host| self.reaches(source, host) && suits(host);
+            let reachable = |host| self.reaches(source, host) && refusal(host).is_none() && suits(host);
             planner::choose(self.placement, &self.hosts, source, memory, reachable)
         };
+        let anywhere = || choose(&|_| true).map_err(|reason| self.no_place(vm, reason));
         if !self.storage.has_disks(vm) {
-            return choose(&|_| true);
+            return anywhere();
         }
         let plan = |host| self.storage.plan(vm, source, host, storage);
         choose(&|host| plan(host).is_ok()).or_else(|_| {
             // It fails on storage only where it would have a place without.
-            let best = choose(&|_| true)?;
-            Err(plan(best).err().unwrap_or_else(|| "no host suits its disks".into()))
+            let best = anywhere()?;
+            Err(plan(best).err().unwrap_or_else(|| "no host suits its disks".into()).into())
         })
+    }
+
+    /// Why no host was chosen: what those that have room refuse for, or else the planner's `reason`.
+    fn no_place(&self, vm: VmId, reason: String) -> NoPlace {
+        let GuestView { host: source, memory } = self.guests[vm.index()];
+        let ids = (0..self.hosts.len() as u32).map(HostId);
+        let fits = |id: &HostId| {
+            let open = *id != source && self.hosts[id.index()].open;
+            open && self.free(*id) >= memory && self.reaches(source, *id)
+        };
+        let refusal = |host| self.prerequisites.first_refusal(vm, source, host, self.free(host));
+        let refusals: Vec<Refusal> = ids.filter(fits).filter_map(refusal).collect();
+        all_refuse(refusals).unwrap_or_else(|| reason.into())
     }
 
     /// From now on the guest takes memory, and its disks space, at the destination too.
@@ -224,4 +297,20 @@ impl ClusterView {
             Reach::Islands(islands) => islands[a.index()] == islands[b.index()],
         }
     }
+}
+
+/// Every host that has room refuses: the reasons, each once; the first stands for all.
+fn all_refuse(mut refusals: Vec<Refusal>) -> Option<NoPlace> {
+    let mut messages: Vec<String> = Vec::new();
+    for refusal in &refusals {
+        if !messages.contains(&refusal.message) {
+            messages.push(refusal.message.clone());
+        }
+    }
+    let more = messages.len().saturating_sub(REFUSALS_TOLD);
+    messages.truncate(REFUSALS_TOLD);
+    let more = if more > 0 { format!("; and {more} more reasons") } else { String::new() };
+    let first = (!refusals.is_empty()).then(|| refusals.remove(0))?;
+    let reason = format!("no host can take it: {}{more}", messages.join("; "));
+    Some(NoPlace { reason, refusal: Some(Box::new(first)) })
 }

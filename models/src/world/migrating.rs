@@ -178,6 +178,7 @@ impl World<'_> {
                 migration: Some(assignment.migration),
                 vm: Some(self.model.guests[assignment.vm.index()].name.clone()),
                 host: Some(self.host_name(assignment.source)),
+                advice: None,
                 message,
             }));
         }

@@ -3,6 +3,7 @@
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
+use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
@@ -32,6 +33,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         cores: 16,
         migration_limit: None,
         transfer: TransferSettings::default(),
+        settings: HostSettings::default(),
         storage: HostStorage::default(),
     };
     ClusterModel {
@@ -50,6 +52,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         transport: Transport::ideal(),
         plan: Plan { phases: vec![Phase::default()] },
         placement: Placement::FewestVms,
+        administration: Administration::default(),
         storage: Vec::new(),
     }
 }
@@ -65,6 +68,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         workload: Workload::Linear { rate: ByteRate::from_mb(mb), working_set: Bytes::new(memory.get() / 2) },
         speed_variation: 0.0,
         compressibility: Compressibility::default(),
+        configuration: GuestConfiguration::default(),
         disks: Vec::new(),
     });
     id

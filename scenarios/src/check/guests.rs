@@ -1,6 +1,7 @@
 //! Virtual machines, and whether they fit where they start.
 
 use algorithms::ids::HostId;
+use algorithms::preflight::facts::GuestConfiguration;
 use models::cluster::Guest;
 use models::transport::Compressibility;
 use sim_core::Bytes;
@@ -9,7 +10,7 @@ use super::hosts::Hosts;
 use super::storage::Storages;
 use super::table::Table;
 use super::workload;
-use super::{Checker, missing};
+use super::{Checker, missing, settings};
 use crate::error::Problem;
 use crate::file::{File, GuestFile, Named, WorkloadFile};
 use crate::names;
@@ -81,6 +82,9 @@ impl Checker {
             // A guest with mistakes is kept by name, so that its name is not reported as unknown.
             let guest = template.clone().unwrap_or_else(stand_in);
             let host = on.get(index % on.len().max(1)).copied().unwrap_or(0);
+            if let Some(host) = hosts.hosts.get(host as usize) {
+                settings::runs_here(file.configuration.as_ref(), &guest.configuration, host)?;
+            }
             let host = HostId(host);
             let files = file.disks.as_deref().unwrap_or(&[]);
             self.budget.spend(files.len(), &file.name)?;
@@ -113,12 +117,14 @@ impl Checker {
         };
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
         let compressibility = self.problems.take(compressibility(file.compression_ratio.as_ref()));
-        let found = workload.zip(variation).zip(compressibility).zip(on.as_ref());
-        let guest = found.map(|(((workload, speed_variation), compressibility), _)| Guest {
+        let configuration = self.problems.take(settings::configuration(file.configuration.as_ref()));
+        let parts = workload.zip(variation).zip(compressibility).zip(configuration).filter(|_| on.is_some());
+        let guest = parts.map(|(((workload, speed_variation), compressibility), configuration)| Guest {
             memory: file.memory.value,
             workload,
             speed_variation,
             compressibility,
+            configuration,
             ..stand_in()
         });
         (guest, on.unwrap_or_default())
@@ -167,6 +173,7 @@ fn stand_in() -> Guest {
         workload: models::workload::Workload::Idle,
         speed_variation: 0.0,
         compressibility: Compressibility::default(),
+        configuration: GuestConfiguration::default(),
         disks: Vec::new(),
     }
 }

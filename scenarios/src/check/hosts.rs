@@ -1,5 +1,6 @@
 //! Hosts and their network cards.
 
+use algorithms::preflight::facts::HostSettings;
 use models::hardware::{Host, TransferSettings};
 use models::network::Duplex;
 use models::storage::HostStorage;
@@ -8,7 +9,7 @@ use sim_core::{Bandwidth, Bytes};
 use super::cards::{Card, STAND_IN_CARD, cards_of};
 use super::table::Table;
 use super::transfer::transfer_settings;
-use super::{Checker, missing, storage};
+use super::{Checker, missing, settings, storage};
 use crate::error::Problem;
 use crate::file::{DuplexFile, HostFile, Limit};
 use crate::names;
@@ -44,7 +45,10 @@ impl Checker {
                 let problem = Problem::at(files.place, "the scenario has no hosts", "this list is empty");
                 self.problems.push(problem.help(format!("for example: {example}")));
             }
-            Some(files) => files.iter().for_each(|file| self.host(file, &mut hosts)),
+            Some(files) => {
+                files.iter().for_each(|file| self.host(file, &mut hosts));
+                self.delegations(files, &mut hosts);
+            }
         }
         hosts
     }
@@ -88,6 +92,7 @@ fn stand_in() -> Host {
         cores: 1,
         migration_limit: None,
         transfer: TransferSettings::default(),
+        settings: HostSettings::default(),
         storage: HostStorage::default(),
     }
 }
@@ -100,7 +105,11 @@ fn host_of(file: &HostFile) -> Result<Host, Problem> {
         name: "".into(),
         memory: file.memory.value,
         cores: at_least_one(file.cores.as_ref(), "a host has at least one core")?.unwrap_or(DEFAULT_CORES),
-        migration_limit: migration_limit(file.migration_limit.as_ref())?,
+        migration_limit: match settings::simultaneous(file)? {
+            Some(limit) => Some(limit),
+            None => migration_limit(file.migration_limit.as_ref())?,
+        },
+        settings: settings::settings(file)?,
         transfer: transfer_settings(file)?,
         storage: storage::host_storage(file)?,
     })

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{Bandwidth, ByteRate, Bytes, Span};
 
+use super::settings::{MigrationFile, ProcessorFile};
 use super::{Limit, OrPreset, TransportFile};
 use crate::read::at::At;
 
@@ -40,6 +41,19 @@ pub(crate) struct HostFile {
     /// The most that its migrations send over SMB together, as Set-SmbBandwidthLimit -Category
     /// LiveMigration: "750 MB/s". None by default.
     pub(crate) smb_bandwidth_limit: Option<At<ByteRate>>,
+    /// Its settings for migrations; all is allowed by default.
+    pub(crate) migration: Option<At<MigrationFile>>,
+    /// Its Windows Server: "2012 R2", "2016", "2019", "2022" or "2025"; the same everywhere by default.
+    pub(crate) os: Option<At<String>>,
+    /// Its domain, or "WORKGROUP"; the same for all by default.
+    pub(crate) domain: Option<String>,
+    /// Its processor; the same everywhere by default.
+    pub(crate) processor: Option<At<ProcessorFile>>,
+    /// Its addresses, or the subnets that they are in: ["10.10.50.0/24"]; wherever it needs one by
+    /// default.
+    pub(crate) addresses: Option<Vec<At<String>>>,
+    /// Names of its virtual switches; those that guests need by default.
+    pub(crate) switches: Option<Vec<String>>,
 }
 
 /// A network card, or rather the link from it to its switch.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{ByteRate, Bytes, Span};
 
+use super::settings::ConfigurationFile;
 use super::{DiskFile, OrPreset, Size};
 use crate::read::at::At;
 
@@ -31,6 +32,8 @@ pub(crate) struct GuestFile {
     /// How many times smaller its memory gets by compression; 2.3 by default, 1 for what cannot be
     /// compressed.
     pub(crate) compression_ratio: Option<At<f64>>,
+    /// What decides where it may go: processor compatibility, configuration version, what is attached.
+    pub(crate) configuration: Option<At<ConfigurationFile>>,
     /// Its disks; by default none are known, and it moves as if every host reached them.
     pub(crate) disks: Option<Vec<At<DiskFile>>>,
 }

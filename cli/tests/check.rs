@@ -1,0 +1,135 @@
+//! `migtwin check` and `migtwin events` as programs and people use them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const DRAIN: &str = "scenarios/library/prerequisites-drain.ron";
+const AUTHENTICATION: &str = "scenarios/library/prerequisites-authentication.ron";
+
+fn run(arguments: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_migtwin")).args(arguments).current_dir(root).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Standard output as JSON, and the exit status.
+fn json(arguments: &[&str]) -> (Value, i32) {
+    let output = run(&[arguments, &["--format", "json"]].concat());
+    (serde_json::from_slice(&output.stdout).unwrap(), output.status.code().unwrap())
+}
+
+#[test]
+fn a_plan_that_can_run_exits_with_0_and_one_that_cannot_with_1() {
+    let good = run(&["check", "scenarios/library/drain-rack.ron", "scenarios/library/precopy-101.ron"]);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).contains("20 moves, all can run") && good.stderr.is_empty());
+    let bad = run(&["check", "scenarios/library/precopy-101.ron", DRAIN]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text(&bad.stderr).contains("the plan cannot run as it stands: 4 moves"), "{}", text(&bad.stderr));
+    let nowhere = run(&["check", "no-such-file.ron"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+}
+
+#[test]
+fn one_missing_delegation_is_told_once_for_all_guests() {
+    let output = run(&["check", DRAIN]);
+    let table = text(&output.stdout);
+    let too_little = table.split("\n\nprerequisites-drain").nth(1).unwrap();
+    assert_eq!(too_little.matches("event 21111").count(), 1, "{too_little}");
+    assert!(too_little.contains("vm5, vm6, vm7, vm8, vm1, vm2 and 2 more"), "{too_little}");
+    assert!(too_little.contains("Set-ADComputer \"node1\""), "{too_little}");
+}
+
+#[test]
+fn json_has_every_move_and_every_finding_with_its_fix() {
+    let (report, status) = json(&["check", DRAIN]);
+    assert_eq!((status, &report["schema"]), (1, &1.into()));
+    let check = &report["checks"][1];
+    assert_eq!(check["blocked"], 4);
+    let moves = check["moves"].as_array().unwrap();
+    let stay = moves.iter().filter(|each| each["destination"].is_null() && each["reason"].is_string());
+    assert_eq!((moves.len(), stay.count()), (8, 4));
+    let finding = &check["findings"][0];
+    assert_eq!((&finding["rule"], &finding["event_id"]), (&"delegation".into(), &21111.into()));
+    assert_eq!((&finding["blocks"], &finding["diverts"]), (&4.into(), &4.into()));
+    assert_eq!(finding["destinations"], serde_json::json!(["node3"]));
+    assert!(["message", "cause", "fix"].iter().all(|key| finding[key].is_string()));
+}
+
+#[test]
+fn explain_says_of_every_rule_why_it_holds_or_not() {
+    let (report, status) = json(&["check", DRAIN, "--explain", "vm1", "node4"]);
+    assert_eq!(status, 1);
+    let rules = report["explanations"][0]["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), 16);
+    assert!(rules.iter().all(|rule| rule["why"].as_str().is_some_and(|why| !why.is_empty())));
+    let broken: Vec<&Value> = rules.iter().filter(|rule| rule["holds"] == false).collect();
+    assert_eq!(broken.len(), 1);
+    assert_eq!(broken[0]["rule"], "processor_features");
+    let (_, status) = json(&["check", DRAIN, "--explain", "vm1", "node2"]);
+    assert_eq!(status, 0);
+    let output = run(&["check", DRAIN, "--explain", "vm1", "node4"]);
+    let table = text(&output.stdout);
+    assert!(table.contains("FAIL") && table.contains("pass") && table.contains("Set-VMProcessor"), "{table}");
+    let unknown = run(&["check", DRAIN, "--explain", "vm1", "node9"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("there is no host `node9`"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn the_networks_that_were_chosen_are_explained() {
+    let network = "scenarios/library/prerequisites-network.ron";
+    let output = run(&["check", network, "--explain", "vm1", "node2"]);
+    assert!(text(&output.stdout).contains("10.10.50.0/24, priority 1"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn events_show_the_log_with_the_newest_last_by_level_and_number() {
+    let (all, status) = json(&["events", DRAIN, "--last", "0"]);
+    assert_eq!(status, 0);
+    let events = all["runs"][0]["events"].as_array().unwrap();
+    // Eight guests, each started and completed.
+    assert_eq!(events.len(), 16);
+    let times: Vec<f64> = events.iter().map(|event| event["time_created_s"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted() && times[0] == 0.0);
+    let (few, _) = json(&["events", DRAIN, "--last", "3"]);
+    assert_eq!(few["runs"][0]["events"].as_array().unwrap()[..], events[13..]);
+    let (errors, _) = json(&["events", DRAIN, "--level", "warning,error"]);
+    let of_run = |index: usize| errors["runs"][index]["events"].as_array().unwrap().clone();
+    assert_eq!((of_run(0).len(), of_run(1).len()), (0, 4));
+    for event in of_run(1) {
+        assert_eq!((&event["id"], &event["level"]), (&21111.into(), &"error".into()));
+        assert!(event["fix"].as_str().unwrap().contains("Set-ADComputer"), "{event}");
+        assert_eq!(event["category"], "authentication");
+    }
+}
+
+#[test]
+fn events_are_a_table_with_the_columns_of_get_winevent() {
+    let output = run(&["events", AUTHENTICATION, "--level", "error"]);
+    let table = text(&output.stdout);
+    for column in ["TimeCreated", "Id", "LevelDisplayName", "Message"] {
+        assert!(table.contains(column), "{table}");
+    }
+    assert!(
+        table.contains("21111") && table.contains("Error") && table.contains("no such events"),
+        "{table}"
+    );
+    assert!(!table.contains("Information"), "{table}");
+}
+
+#[test]
+fn events_follow_the_seed() {
+    let of = |seed| {
+        json(&["events", "scenarios/library/drain-rack.ron", "--seed", seed]).0["runs"][0]["events"].clone()
+    };
+    assert_eq!(of("5"), of("5"));
+    assert_ne!(of("5"), of("6"));
+}

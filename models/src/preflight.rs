@@ -1,0 +1,182 @@
+//! What a plan would meet, without running it: every move with what stands against it.
+//!
+//! The orchestrator itself carries the plan out, on hosts that migrate in no time at all; so order,
+//! placement and limits are the simulation's own. What is told may differ from a run where guests
+//! that are still on their way take memory that here is free again.
+
+use std::collections::BTreeSet;
+
+use algorithms::ids::{HostId, VmId};
+use algorithms::machine::{Output, Refused};
+use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, StorageView};
+use algorithms::preflight::facts::{GuestFacts, HostFacts};
+use algorithms::preflight::{Finding, Prerequisites, Refusal, Rule};
+use algorithms::records::{MigrationKind, Outcome};
+use sim_core::{Bytes, SimTime};
+
+use crate::cluster::ClusterModel;
+
+/// What a plan would meet.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Preflight {
+    /// Every move that the plan asks for, in the order in which they would start.
+    pub moves: Vec<CheckedMove>,
+}
+
+/// A move, and what stands against it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedMove {
+    /// The guest.
+    pub vm: VmId,
+    /// Where it would be then.
+    pub source: HostId,
+    /// Where it would go, or why it would stay.
+    pub result: Result<HostId, String>,
+    /// Hosts that came into question and refuse: the destination that the plan names, or every
+    /// candidate where it names none.
+    pub refused: Vec<RefusedBy>,
+}
+
+/// A host that a guest may not move to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedBy {
+    /// Which.
+    pub destination: HostId,
+    /// Why not: every reason.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Preflight {
+    /// Whether every move can be carried out.
+    pub fn can_run(&self) -> bool {
+        self.moves.iter().all(|checked| checked.result.is_ok())
+    }
+}
+
+/// Checks the model's plan.
+///
+/// # Errors
+///
+/// [`Refused`] where the orchestrator does not take what it was told: a model that
+/// [`simulate`](crate::world::simulate) would not run either.
+pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
+    let mut orchestrator = Orchestrator::new(model.plan.clone(), cluster_view(model));
+    let named = named_destinations(model);
+    let mut preflight = Preflight::default();
+    let mut now = SimTime::ZERO;
+    orchestrator.handle(now, Input::Begin)?;
+    loop {
+        match orchestrator.poll() {
+            Output::Command(Command::Start(assignment)) => {
+                let Assignment { migration, vm, source, destination, kind, .. } = assignment;
+                let others = if kind == MigrationKind::Storage || named.contains(&(vm, destination)) {
+                    Vec::new()
+                } else {
+                    others(model, source)
+                };
+                let refused = refused_by(orchestrator.cluster(), vm, source, &others);
+                preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refused });
+                orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
+            }
+            Output::Command(Command::Refuse { vm, source, destination, kind, reason, refusal, .. }) => {
+                let asked = match destination {
+                    _ if kind == MigrationKind::Storage => Vec::new(),
+                    Some(host) => vec![host],
+                    None => others(model, source),
+                };
+                let mut refused = refused_by(orchestrator.cluster(), vm, source, &asked);
+                let memory = refusal.filter(|refusal| refusal.rule == Rule::Memory);
+                if let (Some(refusal), Some(destination)) = (memory, destination) {
+                    refused.push(RefusedBy { destination, refusals: vec![*refusal] });
+                }
+                preflight.moves.push(CheckedMove { vm, source, result: Err(reason), refused });
+            }
+            Output::Record(_) => {}
+            Output::Wait(until) if until < SimTime::MAX => {
+                now = until;
+                orchestrator.handle(now, Input::Tick)?;
+            }
+            Output::Wait(_) | Output::Done(()) => return Ok(preflight),
+        }
+    }
+}
+
+/// Every rule for one guest and one destination, as the cluster stands at first; `None` where there
+/// is no such guest or host.
+pub fn explain(model: &ClusterModel, vm: VmId, destination: HostId) -> Option<Vec<Finding>> {
+    let view = cluster_view(model);
+    let source = model.guests.get(vm.index())?.host;
+    let free = (destination.index() < model.hosts.len()).then(|| view.free(destination))?;
+    Some(view.prerequisites().pair(vm, source, destination, free)?.explain())
+}
+
+/// The cluster as the orchestrator is to know it.
+pub fn cluster_view(model: &ClusterModel) -> ClusterView {
+    let reach = model.network.reach(model.hosts.len());
+    let mut view = ClusterView::new(model.placement, reach).with_prerequisites(prerequisites(model));
+    for host in &model.hosts {
+        let limits = [host.migration_limit, model.administration.maximum_parallel_migrations];
+        view.add_host(host.memory, limits.into_iter().flatten().min());
+    }
+    for guest in &model.guests {
+        view.add_guest(guest.host, guest.memory);
+    }
+    if !model.storage.is_empty() {
+        view.set_storage(storage_view(model));
+    }
+    view
+}
+
+fn storage_view(model: &ClusterModel) -> StorageView {
+    let mut view = StorageView::default();
+    for location in &model.storage {
+        view.add_location(location.name.clone(), location.hosts.clone(), location.capacity);
+    }
+    for host in &model.hosts {
+        view.add_host(host.storage.default, host.storage.migration_limit);
+    }
+    for (vm, guest) in (0..).map(VmId).zip(&model.guests) {
+        for disk in &guest.disks {
+            view.add_disk(vm, disk.name.clone(), disk.on, disk.file());
+        }
+    }
+    view
+}
+
+fn prerequisites(model: &ClusterModel) -> Prerequisites {
+    let mut prerequisites = Prerequisites::new(model.administration.clone());
+    for host in &model.hosts {
+        prerequisites.add_host(HostFacts { name: host.name.clone(), settings: host.settings.clone() });
+    }
+    for guest in &model.guests {
+        prerequisites.add_guest(GuestFacts {
+            name: guest.name.clone(),
+            memory: guest.memory,
+            started_on: guest.host,
+            configuration: guest.configuration.clone(),
+        });
+    }
+    prerequisites
+}
+
+/// Guests and hosts of moves for which the plan names the destination.
+fn named_destinations(model: &ClusterModel) -> BTreeSet<(VmId, HostId)> {
+    let moves = model.plan.phases.iter().flat_map(|phase| &phase.moves);
+    moves.filter_map(|move_| Some((move_.vm, move_.destination?))).collect()
+}
+
+fn others(model: &ClusterModel, source: HostId) -> Vec<HostId> {
+    (0..model.hosts.len() as u32).map(HostId).filter(|host| *host != source).collect()
+}
+
+/// What stands against each candidate, whatever memory it has: that changes as the plan goes on, and
+/// the orchestrator has looked at it.
+fn refused_by(view: &ClusterView, vm: VmId, source: HostId, candidates: &[HostId]) -> Vec<RefusedBy> {
+    let enough = Bytes::new(u64::MAX);
+    let one = |destination: &HostId| {
+        view.prerequisites().first_refusal(vm, source, *destination, enough)?;
+        let refusals = view.prerequisites().pair(vm, source, *destination, enough)?.refusals();
+        Some(RefusedBy { destination: *destination, refusals })
+    };
+    candidates.iter().filter_map(one).collect()
+}
