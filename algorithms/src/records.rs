@@ -109,7 +109,7 @@ pub struct MigrationRecord {
     pub rounds: u32,
     /// What sending took, and what held it back, where the driver can tell.
     #[serde(default)]
-    pub transfer: Option<TransferRecord>,
+    pub transfer: Option<Box<TransferRecord>>,
 }
 
 /// What was moved, and how.

@@ -95,7 +95,7 @@ proptest! {
             let expected = out * transport.send_core_seconds_per_gb + into * transport.receive_core_seconds_per_gb;
             let of_record = |end: fn(&algorithms::records::TransferRecord) -> f64, is_mine: &dyn Fn(&algorithms::records::MigrationRecord) -> bool| {
                 let mine = records.migrations.iter().filter(|migration| is_mine(migration));
-                mine.filter_map(|migration| migration.transfer.as_ref()).map(end).sum::<f64>()
+                mine.filter_map(|migration| migration.transfer.as_deref()).map(end).sum::<f64>()
             };
             let recorded = of_record(|each| each.source_core_seconds, &|migration| migration.source == *name)
                 + of_record(|each| each.destination_core_seconds, &|migration| migration.destination.as_ref() == Some(name));

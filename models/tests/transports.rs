@@ -57,7 +57,7 @@ fn run(model: &ClusterModel) -> RunRecords {
 
 fn first(records: &RunRecords) -> (&MigrationRecord, &TransferRecord) {
     let record = &records.migrations[0];
-    (record, record.transfer.as_ref().unwrap())
+    (record, record.transfer.as_deref().unwrap())
 }
 
 fn near(value: f64, expected: f64) {
@@ -142,7 +142,7 @@ fn compression_uses_up_the_spare_cores_and_the_line_in_between() {
     let rate = TEN_GBIT / TCP_MTU_1500 + compressed / 2.0;
     near(makespan(&records), 32.0 * GIB / rate);
     for record in &records.migrations {
-        let transfer = record.transfer.as_ref().unwrap();
+        let transfer = record.transfer.as_deref().unwrap();
         near(transfer.compressed_share.unwrap(), compressed / rate);
         assert_eq!(transfer.bottleneck.as_deref(), Some("host0 spare cpu"));
     }
@@ -257,7 +257,7 @@ fn the_smb_bandwidth_limit_is_over_all_migrations_that_leave_a_host() {
     let records = run(&model);
     near(makespan(&records), 16.0 * GIB / 500e6);
     for record in &records.migrations {
-        assert_eq!(record.transfer.as_ref().unwrap().bottleneck.as_deref(), Some("host0 SMB limit"));
+        assert_eq!(record.transfer.as_deref().unwrap().bottleneck.as_deref(), Some("host0 SMB limit"));
     }
     // It is SMB's: TCP is not held to it.
     model.transport = Transport::tcp();

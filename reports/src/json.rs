@@ -208,7 +208,7 @@ fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> Migration
         blackout_s: record.blackout.as_secs_f64(),
         memory_bytes_sent: record.memory_bytes_sent.get(),
         storage_bytes_sent: record.storage_bytes_sent.get(),
-        transfer: record.transfer.as_ref().map(transfer_json),
+        transfer: record.transfer.as_deref().map(transfer_json),
         rounds,
     }
 }

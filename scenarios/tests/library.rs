@@ -141,11 +141,11 @@ fn run_of(scenario: &Scenario, alternative: &str) -> RunRecords {
 }
 
 fn bottleneck(records: &RunRecords) -> String {
-    records.migrations[0].transfer.as_ref().unwrap().bottleneck.as_ref().unwrap().to_string()
+    records.migrations[0].transfer.as_deref().unwrap().bottleneck.as_ref().unwrap().to_string()
 }
 
 fn source_core_seconds(records: &RunRecords) -> f64 {
-    let transfers = records.migrations.iter().filter_map(|record| record.transfer.as_ref());
+    let transfers = records.migrations.iter().filter_map(|record| record.transfer.as_deref());
     transfers.map(|transfer| transfer.source_core_seconds).sum()
 }
 

@@ -161,7 +161,7 @@ impl World<'_> {
     fn keep(&mut self, migrating: &Migrating, record: Record) {
         self.log.keep(match record {
             Record::Migration(mut record) => {
-                record.transfer = Some(self.transfer_record(migrating));
+                record.transfer = Some(Box::new(self.transfer_record(migrating)));
                 Record::Migration(record)
             }
             other => other,

@@ -99,7 +99,7 @@ fn with_traits(nic: &mut Nic, given: &NicFile) -> Result<(), Problem> {
     nic.traits.rdma = match given.rdma {
         None => nic.traits.rdma,
         Some(RdmaFile::Off) => None,
-        Some(RdmaFile::IWARP) => Some(Rdma::Iwarp),
+        Some(RdmaFile::Iwarp) => Some(Rdma::Iwarp),
         Some(RdmaFile::RoCEv1) => Some(Rdma::RoceV1),
         Some(RdmaFile::RoCEv2) => Some(Rdma::RoceV2),
         Some(RdmaFile::InfiniBand) => Some(Rdma::InfiniBand),

@@ -88,7 +88,8 @@ pub(crate) enum RdmaFile {
     /// Not at all, or not set up.
     Off,
     /// Over TCP.
-    IWARP,
+    #[serde(rename = "iWARP")]
+    Iwarp,
     /// Over Ethernet frames.
     RoCEv1,
     /// Over UDP.
