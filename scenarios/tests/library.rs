@@ -1,5 +1,7 @@
 //! Every scenario of the library can be loaded and run, and shows what it promises.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 
 use algorithms::measured::{Quantity, Subject};
