@@ -54,22 +54,26 @@ pub enum Command {
     /// Start a migration; its end comes back as [`Input::Ended`].
     Start(Assignment),
     /// Record that a move will not take place.
-    Refuse {
-        /// Its number.
-        migration: MigrationId,
-        /// The guest.
-        vm: VmId,
-        /// Where it stays.
-        source: HostId,
-        /// Where it should have gone, if that was said.
-        destination: Option<HostId>,
-        /// What was to be moved.
-        kind: MigrationKind,
-        /// Why not.
-        reason: String,
-        /// The prerequisite that is not met, where that is why.
-        refusal: Option<Box<Refusal>>,
-    },
+    Refuse(Declined),
+}
+
+/// A move that will not take place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declined {
+    /// Its number.
+    pub migration: MigrationId,
+    /// The guest.
+    pub vm: VmId,
+    /// Where it stays.
+    pub source: HostId,
+    /// Where it should have gone, if that was said.
+    pub destination: Option<HostId>,
+    /// What was to be moved.
+    pub kind: MigrationKind,
+    /// Why not.
+    pub reason: String,
+    /// The prerequisite that is not met, where that is why.
+    pub refusal: Option<Box<Refusal>>,
 }
 
 /// A migration to start.
@@ -240,16 +244,14 @@ impl Orchestrator {
         for (migration, vm, destination, kind) in refused {
             let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
             let refusal = None;
-            self.outbox.command(Command::Refuse {
-                migration,
-                vm,
-                source,
-                destination,
-                kind,
-                reason,
-                refusal,
-            });
+            self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
         }
+    }
+
+    fn decline(&mut self, declined: Declined) {
+        let migration = declined.migration;
+        self.outbox.command(Command::Refuse(declined));
+        self.release_followers(migration);
     }
 
     fn begin_phase(&mut self, now: SimTime) {
@@ -323,16 +325,7 @@ impl Orchestrator {
             }
             Err(NoPlace { reason, refusal }) => {
                 let kind = kind_wanted(storage);
-                self.outbox.command(Command::Refuse {
-                    migration,
-                    vm,
-                    source,
-                    destination,
-                    kind,
-                    reason,
-                    refusal,
-                });
-                self.release_followers(migration);
+                self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
             }
         }
     }
@@ -359,16 +352,7 @@ impl Orchestrator {
         for (Assignment { migration, vm, source, destination, kind, .. }, refusal) in refused {
             let (reason, refusal) = (refusal.message.clone(), Some(Box::new(refusal)));
             let destination = Some(destination);
-            self.outbox.command(Command::Refuse {
-                migration,
-                vm,
-                source,
-                destination,
-                kind,
-                reason,
-                refusal,
-            });
-            self.release_followers(migration);
+            self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
         }
     }
 }

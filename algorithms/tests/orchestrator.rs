@@ -4,7 +4,7 @@
 
 use algorithms::ids::{HostId, MigrationId, VmId};
 use algorithms::machine::Output;
-use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, Reach};
+use algorithms::orchestrator::{Assignment, ClusterView, Command, Declined, Input, Orchestrator, Reach};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::records::Outcome;
 use sim_core::{Bytes, SimTime, Span};
@@ -46,7 +46,9 @@ fn tell(orchestrator: &mut Orchestrator, now: SimTime, input: Input) -> Said {
     loop {
         match orchestrator.poll() {
             Output::Command(Command::Start(assignment)) => said.started.push(assignment),
-            Output::Command(Command::Refuse { vm, reason, .. }) => said.refused.push((vm.0, reason)),
+            Output::Command(Command::Refuse(Declined { vm, reason, .. })) => {
+                said.refused.push((vm.0, reason))
+            }
             Output::Record(record) => panic!("the orchestrator records nothing: {record:?}"),
             Output::Wait(until) => {
                 said.wait = Some(until);

@@ -4,7 +4,7 @@
 
 use algorithms::ids::{HostId, VmId};
 use algorithms::machine::Output;
-use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, Reach};
+use algorithms::orchestrator::{Assignment, ClusterView, Command, Declined, Input, Orchestrator, Reach};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::preflight::facts::{
     Administration, Firewall, GuestConfiguration, GuestFacts, HostFacts, HostSettings, MigrationService,
@@ -52,7 +52,7 @@ fn tell(orchestrator: &mut Orchestrator, input: Input) -> (Vec<Assignment>, Vec<
     loop {
         match orchestrator.poll() {
             Output::Command(Command::Start(assignment)) => started.push(assignment),
-            Output::Command(Command::Refuse { vm, refusal, .. }) => {
+            Output::Command(Command::Refuse(Declined { vm, refusal, .. })) => {
                 refused.push((vm.0, refusal.unwrap().rule))
             }
             Output::Record(_) => {}

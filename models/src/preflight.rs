@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use algorithms::ids::{HostId, VmId};
 use algorithms::machine::{Output, Refused};
-use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, StorageView};
+use algorithms::orchestrator::{
+    Assignment, ClusterView, Command, Declined, Input, Orchestrator, StorageView,
+};
 use algorithms::preflight::facts::{GuestFacts, HostFacts};
 use algorithms::preflight::{Finding, Prerequisites, Refusal, Rule};
 use algorithms::records::{MigrationKind, Outcome};
@@ -78,7 +80,8 @@ pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
                 preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refused });
                 orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
             }
-            Output::Command(Command::Refuse { vm, source, destination, kind, reason, refusal, .. }) => {
+            Output::Command(Command::Refuse(declined)) => {
+                let Declined { vm, source, destination, kind, reason, refusal, .. } = declined;
                 let asked = match destination {
                     _ if kind == MigrationKind::Storage => Vec::new(),
                     Some(host) => vec![host],

@@ -20,13 +20,11 @@ mod storing;
 mod way;
 
 use algorithms::controller;
-use algorithms::ids::{HostId, MigrationId, Name, VmId};
+use algorithms::ids::{HostId, MigrationId, Name};
 use algorithms::machine::Output;
-use algorithms::orchestrator::{self, Orchestrator};
-use algorithms::preflight::Refusal;
+use algorithms::orchestrator::{self, Declined, Orchestrator};
 use algorithms::records::{
-    Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, Record, RunRecord,
-    RunRecords,
+    Advice, EventRecord, Level, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
 };
 use sim_core::{ActivityId, Bytes, EventQueue, Fluid, SimTime, Span, Streams};
 
@@ -245,17 +243,7 @@ impl<'a> World<'a> {
         loop {
             match self.orchestrator.poll() {
                 Output::Command(orchestrator::Command::Start(assignment)) => self.start(assignment),
-                Output::Command(orchestrator::Command::Refuse {
-                    migration,
-                    vm,
-                    source,
-                    destination,
-                    kind,
-                    reason,
-                    refusal,
-                }) => {
-                    self.refuse(migration, vm, source, (destination, kind), reason, refusal.as_deref());
-                }
+                Output::Command(orchestrator::Command::Refuse(declined)) => self.decline(declined),
                 Output::Record(record) => self.log.keep(record),
                 Output::Wait(until) => {
                     if until < self.orchestrator_tick {
@@ -277,15 +265,9 @@ impl<'a> World<'a> {
     }
 
     /// A move that will not take place leaves its records here; it never had a controller.
-    fn refuse(
-        &mut self,
-        migration: MigrationId,
-        vm: VmId,
-        source: HostId,
-        (destination, kind): (Option<HostId>, MigrationKind),
-        reason: String,
-        refusal: Option<&Refusal>,
-    ) {
+    fn decline(&mut self, declined: Declined) {
+        let Declined { migration, vm, source, destination, kind, reason, refusal } = declined;
+        let refusal = refusal.as_deref();
         let vm = self.model.guests[vm.index()].name.clone();
         self.log.keep(Record::Event(EventRecord {
             time: self.now,
