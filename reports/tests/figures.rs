@@ -121,3 +121,13 @@ fn the_busiest_links_are_shown_with_their_capacity() {
     assert!(svg.contains("busiest 8 of 10") && svg.contains("capacity 10 Gbit/s"));
     assert!(!svg.contains("node10"));
 }
+
+/// Disks that move on one host pause nobody: no pause is drawn where there was none.
+#[test]
+fn a_migration_without_a_pause_shows_none() {
+    let mut run = fixtures::drain(1);
+    let pauses = |run: &RunRecords| gantt_figure(run).unwrap().matches("#D55E00").count();
+    let with_pause = pauses(&run);
+    run.migrations[0].blackout = Span::ZERO;
+    assert_eq!(pauses(&run) + 1, with_pause, "the legend's mark is left");
+}

@@ -83,12 +83,13 @@ impl PreCopyPolicy for Xen {
             (Some(adaptive), Some(wanted)) => wanted > adaptive.highest,
             _ => false,
         };
-        let sent_limit = so_far.memory.get().saturating_mul(u64::from(self.max_sent_factor));
+        // In pages, as Xen counts: what is short by less than a page is reached.
+        let sent_limit = so_far.memory.pages().get().saturating_mul(u64::from(self.max_sent_factor));
         if dirty < self.stop_below {
             Next::Pause(StopReason::Converged)
         } else if so_far.rounds >= self.max_rounds {
             Next::Pause(StopReason::RoundLimit)
-        } else if so_far.sent.get() >= sent_limit {
+        } else if so_far.sent.pages().get() >= sent_limit {
             Next::Pause(StopReason::SentLimit)
         } else if too_fast {
             Next::Pause(StopReason::RateLimit)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use algorithms::records::{MigrationRecord, Outcome, RunRecords};
+use sim_core::Span;
 
 use super::axis::Axis;
 use super::canvas::{
@@ -81,6 +82,10 @@ fn draw_row(plot: &Plot, record: &MigrationRecord, (top, height): (i32, i32)) ->
     fill(plot.canvas, (x(started), above), (x(ended).max(x(started) + 1), below), colour)?;
     if record.outcome != Outcome::Completed {
         return draw_cross(plot.canvas, (x(ended) + arm + 2, middle), arm, INK);
+    }
+    // Disks that move on one host pause nobody.
+    if record.blackout == Span::ZERO {
+        return Ok(());
     }
     let paused = started + record.brownout.as_secs_f64();
     let resumed = x(paused + record.blackout.as_secs_f64());
