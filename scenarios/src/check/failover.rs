@@ -103,10 +103,10 @@ fn auto_failback(file: Option<&At<AutoFailbackFile>>) -> Result<AutoFailback, Pr
     match file.value {
         AutoFailbackFile::Prevent => Ok(AutoFailback::Prevent),
         AutoFailbackFile::Allow => Ok(AutoFailback::Allow),
-        AutoFailbackFile::Window(start, end) if start.max(end) <= LAST_HOUR => {
+        AutoFailbackFile::Window { from: start, to: end } if start.max(end) <= LAST_HOUR => {
             Ok(AutoFailback::Window { start, end })
         }
-        AutoFailbackFile::Window(start, end) => {
+        AutoFailbackFile::Window { from: start, to: end } => {
             let message = format!("a window from {start} to {end} has no such hours");
             Err(Problem::at(file.place, message, "hours are from 0 to 23"))
         }

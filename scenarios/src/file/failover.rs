@@ -47,7 +47,7 @@ pub(crate) struct RoleFile {
     pub(crate) anti_affinity: Option<Vec<String>>,
     /// What becomes of it when it has to go offline; `Save` by default.
     pub(crate) offline_action: Option<OfflineActionFile>,
-    /// When it goes back by policy: `Prevent` (by default), `Allow`, or `Window(22, 6)`.
+    /// When it goes back by policy: `Prevent` (by default), `Allow`, or `Window(from: 22, to: 6)`.
     pub(crate) failback: Option<At<AutoFailbackFile>>,
 }
 
@@ -79,14 +79,20 @@ pub(crate) enum OfflineActionFile {
 
 /// When a role goes back by policy.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "AutoFailback")]
 pub(crate) enum AutoFailbackFile {
     /// Never.
     Prevent,
     /// As soon as a preferred owner is back.
     Allow,
-    /// Then, but only from this hour of the cluster's clock to that one.
-    Window(u32, u32),
+    /// Then, but only from this hour of the cluster's clock to that one: Window(from: 22, to: 6).
+    Window {
+        /// The first hour, 0 to 23.
+        from: u32,
+        /// The hour at which it ends, 0 to 23.
+        to: u32,
+    },
 }
 
 /// A clustered role, or several, to move: Move-ClusterVirtualMachineRole.
