@@ -83,6 +83,8 @@ impl Checker {
             self.budget.spend(names.len().saturating_mul(parts), &file.name)?;
         }
         let role = self.role(file.role.as_ref(), hosts);
+        let owners = role.as_ref().map_or(0, |role| role.possible_owners.len() + role.preferred_owners.len());
+        self.budget.spend(names.len().saturating_mul(owners), &file.name)?;
         for (index, name) in names.into_iter().enumerate() {
             guests.table.add(name.clone(), file.name.place)?;
             // A guest with mistakes is kept by name, so that its name is not reported as unknown.
