@@ -23,6 +23,8 @@ pub enum Command {
     /// Say whether plans can run, without running them: what stands against which move, and how to
     /// mend it.
     Check(Check),
+    /// Set what happened beside what was planned, and say what made the difference.
+    CompareRuns(CompareRuns),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
     /// List the presets that scenarios can name.
@@ -68,6 +70,25 @@ pub struct Check {
     /// Instead, every rule for moving this virtual machine to this host, with why it holds or not.
     #[arg(long, num_args = 2, value_names = ["VM", "HOST"])]
     pub explain: Option<Vec<String>>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input.")]
+pub struct CompareRuns {
+    /// The plan: records.json, the directory that holds it (`simulate --out`), or what `--format json` printed.
+    #[arg(value_name = "PLANNED")]
+    pub planned: PathBuf,
+    /// What happened: the same of a live run, or of another simulated one.
+    #[arg(value_name = "ACTUAL")]
+    pub actual: PathBuf,
+    /// Which alternative, where a file holds several.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Also write the comparison as a page into this file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }

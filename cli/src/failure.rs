@@ -1,6 +1,7 @@
 //! How a command fails, and with which exit status.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
@@ -29,6 +30,9 @@ pub enum Failure {
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A file of records cannot be used.
+    #[error("cannot compare `{}`: {what}", path.display())]
+    NoRecords { path: PathBuf, what: String },
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod check;
+mod compare_runs;
 mod events;
 mod failure;
 mod presets;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),

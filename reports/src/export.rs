@@ -42,6 +42,11 @@ pub(crate) fn write_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportErr
     Ok(path)
 }
 
+/// Writes a page to `path`, whole or not at all; says where.
+pub fn write_page(path: &Path, html: &str) -> Result<PathBuf, ReportError> {
+    write_text(path.to_path_buf(), html)
+}
+
 /// Creates `directory` and what leads to it.
 pub(crate) fn make_directory(directory: &Path) -> Result<(), ReportError> {
     fs::create_dir_all(directory).map_err(|source| ReportError::Write { path: directory.into(), source })
