@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use algorithms::records::RunRecords;
-use reports::{alternatives, comparison_page, comparison_text, planned_actual, read_runs, write_page};
+use reports::{alternatives, comparison_page, comparison_text, planned_actual, read_runs, write_text};
 
 use crate::arguments::{CompareRuns, Format};
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub fn run(arguments: &CompareRuns) -> Result<(), Failure> {
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     if let Some(path) = &arguments.html {
-        eprintln!("wrote {}", write_page(path, &comparison_page(&compared))?.display());
+        eprintln!("wrote {}", write_text(path.clone(), &comparison_page(&compared))?.display());
     }
     Ok(())
 }

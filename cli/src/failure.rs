@@ -24,6 +24,9 @@ pub enum Failure {
     /// A name that no scenario has.
     #[error("there is no {what} `{name}` in {scenario}; there are {known}")]
     Unknown { what: &'static str, name: String, scenario: String, known: String },
+    /// A scenario has alternatives, and one must be chosen.
+    #[error("{scenario} has several alternatives; name one by --alternative: {known}")]
+    SeveralAlternatives { scenario: String, known: String },
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),

@@ -34,17 +34,12 @@ pub fn write_frames(directory: &Path, runs: &[RunRecords]) -> Result<Vec<PathBuf
     Ok(written)
 }
 
-/// Writes text to `path`, whole or not at all.
-pub(crate) fn write_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
+/// Writes text to `path`, whole or not at all, and says where.
+pub fn write_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
     write_whole(&path, |file| {
         file.write_all(text.as_bytes()).map_err(|source| ReportError::Write { path: path.clone(), source })
     })?;
     Ok(path)
-}
-
-/// Writes a page to `path`, whole or not at all; says where.
-pub fn write_page(path: &Path, html: &str) -> Result<PathBuf, ReportError> {
-    write_text(path.to_path_buf(), html)
 }
 
 /// Creates `directory` and what leads to it.

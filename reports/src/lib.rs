@@ -51,6 +51,7 @@
 //! [`RunRecords`]: algorithms::records::RunRecords
 
 pub mod compare;
+mod drain_plan;
 mod error;
 mod export;
 mod figures;
@@ -67,15 +68,16 @@ mod table;
 mod words;
 
 pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summarise};
+pub use drain_plan::drain_plan_text;
 pub use error::ReportError;
-pub use export::{write_frames, write_page};
+pub use export::{write_frames, write_text};
 pub use figures::{gantt_figure, rounds_figure, usage_figure};
 pub use json::{read_runs, run_json};
 pub use page::page;
 pub use planned_actual::{comparison_page, comparison_text, planned_actual};
 pub use report::{ReportInput, report_json, write_report};
 pub use sending::SendingSummary;
-pub use summary::{Alternative, Quantiles, RunSummary, alternatives};
+pub use summary::{Alternative, RunSummary, alternatives};
 pub use table::{
     Colour, TableOptions, alternatives_table, comparison_table, migrations_table, plain_table,
     replications_table, report_text, rounds_tables, summary_text,

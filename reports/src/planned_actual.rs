@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 use algorithms::records::{MigrationRecord, Outcome, RoundRecord, RunRecords};
 use serde::Serialize;
+use sim_core::Quantiles;
 
 use crate::json::{MigrationJson, SCHEMA, migration_json, rounds_by_migration};
-use crate::summary::Quantiles;
 pub use show::{comparison_page, comparison_text};
 use why::{Timing, Why};
 
