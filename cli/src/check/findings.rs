@@ -106,7 +106,11 @@ impl Groups<'_> {
                 }
             }
         }
-        if let Some(reason) = blocked.filter(|_| counted.is_empty()) {
+        // A role has many hosts to go to, of which some are no prerequisite's: its own reason has them all.
+        let is_told = checked.refused.iter().flat_map(|by| &by.refusals);
+        let is_told = is_told.map(|refusal| &refusal.message).any(|told| Some(told) == blocked);
+        let of_role = checked.why.is_some() && !is_told;
+        if let Some(reason) = blocked.filter(|_| counted.is_empty() || of_role) {
             let key = (None, reason.clone());
             counted.push(self.index(key, || without_rule(reason)));
         }
