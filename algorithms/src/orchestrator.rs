@@ -226,7 +226,7 @@ impl Orchestrator {
     }
 
     fn next_due(&self) -> SimTime {
-        let due = self.waiting.values().filter(|move_| move_.follows.is_empty()).map(|move_| move_.due);
+        let due = self.waiting.values().map(|move_| self.due(move_));
         let phase = match self.plan.phases.get(self.next_phase) {
             Some(phase) if self.is_idle() => phase.not_before.unwrap_or(SimTime::ZERO),
             _ => SimTime::MAX,

@@ -15,6 +15,7 @@ impl ClusterView {
             self.take(assignment.destination, self.memory_of(assignment.vm));
             self.bound.insert(assignment.vm, assignment.destination);
         }
+        self.moving.insert(assignment.vm);
         self.storage.reserve(assignment, disks);
     }
 
@@ -24,6 +25,7 @@ impl ClusterView {
             self.leave(assignment.destination, self.memory_of(assignment.vm));
             self.bound.remove(&assignment.vm);
         }
+        self.moving.remove(&assignment.vm);
         self.storage.settle(assignment, Outcome::NotStarted);
     }
 
@@ -45,6 +47,7 @@ impl ClusterView {
     /// A migration has ended: the guest gives up its memory at the host where it is not.
     pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
         self.storage.ended(assignment, outcome);
+        self.moving.remove(&assignment.vm);
         if takes_slots(assignment.kind) {
             self.slots[assignment.source.index()].used -= 1;
             self.slots[assignment.destination.index()].used -= 1;

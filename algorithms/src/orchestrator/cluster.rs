@@ -33,6 +33,8 @@ pub struct ClusterView {
     paused: BTreeSet<HostId>,
     /// Where guests on their way will be.
     pub(super) bound: BTreeMap<VmId, HostId>,
+    /// Guests that have a migration queued or under way.
+    pub(super) moving: BTreeSet<VmId>,
     /// Roles that run nowhere.
     pub(super) offline: BTreeMap<VmId, Offline>,
 }
@@ -107,6 +109,7 @@ impl ClusterView {
             closed,
             paused,
             bound,
+            moving: BTreeSet::new(),
             offline,
         }
     }
@@ -204,6 +207,11 @@ impl ClusterView {
 
     pub(super) fn gone_offline(&mut self, vm: VmId, offline: Offline) {
         self.offline.insert(vm, offline);
+    }
+
+    /// Whether a guest has a migration queued or under way.
+    pub(super) fn is_moving(&self, vm: VmId) -> bool {
+        self.moving.contains(&vm)
     }
 
     /// Where a guest on its way will be.

@@ -92,18 +92,27 @@ impl Orchestrator {
     /// Gives every due move its destination and a place in its source's queue, in order; whether there
     /// was any.
     pub(super) fn enqueue_due(&mut self, now: SimTime) -> bool {
-        let is_due = |move_: &Waiting| move_.follows.is_empty() && move_.due <= now;
         let due: Vec<MigrationId> =
-            self.waiting.iter().filter(|(_, move_)| is_due(move_)).map(|(id, _)| *id).collect();
+            self.waiting.iter().filter(|(_, move_)| self.due(move_) <= now).map(|(id, _)| *id).collect();
         for migration in &due {
-            if let Some(mut move_) = self.waiting.remove(migration) {
-                match move_.role.take() {
-                    None => self.enqueue(now, *migration, &move_),
-                    Some(task) => self.enqueue_role(now, *migration, &move_, task),
-                }
+            // An earlier one of these may have begun to move the same guest: then it waits for that.
+            let Some(mut move_) = self.waiting.remove(migration) else { continue };
+            if self.due(&move_) > now {
+                self.waiting.insert(*migration, move_);
+                continue;
+            }
+            match move_.role.take() {
+                None => self.enqueue(now, *migration, &move_),
+                Some(task) => self.enqueue_role(now, *migration, &move_, task),
             }
         }
         !due.is_empty()
+    }
+
+    /// When a move can be placed, as far as it is known; a guest moves once at a time.
+    pub(super) fn due(&self, move_: &Waiting) -> SimTime {
+        let can = move_.follows.is_empty() && !self.cluster.is_moving(move_.vm);
+        if can { move_.due } else { SimTime::MAX }
     }
 
     fn enqueue(&mut self, now: SimTime, migration: MigrationId, move_: &Waiting) {
