@@ -5,6 +5,7 @@
 mod arguments;
 mod check;
 mod events;
+mod explain;
 mod failure;
 mod presets;
 mod simulate;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Events(arguments) => events::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

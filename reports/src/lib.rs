@@ -50,6 +50,7 @@
 //! [`RunRecords`]: algorithms::records::RunRecords
 
 pub mod compare;
+mod convergence;
 mod error;
 mod export;
 mod figures;
@@ -65,9 +66,10 @@ mod table;
 mod words;
 
 pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summarise};
+pub use convergence::{explanation_text, map_text, write_convergence};
 pub use error::ReportError;
 pub use export::write_frames;
-pub use figures::{gantt_figure, rounds_figure, usage_figure};
+pub use figures::{convergence_figure, gantt_figure, rounds_figure, usage_figure};
 pub use json::run_json;
 pub use page::page;
 pub use report::{ReportInput, report_json, write_report};
