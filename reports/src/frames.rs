@@ -53,6 +53,7 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("post_copy_s", |row| post_copy(row).map(|each| each.duration.as_secs_f64())),
         rows.column("post_copy_faults", |row| post_copy(row).map(|each| each.faults)),
         rows.column("post_copy_waited_s", |row| post_copy(row).map(|each| each.waited.as_secs_f64())),
+        rows.column("why", |row| text(&row.why)),
     ];
     rows.frame("migrations", columns)
 }
