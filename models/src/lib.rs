@@ -11,7 +11,8 @@
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
 //! - [`planning`]: a drain simulated many times, and the plan that comes of it.
-//! - [`closed_form`]: the literature's formulas for the same model.
+//! - [`closed_form`]: the literature's formulas for the same model; [`convergence`]: whether pre-copy
+//!   converges, and at which bandwidth or downtime limit it would.
 //!
 //! # A first run
 //!
@@ -23,7 +24,7 @@
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
 //! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
-//! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+//! use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
@@ -60,6 +61,7 @@
 //!     compressibility: Compressibility::default(),
 //!     configuration: GuestConfiguration::default(),
 //!     disks: vec![],
+//!     memory_use: MemoryUse::default(),
 //! };
 //! let to_the_other =
 //!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![], storage: StorageMove::Stays };
@@ -91,6 +93,7 @@
 
 pub mod closed_form;
 pub mod cluster;
+pub mod convergence;
 pub mod hardware;
 pub mod network;
 pub mod planning;

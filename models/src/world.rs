@@ -13,6 +13,7 @@
 mod background;
 mod check;
 mod fabric;
+mod guest;
 mod log;
 mod migrating;
 mod quick;
@@ -315,6 +316,7 @@ impl<'a> World<'a> {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            impact: None,
             why: self.orchestrator.why(migration).cloned(),
         }));
     }

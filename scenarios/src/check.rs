@@ -15,6 +15,7 @@ mod moves;
 mod network;
 mod nodes;
 mod plan;
+mod qemu;
 mod settings;
 mod storage;
 mod table;
