@@ -33,7 +33,7 @@ pub(crate) enum PolicyFile {
     /// At most some passes over memory, then the pause.
     HyperV(HyperVFile),
     /// Until the rest fits in the tolerated downtime.
-    Qemu(QemuFile),
+    Qemu(Box<QemuFile>),
     /// Until little is left, or too much was sent.
     Xen(XenFile),
     /// Until the rest fits in a downtime, as SimGrid's plug-in has it.
