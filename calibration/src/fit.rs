@@ -67,6 +67,15 @@ impl Prediction {
     }
 }
 
+/// How much to predict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// What a fit looks at.
+    Fit,
+    /// Everything that was measured.
+    Everything,
+}
+
 /// What can be fitted: groups of runs, predicted from parameters.
 pub trait Problem {
     /// What to find.
@@ -78,7 +87,12 @@ pub trait Problem {
     /// # Errors
     ///
     /// What the simulator said against the model that follows from the data.
-    fn predict(&self, values: &[f64], groups: &[usize]) -> Result<Vec<Prediction>, FitError>;
+    fn predict(
+        &self,
+        values: &[f64],
+        groups: &[usize],
+        effort: Effort,
+    ) -> Result<Vec<Prediction>, FitError>;
 }
 
 /// Why nothing was fitted.
@@ -123,7 +137,7 @@ pub fn fit(problem: &dyn Problem, loss: Loss) -> Result<Fitted, FitError> {
                 return Ok(fitted);
             };
             let values: Vec<f64> = part.parameters.iter().map(|parameter| parameter.value).collect();
-            unseen.extend(problem.predict(&values, &out)?);
+            unseen.extend(problem.predict(&values, &out, Effort::Everything)?);
         }
         fitted.folds = folds;
         fitted.unseen = unseen;

@@ -3,11 +3,14 @@
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, storage::Owned};
 
-use super::{FitError, Loss, Parameter, Prediction, Problem};
+use super::{Effort, FitError, Loss, Parameter, Prediction, Problem};
 
 /// A step in the unbounded parameter for the slope: the simulator works in steps of its own, which a
 /// shorter one would fall between.
 const STEP: f64 = 0.02;
+
+/// The bound of the first step, in units of the start: a long one ends where nothing has a slope.
+const FIRST_STEP: f64 = 0.3;
 
 /// Evaluations of all residuals beyond which the search is ended, in units of parameters + 1.
 const PATIENCE: usize = 12;
@@ -49,7 +52,7 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
         return Err(FitError::TooFew { runs, parameters: search.parameters.len() });
     }
     search.residuals = Some(search.evaluate(&search.at)?);
-    let method = LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8);
+    let method = LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
     let (search, _) = method.with_patience(PATIENCE).minimize(search);
     search.solution()
 }
@@ -60,7 +63,7 @@ impl Search<'_> {
     }
 
     fn evaluate(&self, at: &DVector<f64>) -> Result<DVector<f64>, FitError> {
-        let predictions = self.problem.predict(&self.values(at), self.groups)?;
+        let predictions = self.problem.predict(&self.values(at), self.groups, Effort::Fit)?;
         Ok(DVector::from_vec(self.residuals_of(&predictions)))
     }
 
@@ -84,7 +87,7 @@ impl Search<'_> {
 
     fn solution(self) -> Result<Solution, FitError> {
         let values = self.values(&self.at);
-        let predictions = self.problem.predict(&values, self.groups)?;
+        let predictions = self.problem.predict(&values, self.groups, Effort::Everything)?;
         let residuals = DVector::from_vec(self.residuals_of(&predictions));
         let mut jacobian =
             self.slopes().unwrap_or_else(|| DMatrix::zeros(residuals.len(), self.parameters.len()));
