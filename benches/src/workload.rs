@@ -124,7 +124,7 @@ fn guest(index: u32, size: Size) -> Guest {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
-        memory_use: Default::default(),
+        memory_use: MemoryUse::default(),
     }
 }
 

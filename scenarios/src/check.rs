@@ -13,6 +13,7 @@ mod measured;
 mod moves;
 mod network;
 mod plan;
+mod qemu;
 mod settings;
 mod storage;
 mod table;

@@ -9,6 +9,7 @@ mod forms;
 mod hypervisor;
 mod named;
 mod plan;
+pub(crate) mod qemu;
 mod settings;
 mod storage;
 mod workload;
@@ -24,7 +25,7 @@ pub(crate) use cluster::{
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{
-    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, PolicyFile, QemuFile, TimingFile,
+    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, PolicyFile, TimingFile,
     TransportFile, XenFile,
 };
 pub(crate) use named::Named;
@@ -37,7 +38,10 @@ pub(crate) use settings::{
 pub(crate) use storage::{
     DiskFile, DiskFormatFile, DiskIoFile, IncludeFile, MoveStorageFile, StorageFile, StorageKindFile,
 };
-pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, WorkloadFile};
+pub(crate) use workload::{
+    BurstsFile, ClassFile, CurvePointFile, GuestFile, PhaseFile, PhasesFile, RateFile, TraceFile,
+    WorkloadFile, ZipfFile,
+};
 
 /// A scenario: a cluster of hosts, the virtual machines on it, and a plan of what is to move.
 ///

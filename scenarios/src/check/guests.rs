@@ -118,6 +118,8 @@ impl Checker {
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
         let compressibility = self.problems.take(compressibility(file.compression_ratio.as_ref()));
         let configuration = self.problems.take(settings::configuration(file.configuration.as_ref()));
+        let memory_use = workload.as_ref().map(|workload| workload::memory_use(file, workload));
+        let memory_use = memory_use.and_then(|memory_use| self.problems.take(memory_use)).unwrap_or_default();
         let parts = workload.zip(variation).zip(compressibility).zip(configuration).filter(|_| on.is_some());
         let guest = parts.map(|(((workload, speed_variation), compressibility), configuration)| Guest {
             memory: file.memory.value,
@@ -125,6 +127,7 @@ impl Checker {
             speed_variation,
             compressibility,
             configuration,
+            memory_use,
             ..stand_in()
         });
         (guest, on.unwrap_or_default())
