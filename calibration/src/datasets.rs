@@ -95,8 +95,10 @@ impl Measurements {
     }
 
     fn add_json(&mut self, source: &Source) -> Result<(), DataError> {
-        let value: serde_json::Value =
-            serde_json::from_str(&source.text).map_err(|error| DataError::json(&source.name, &error))?;
+        // One value, or one after the other, as `query-migrate` is logged line by line.
+        let values = serde_json::Deserializer::from_str(&source.text).into_iter::<serde_json::Value>();
+        let mut values = values.collect::<Result<Vec<_>, _>>().map_err(|error| DataError::json(&source.name, &error))?;
+        let value = if values.len() == 1 { values.remove(0) } else { serde_json::Value::Array(values) };
         if value.get("actions").is_some() && value.get("origin").is_some() {
             self.plans.push(plans::plan(source)?);
         } else if let Some(logged) = query_migrate::read(&source.name, &value) {

@@ -23,3 +23,4 @@ pub mod experiments;
 pub mod fit;
 pub mod predict;
 pub mod preset;
+pub mod validate;

@@ -23,6 +23,12 @@ pub enum Command {
     /// Say whether plans can run, without running them: what stands against which move, and how to
     /// mend it.
     Check(Check),
+    /// Hold the simulator against published and measured migrations.
+    Validate(Validate),
+    /// Fit the model's parameters to measured migrations.
+    Calibrate(Calibrate),
+    /// Predict measured migrations from what `calibrate` found, and say how far off that is.
+    Predict(Predict),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
     /// List the presets that scenarios can name.
@@ -68,6 +74,47 @@ pub struct Check {
     /// Instead, every rule for moving this virtual machine to this host, with why it holds or not.
     #[arg(long, num_args = 2, value_names = ["VM", "HOST"])]
     pub explain: Option<Vec<String>>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "A case that misses stays in the table as a miss. Exit status: 0 done, 2 bad input.")]
+pub struct Validate {
+    /// Only the cases of this id, or whose id begins with it.
+    #[arg(long, value_name = "ID")]
+    pub case: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What measurements may be.
+const MEASUREMENTS: &str = "Files are known by what is in them: CSV of the published data sets, btrplace plans \
+(JSON), logs of query-migrate (JSON), Proxmox and virsh domjobinfo (text), migrations.parquet of our own. \
+Exit status: 0 done, 2 bad input.";
+
+#[derive(Args)]
+#[command(after_help = MEASUREMENTS)]
+pub struct Calibrate {
+    /// Files of measured migrations, or directories of them.
+    #[arg(required = true, value_name = "RECORDS")]
+    pub records: Vec<PathBuf>,
+    /// Write what was found there; to standard output where it is not given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = MEASUREMENTS)]
+pub struct Predict {
+    /// What `calibrate` wrote.
+    #[arg(value_name = "PRESET")]
+    pub preset: PathBuf,
+    /// Files of measured migrations, or directories of them.
+    #[arg(required = true, value_name = "MEASURED")]
+    pub measured: Vec<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }

@@ -3,12 +3,16 @@
 //! error.
 
 mod arguments;
+mod calibrate;
 mod check;
 mod events;
 mod failure;
+mod measurements;
+mod predict;
 mod presets;
 mod simulate;
 mod terminal;
+mod validate;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,6 +28,9 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
+        Command::Calibrate(arguments) => calibrate::run(arguments),
+        Command::Predict(arguments) => predict::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),

@@ -70,6 +70,14 @@ fn without_a_queue_or_a_window_nothing_waits() {
 }
 
 #[test]
+fn several_streams_into_such_a_host_share_what_gets_through() {
+    let totals = moves(QUEUE, WINDOW, &[(0, 1), (2, 1), (1, 2)]);
+    // Two into host 1 get 8 Gbit/s together while it sends for as long as one takes alone, then 10.
+    assert_close(totals[0], ALONE + (2.0 * ALONE - 0.8 * ALONE));
+    assert_close(totals[2], ALONE);
+}
+
+#[test]
 fn a_single_stream_never_waits() {
     assert_close(moves(QUEUE, WINDOW, &[(0, 1)])[0], ALONE);
 }

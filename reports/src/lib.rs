@@ -56,6 +56,7 @@ mod figures;
 pub mod frames;
 mod grid;
 mod human;
+mod import;
 pub mod json;
 mod page;
 mod report;
@@ -68,6 +69,7 @@ pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summaris
 pub use error::ReportError;
 pub use export::write_frames;
 pub use figures::{gantt_figure, rounds_figure, usage_figure};
+pub use import::{RecordedMigration, read_migrations};
 pub use json::run_json;
 pub use page::page;
 pub use report::{ReportInput, report_json, write_report};

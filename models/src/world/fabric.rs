@@ -25,22 +25,26 @@ pub(super) struct Fabric {
     spare_cpus: Vec<ResourceId>,
     /// By host: the cap over all migrations that leave it over SMB.
     smb_limits: Vec<Option<ResourceId>>,
-    /// By resource: what stands in line before it while it is full, where anything does.
-    pub(super) queues: Vec<Option<Line>>,
+    /// The lines that can stand before hosts' cards.
+    pub(super) lines: Vec<Line>,
     described: Vec<Described>,
     /// By source, then by destination; a source's routes are found when first asked for.
     routes: Vec<Option<Vec<Option<Route>>>>,
 }
 
-/// The line before a host's own direction of a link.
+/// The line before a host's own direction of a link, and what it does to the other direction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     /// The direction from the host.
     pub(super) outgoing: ResourceId,
-    /// In bytes per second, as the fluid model has it.
+    /// The direction to the host.
+    pub(super) incoming: ResourceId,
+    /// Of either, in bytes per second.
     pub(super) capacity: f64,
     /// How long a full line takes to get through, in seconds.
     pub(super) delay: f64,
+    /// Whether the direction to the host carries less now.
+    pub(super) stands: bool,
 }
 
 struct Described {
@@ -67,7 +71,7 @@ impl Fabric {
             cpus: Vec::new(),
             spare_cpus: Vec::new(),
             smb_limits: Vec::new(),
-            queues: Vec::new(),
+            lines: Vec::new(),
             described: Vec::new(),
             routes: vec![None; model.hosts.len()],
         };
@@ -100,7 +104,7 @@ impl Fabric {
                     }
                 });
             }
-            fabric.add_queue([end_a, end_b], link, pairs[0]);
+            fabric.add_lines([end_a, end_b], link, pairs[0]);
             fabric.links.push(pairs[0]);
             fabric.teams.push(if members > 1 { pairs } else { Vec::new() });
         }
@@ -147,8 +151,8 @@ impl Fabric {
     }
 
     /// Whether anything stands in line anywhere.
-    pub(super) fn has_queues(&self) -> bool {
-        !self.queues.is_empty()
+    pub(super) fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
     }
 
     /// Whether processor time is counted.

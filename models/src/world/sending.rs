@@ -24,9 +24,7 @@ pub(super) struct Flow {
     pub(super) bytes: Bytes,
     /// What was left of them when this activity began.
     work: f64,
-    pub(super) limit: Option<Bandwidth>,
-    /// The cap that acknowledgements put on it by waiting in line; none at first.
-    pub(super) waiting: Option<f64>,
+    limit: Option<Bandwidth>,
 }
 
 /// What sending has taken so far, and what held it back.
@@ -46,8 +44,6 @@ enum Cause {
     Stream(StreamLimit),
     /// The page loop's own limit on its rate.
     Policy,
-    /// Its acknowledgements stand in line behind what its receiver sends.
-    Acknowledgements,
 }
 
 impl Account {
@@ -91,7 +87,7 @@ impl World<'_> {
     fn flow(&mut self, migrating: &mut Migrating, bytes: Bytes, work: f64, limit: Option<Bandwidth>) {
         let activity = self.start_activity(&migrating.way.load, work, limit);
         self.own(activity, migrating.assignment.migration);
-        migrating.sending = Sending::Flowing(Flow { activity, bytes, work, limit, waiting: None });
+        migrating.sending = Sending::Flowing(Flow { activity, bytes, work, limit });
     }
 
     /// Starts the copying of a disk.
@@ -99,7 +95,7 @@ impl World<'_> {
         let work = bytes.as_f64();
         let activity = self.fluid.start(self.now, work, demand);
         self.own(activity, migrating.assignment.migration);
-        migrating.sending = Sending::Disk(Flow { activity, bytes, work, limit: None, waiting: None });
+        migrating.sending = Sending::Disk(Flow { activity, bytes, work, limit: None });
     }
 
     /// The end of an activity is told to its migration.
@@ -143,7 +139,6 @@ impl World<'_> {
         let cause = |by: HeldBy| match (by, short_of) {
             (HeldBy::Resource(_), Some(compressing)) => Cause::Resource(compressing.spare),
             (HeldBy::Resource(resource), None) => Cause::Resource(resource),
-            (HeldBy::Cap, _) if limit.min(load.cap).is_infinite() => Cause::Acknowledgements,
             (HeldBy::Cap, _) if limit < load.cap => Cause::Policy,
             (HeldBy::Cap, _) => Cause::Stream(load.cap_by),
         };
@@ -235,7 +230,6 @@ impl World<'_> {
             Cause::Stream(StreamLimit::Window) => "window / round trip".into(),
             Cause::Stream(StreamLimit::LocalCopy) => "copy within the host".into(),
             Cause::Policy => "migration bandwidth limit".into(),
-            Cause::Acknowledgements => "acknowledgements in line".into(),
         }
     }
 }
