@@ -364,6 +364,7 @@ impl MigrationController {
             rounds: self.pages.rounds(),
             transfer: None,
             impact: None,
+            why: None,
         }));
     }
 }

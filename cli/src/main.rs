@@ -5,10 +5,12 @@
 mod arguments;
 mod calibrate;
 mod check;
+mod compare_runs;
 mod events;
 mod failure;
 mod measurements;
 mod predict;
+mod plan;
 mod presets;
 mod simulate;
 mod terminal;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, PlanWhat};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         Command::Validate(arguments) => validate::run(arguments),
         Command::Calibrate(arguments) => calibrate::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
+        Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
+        Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
