@@ -270,6 +270,7 @@ impl QuickMigration {
             storage_bytes_sent: self.written,
             rounds: 0,
             transfer: None,
+            impact: None,
             why: None,
         }));
     }

@@ -23,12 +23,6 @@ pub enum Command {
     /// Say whether plans can run, without running them: what stands against which move, and how to
     /// mend it.
     Check(Check),
-    /// Hold the simulator against published and measured migrations.
-    Validate(Validate),
-    /// Fit the model's parameters to measured migrations.
-    Calibrate(Calibrate),
-    /// Predict measured migrations from what `calibrate` found, and say how far off that is.
-    Predict(Predict),
     /// Make a plan: what will move where, when, how long it takes, and why.
     Plan {
         #[command(subcommand)]
@@ -36,8 +30,17 @@ pub enum Command {
     },
     /// Set what happened beside what was planned, and say what made the difference.
     CompareRuns(CompareRuns),
+    /// Hold the simulator against published and measured migrations.
+    Validate(Validate),
+    /// Fit the model's parameters to measured migrations.
+    Calibrate(Calibrate),
+    /// Predict measured migrations from what `calibrate` found, and say how far off that is.
+    Predict(Predict),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
+    /// Say for every guest whether and why its pre-copy converges, and at which bandwidth or downtime
+    /// limit it would.
+    Explain(Explain),
     /// List the presets that scenarios can name.
     Presets {
         #[command(flatten)]
@@ -134,6 +137,34 @@ pub struct CompareRuns {
     pub html: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input.")]
+pub struct Explain {
+    /// The scenario file (RON).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only this virtual machine; by default, those that the plan moves.
+    #[arg(long, value_name = "NAME")]
+    pub vm: Option<String>,
+    /// Also the convergence map: bandwidth against this.
+    #[arg(long, value_name = "AGAINST", value_enum)]
+    pub map: Option<MapAgainst>,
+    /// Also draw the map of each of them into this directory, as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What a convergence map sets the bandwidth against.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MapAgainst {
+    /// How fast the guest dirties its memory, times as it is.
+    DirtyRate,
+    /// The pause that is tolerated.
+    Downtime,
 }
 
 #[derive(Args)]

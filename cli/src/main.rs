@@ -7,6 +7,7 @@ mod calibrate;
 mod check;
 mod compare_runs;
 mod events;
+mod explain;
 mod failure;
 mod measurements;
 mod predict;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
         Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

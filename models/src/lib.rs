@@ -11,7 +11,8 @@
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
 //! - [`planning`]: a drain simulated many times, and the plan that comes of it.
-//! - [`closed_form`]: the literature's formulas for the same model.
+//! - [`closed_form`]: the literature's formulas for the same model; [`convergence`]: whether pre-copy
+//!   converges, and at which bandwidth or downtime limit it would.
 //!
 //! # A first run
 //!
@@ -92,6 +93,7 @@
 
 pub mod closed_form;
 pub mod cluster;
+pub mod convergence;
 pub mod hardware;
 pub mod network;
 pub mod planning;

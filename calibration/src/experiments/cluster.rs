@@ -1,5 +1,6 @@
 //! Clusters to try parameters on: hosts on one switch, guests, one phase of moves.
 
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, StorageId, VmId};
 use algorithms::plan::{DiskTarget, Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, Qemu};
@@ -110,6 +111,7 @@ impl Bed {
             plan: Plan { phases: vec![phase] },
             placement: Placement::default(),
             administration: Administration::default(),
+            failover: Failover::default(),
             storage: self.disk_rate.map_or_else(Vec::new, |rate| self.storage(rate)),
         }
     }
