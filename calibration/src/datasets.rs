@@ -97,7 +97,8 @@ impl Measurements {
     fn add_json(&mut self, source: &Source) -> Result<(), DataError> {
         // One value, or one after the other, as `query-migrate` is logged line by line.
         let values = serde_json::Deserializer::from_str(&source.text).into_iter::<serde_json::Value>();
-        let mut values = values.collect::<Result<Vec<_>, _>>().map_err(|error| DataError::json(&source.name, &error))?;
+        let mut values =
+            values.collect::<Result<Vec<_>, _>>().map_err(|error| DataError::json(&source.name, &error))?;
         let value = if values.len() == 1 { values.remove(0) } else { serde_json::Value::Array(values) };
         if value.get("actions").is_some() && value.get("origin").is_some() {
             self.plans.push(plans::plan(source)?);

@@ -87,12 +87,7 @@ pub trait Problem {
     /// # Errors
     ///
     /// What the simulator said against the model that follows from the data.
-    fn predict(
-        &self,
-        values: &[f64],
-        groups: &[usize],
-        effort: Effort,
-    ) -> Result<Vec<Prediction>, FitError>;
+    fn predict(&self, values: &[f64], groups: &[usize], effort: Effort) -> Result<Vec<Prediction>, FitError>;
 }
 
 /// Why nothing was fitted.
@@ -131,7 +126,8 @@ pub fn fit(problem: &dyn Problem, loss: Loss) -> Result<Fitted, FitError> {
     if folds >= 2 {
         let mut unseen = Vec::new();
         for fold in 0..folds {
-            let (out, within): (Vec<usize>, Vec<usize>) = all.iter().partition(|group| *group % folds == fold);
+            let (out, within): (Vec<usize>, Vec<usize>) =
+                all.iter().partition(|group| *group % folds == fold);
             // Too few groups to leave some out: the check says nothing then.
             let Ok(part) = fit_groups(problem, &within, loss) else {
                 return Ok(fitted);

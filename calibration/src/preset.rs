@@ -121,8 +121,12 @@ impl Preset {
         let fit = self.fits.get(kind);
         let value = |parameter: crate::fit::Parameter| {
             let found = fit.and_then(|fit| fit.parameters.get(&parameter.name));
-            let missing = || PresetError::Missing { kind: kind.to_string(), parameter: parameter.name.clone() };
-            found.map(|value| value.value).filter(|value| value.is_finite() && *value > 0.0).ok_or_else(missing)
+            let missing =
+                || PresetError::Missing { kind: kind.to_string(), parameter: parameter.name.clone() };
+            found
+                .map(|value| value.value)
+                .filter(|value| value.is_finite() && *value > 0.0)
+                .ok_or_else(missing)
         };
         experiment.parameters().into_iter().map(value).collect()
     }

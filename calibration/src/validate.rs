@@ -211,7 +211,8 @@ fn judge(
 ) -> Result<Case, String> {
     let found = runs.iter().find(|(alternative, _)| check.of.is_none() || *alternative == check.of);
     let (_, records) = found.ok_or_else(|| format!("there is no alternative {:?}", check.of))?;
-    let migration = records.migrations.iter().find(|each| check.vm.as_deref().is_none_or(|vm| &*each.vm == vm));
+    let migration =
+        records.migrations.iter().find(|each| check.vm.as_deref().is_none_or(|vm| &*each.vm == vm));
     let migration = migration.ok_or_else(|| format!("there is no guest {:?}", check.vm))?;
     let got = got(check.quantity, records, migration);
     let (quantity, unit) = check.quantity.name_and_unit();

@@ -20,7 +20,8 @@ fn columns_may_stand_in_any_order_and_further_ones_are_passed_over() {
 
 #[test]
 fn a_wrong_value_is_said_with_file_line_and_column() {
-    let text = "plan,vm,from,to,dur_s,start_s,memMB,bw_mbps\n1,1,0,2,38,0,2000,500\n1,2,0,2,minus,0,2000,500\n";
+    let text =
+        "plan,vm,from,to,dur_s,start_s,memMB,bw_mbps\n1,1,0,2,38,0,2000,500\n1,2,0,2,minus,0,2000,500\n";
     let error = read("m.csv", text).unwrap_err();
     assert_eq!(error, "m.csv:3:9: `dur_s` is `minus`, where a number above zero was expected");
 }
@@ -34,7 +35,8 @@ fn a_migration_to_its_own_node_is_said() {
 #[test]
 fn drains_and_their_guests_find_each_other() {
     let drains = "file,tunnel,flavor,parallel,evac,seconds\na,off,large,3,1,200\n";
-    let guests = "file,tunnel,flavor,parallel,evac,vm,seconds\na,off,large,3,1,VM1,50\na,off,large,3,1,VM2,51\n";
+    let guests =
+        "file,tunnel,flavor,parallel,evac,vm,seconds\na,off,large,3,1,VM1,50\na,off,large,3,1,VM2,51\n";
     let sources = [drains, guests].map(|text| Source { name: "d.csv".into(), text: text.into() });
     let all = Measurements::read(&sources).unwrap();
     assert_eq!(all.drains.len(), 1);

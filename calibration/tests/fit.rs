@@ -12,7 +12,8 @@ struct Line {
 
 impl Problem for Line {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: &str, unit, start, low, high| Parameter { name: name.into(), unit, start, low, high };
+        let parameter =
+            |name: &str, unit, start, low, high| Parameter { name: name.into(), unit, start, low, high };
         vec![parameter("rate", "B/s", 5e7, 1e6, 1e10), parameter("overhead", "s", 1.0, 0.01, 100.0)]
     }
 
@@ -67,7 +68,10 @@ fn a_run_in_which_something_went_wrong_pulls_little() {
 fn it_says_when_the_data_cannot_tell_two_parameters_apart() {
     // Guests of one size: the rate and the overhead explain the same.
     let fitted = fit(&line(&[4e9; 6]), Loss::Cauchy).unwrap();
-    assert!(fitted.warnings.iter().any(|warning| warning.contains("rate") || warning.contains("together")), "{fitted:?}");
+    assert!(
+        fitted.warnings.iter().any(|warning| warning.contains("rate") || warning.contains("together")),
+        "{fitted:?}"
+    );
     let told = fit(&line(&[1e9, 2e9, 4e9, 8e9, 1.6e10, 3e10]), Loss::Cauchy).unwrap();
     assert!(told.warnings.is_empty(), "{:?}", told.warnings);
 }

@@ -69,7 +69,10 @@ fn plans_of_several_migrations() {
     errors(&predictions, "makespan, plan replayed");
     if std::env::var("VERBOSE").is_ok() {
         for each in &predictions {
-            eprintln!("{} | {} | {} {:.1} {:.1}", each.run, each.subject, each.quantity, each.measured, each.predicted);
+            eprintln!(
+                "{} | {} | {} {:.1} {:.1}",
+                each.run, each.subject, each.quantity, each.measured, each.predicted
+            );
         }
     }
     // Asked for are 3.2 and 8; five of the 400 migrations hung for half a minute to more than one, which

@@ -54,7 +54,8 @@ fn table(preset: &Preset) -> String {
 
 fn of_a_kind(fit: &Calibrated) -> String {
     let rows = fit.parameters.iter().map(|(name, value)| {
-        let error = value.error_percent.map_or("not told by the data".into(), |error| format!("{error:.1} %"));
+        let error =
+            value.error_percent.map_or("not told by the data".into(), |error| format!("{error:.1} %"));
         vec![name.clone(), number(value.value), value.unit.clone(), error]
     });
     let rows: Vec<Vec<String>> = rows.collect();
@@ -72,7 +73,8 @@ fn of_a_kind(fit: &Calibrated) -> String {
 }
 
 /// The columns of [`error_row`].
-pub const ERROR_HEADINGS: [&str; 8] = ["quantity", "of", "count", "MAPE", "median", "p90", "worst", ">= 25 % off"];
+pub const ERROR_HEADINGS: [&str; 8] =
+    ["quantity", "of", "count", "MAPE", "median", "p90", "worst", ">= 25 % off"];
 
 /// Errors, as both commands show them.
 pub fn error_row(quantity: &str, of: &str, errors: &Errors) -> Vec<String> {

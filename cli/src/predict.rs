@@ -40,8 +40,7 @@ pub fn run(arguments: &Predict) -> Result<(), Failure> {
     let path = arguments.preset.display().to_string();
     let text = std::fs::read_to_string(&arguments.preset)
         .map_err(|source| Failure::File { path: path.clone(), source })?;
-    let preset =
-        Preset::from_ron(&path, &text).map_err(|error| Failure::Measurements(error.to_string()))?;
+    let preset = Preset::from_ron(&path, &text).map_err(|error| Failure::Measurements(error.to_string()))?;
     let measurements = measurements::read(&arguments.measured)?;
     let predicted =
         predict(&preset, &measurements).map_err(|error| Failure::Measurements(error.to_string()))?;

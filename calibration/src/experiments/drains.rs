@@ -77,9 +77,9 @@ impl Drains {
             })
         };
         let known = !facts.is_empty();
-        let further = FURTHER.into_iter().filter(|name| {
-            facts.contains_key(&format!("has_{name}")) || (!known && seen(name))
-        });
+        let further = FURTHER
+            .into_iter()
+            .filter(|name| facts.contains_key(&format!("has_{name}")) || (!known && seen(name)));
         Drains { further: further.collect(), drains }
     }
 
@@ -130,7 +130,11 @@ impl Drains {
                 },
                 after: (batch.saturating_sub(parallel)..batch).collect(),
                 start: Span::ZERO,
-                disk: if drain.with_disks { bytes(drain.flavor.disk() as f64 * WRITTEN) } else { Bytes::ZERO },
+                disk: if drain.with_disks {
+                    bytes(drain.flavor.disk() as f64 * WRITTEN)
+                } else {
+                    Bytes::ZERO
+                },
             }
         };
         let name = format!("{} drain {}", drain.file, drain.number);
@@ -186,7 +190,12 @@ impl Problem for Drains {
         self.drains.len()
     }
 
-    fn predict(&self, values: &[f64], groups: &[usize], _effort: Effort) -> Result<Vec<Prediction>, FitError> {
+    fn predict(
+        &self,
+        values: &[f64],
+        groups: &[usize],
+        _effort: Effort,
+    ) -> Result<Vec<Prediction>, FitError> {
         let mut outcomes: BTreeMap<Kind, Outcome> = BTreeMap::new();
         let mut all = Vec::new();
         for drain in groups.iter().map(|group| &self.drains[*group]) {
@@ -205,9 +214,9 @@ impl Problem for Drains {
                 predicted,
                 scale,
             };
-            all.extend(drain.seconds.map(|measured| {
-                row(String::new(), "drain", measured, outcome.seconds, SCALE)
-            }));
+            all.extend(
+                drain.seconds.map(|measured| row(String::new(), "drain", measured, outcome.seconds, SCALE)),
+            );
             // Guests are listed in no known order: each is held against the mean of those predicted.
             let mean = outcome.guests.iter().sum::<f64>() / outcome.guests.len().max(1) as f64;
             let guests = drain.guests.iter().enumerate();

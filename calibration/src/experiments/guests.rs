@@ -71,7 +71,8 @@ impl Guests {
         if known.is_empty() {
             loads.extend(runs.iter().map(|run| threads(&run.scenario).unwrap_or(DEFAULT_THREADS)));
         }
-        let has_post_copy = facts.contains_key("full_rate") || runs.iter().any(|run| is_post_copy(&run.scenario));
+        let has_post_copy =
+            facts.contains_key("full_rate") || runs.iter().any(|run| is_post_copy(&run.scenario));
         let passes = runs.iter().map(|run| passes(run, measurements)).collect();
         Guests { runs, passes, loads: loads.into_iter().collect(), has_post_copy }
     }
@@ -79,7 +80,8 @@ impl Guests {
     fn named(&self, scenario: &str) -> Named {
         let lower = scenario.to_ascii_lowercase();
         let wanted = threads(scenario).unwrap_or_else(|| {
-            let diverges = lower.contains("nonconverg") || lower.contains("non_converg") || lower.contains("diverg");
+            let diverges =
+                lower.contains("nonconverg") || lower.contains("non_converg") || lower.contains("diverg");
             if diverges { self.loads.last().copied().unwrap_or(DEFAULT_THREADS) } else { DEFAULT_THREADS }
         });
         let nearest = (0..self.loads.len()).min_by_key(|index| self.loads[*index].abs_diff(wanted));
@@ -97,8 +99,16 @@ impl Guests {
         let full_rate = if self.has_post_copy { values[1] } else { values[0] };
         let policy = Qemu {
             max_bandwidth: Some(bits(values[0] * 8.0)),
-            slowing: if named.auto_converge { Slowing::AutoConverge(AutoConverge::default()) } else { Slowing::Off },
-            post_copy: if named.post_copy { PostCopyStart::After(POST_COPY_AFTER) } else { PostCopyStart::Never },
+            slowing: if named.auto_converge {
+                Slowing::AutoConverge(AutoConverge::default())
+            } else {
+                Slowing::Off
+            },
+            post_copy: if named.post_copy {
+                PostCopyStart::After(POST_COPY_AFTER)
+            } else {
+                PostCopyStart::Never
+            },
             ..Qemu::v10()
         };
         let rate_of_card = full_rate.max(values[0] * 1.01) * 8.0;
@@ -107,7 +117,11 @@ impl Guests {
             queue: None,
             transport: stream(None),
             policy,
-            timing: Timing { prepare: Span::from_millis(1), resume: Span::from_millis(5), ..Timing::default() },
+            timing: Timing {
+                prepare: Span::from_millis(1),
+                resume: Span::from_millis(5),
+                ..Timing::default()
+            },
             limit: None,
             cores: 16,
             disk_rate: None,
@@ -139,7 +153,8 @@ struct Predicted {
 fn guest(load: &[f64]) -> Moving {
     let content = load[0];
     let hot = load[1].min(content * 0.9);
-    let class = |rate: f64, size: f64| Class { rate: ByteRate::from_bytes_per_sec(rate as u64), size: pages(size) };
+    let class =
+        |rate: f64, size: f64| Class { rate: ByteRate::from_bytes_per_sec(rate as u64), size: pages(size) };
     let workload = Workload::Classes(vec![class(load[2], hot), class(load[3], content - hot)]);
     let written = workload.working_set();
     Moving {
@@ -203,7 +218,12 @@ impl Problem for Guests {
         self.runs.len()
     }
 
-    fn predict(&self, values: &[f64], groups: &[usize], _effort: Effort) -> Result<Vec<Prediction>, FitError> {
+    fn predict(
+        &self,
+        values: &[f64],
+        groups: &[usize],
+        _effort: Effort,
+    ) -> Result<Vec<Prediction>, FitError> {
         let mut by_scenario: BTreeMap<&str, Predicted> = BTreeMap::new();
         let mut all = Vec::new();
         for (run, passes) in groups.iter().map(|group| (&self.runs[*group], &self.passes[*group])) {
@@ -245,7 +265,8 @@ impl Experiment for Guests {
     }
 
     fn facts(&self) -> Values {
-        let mut facts: Values = self.loads.iter().map(|load| (format!("load_{load}"), f64::from(*load))).collect();
+        let mut facts: Values =
+            self.loads.iter().map(|load| (format!("load_{load}"), f64::from(*load))).collect();
         if self.has_post_copy {
             facts.insert("full_rate".into(), 1.0);
         }

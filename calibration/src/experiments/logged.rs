@@ -55,7 +55,12 @@ impl Problem for Logged {
         self.migrations.len()
     }
 
-    fn predict(&self, values: &[f64], groups: &[usize], _effort: Effort) -> Result<Vec<Prediction>, FitError> {
+    fn predict(
+        &self,
+        values: &[f64],
+        groups: &[usize],
+        _effort: Effort,
+    ) -> Result<Vec<Prediction>, FitError> {
         let mut all = Vec::new();
         for logged in groups.iter().map(|group| &self.migrations[*group]) {
             let limit = logged.downtime_limit.map_or(Span::from_millis(300), seconds);
@@ -66,8 +71,8 @@ impl Problem for Logged {
                 policy: Qemu { max_bandwidth: None, downtime_limit: limit, ..Qemu::default() },
                 timing: Timing { prepare: seconds(values[1]), ..Timing::default() },
                 limit: None,
-            cores: 16,
-            disk_rate: None,
+                cores: 16,
+                disk_rate: None,
             };
             let records = bed.run(&logged.name, vec![moving(logged, values)])?;
             let record = &records.migrations[0];

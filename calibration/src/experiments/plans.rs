@@ -201,7 +201,9 @@ impl Problem for Plans {
             }));
             if effort == Effort::Everything {
                 let as_measured = bed.run(&run.name, run.moves(dirty_rate, Order::Measured))?;
-                for (quantity, records) in [("makespan", &as_measured), ("makespan, plan replayed", &replayed)] {
+                for (quantity, records) in
+                    [("makespan", &as_measured), ("makespan, plan replayed", &replayed)]
+                {
                     let makespan = records.run.makespan.as_secs_f64();
                     all.push(run.prediction(String::new(), quantity, run.makespan(), makespan, 0.0));
                 }

@@ -52,7 +52,8 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
         return Err(FitError::TooFew { runs, parameters: search.parameters.len() });
     }
     search.residuals = Some(search.evaluate(&search.at)?);
-    let method = LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
+    let method =
+        LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
     let (search, _) = method.with_patience(PATIENCE).minimize(search);
     search.solution()
 }

@@ -61,7 +61,9 @@ pub(super) fn judge(solution: Solution) -> Fitted {
     let variance = residuals.norm_squared() / freedom;
     let inverse = (scaled.transpose() * &scaled).try_inverse();
     let deviation = |index: usize| match &inverse {
-        Some(inverse) if norms[index] > 0.0 => (inverse[(index, index)].abs() * variance).sqrt() / norms[index],
+        Some(inverse) if norms[index] > 0.0 => {
+            (inverse[(index, index)].abs() * variance).sqrt() / norms[index]
+        }
         _ => f64::INFINITY,
     };
     let mut warnings = Vec::new();
@@ -74,7 +76,8 @@ pub(super) fn judge(solution: Solution) -> Fitted {
         }
     }
     if let Some(inverse) = &inverse {
-        warnings.extend(correlations(inverse, &parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>()));
+        warnings
+            .extend(correlations(inverse, &parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>()));
     }
     if condition >= ILL_CONDITIONED {
         warnings.push(format!(
@@ -82,12 +85,13 @@ pub(super) fn judge(solution: Solution) -> Fitted {
              runs that differ more, in speed or in memory, would help"
         ));
     }
-    let found = parameters.iter().zip(&values).enumerate().map(|(index, (parameter, value))| FittedParameter {
-        name: parameter.name.clone(),
-        unit: parameter.unit,
-        value: *value,
-        relative_error: deviation(index),
-    });
+    let found =
+        parameters.iter().zip(&values).enumerate().map(|(index, (parameter, value))| FittedParameter {
+            name: parameter.name.clone(),
+            unit: parameter.unit,
+            value: *value,
+            relative_error: deviation(index),
+        });
     Fitted {
         parameters: found.collect(),
         seen: predictions,
