@@ -30,6 +30,12 @@ pub enum Command {
     },
     /// Set what happened beside what was planned, and say what made the difference.
     CompareRuns(CompareRuns),
+    /// Hold the simulator against published and measured migrations.
+    Validate(Validate),
+    /// Fit the model's parameters to measured migrations.
+    Calibrate(Calibrate),
+    /// Predict measured migrations from what `calibrate` found, and say how far off that is.
+    Predict(Predict),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
     /// Say for every guest whether and why its pre-copy converges, and at which bandwidth or downtime
@@ -159,6 +165,47 @@ pub enum MapAgainst {
     DirtyRate,
     /// The pause that is tolerated.
     Downtime,
+}
+
+#[derive(Args)]
+#[command(after_help = "A case that misses stays in the table as a miss. Exit status: 0 done, 2 bad input.")]
+pub struct Validate {
+    /// Only the cases of this id, or whose id begins with it.
+    #[arg(long, value_name = "ID")]
+    pub case: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What measurements may be.
+const MEASUREMENTS: &str = "Files are known by what is in them: CSV of the published data sets, btrplace plans \
+(JSON), logs of query-migrate (JSON), Proxmox and virsh domjobinfo (text), migrations.parquet of our own. \
+Exit status: 0 done, 2 bad input.";
+
+#[derive(Args)]
+#[command(after_help = MEASUREMENTS)]
+pub struct Calibrate {
+    /// Files of measured migrations, or directories of them.
+    #[arg(required = true, value_name = "RECORDS")]
+    pub records: Vec<PathBuf>,
+    /// Write what was found there; to standard output where it is not given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = MEASUREMENTS)]
+pub struct Predict {
+    /// What `calibrate` wrote.
+    #[arg(value_name = "PRESET")]
+    pub preset: PathBuf,
+    /// Files of measured migrations, or directories of them.
+    #[arg(required = true, value_name = "MEASURED")]
+    pub measured: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Args)]

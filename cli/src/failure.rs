@@ -30,6 +30,12 @@ pub enum Failure {
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File { path: String, source: io::Error },
+    /// Measurements are wrong, or say too little.
+    #[error("{0}")]
+    Measurements(String),
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),

@@ -3,15 +3,19 @@
 //! error.
 
 mod arguments;
+mod calibrate;
 mod check;
 mod compare_runs;
 mod events;
 mod explain;
 mod failure;
+mod measurements;
 mod plan;
+mod predict;
 mod presets;
 mod simulate;
 mod terminal;
+mod validate;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,6 +31,9 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
+        Command::Calibrate(arguments) => calibrate::run(arguments),
+        Command::Predict(arguments) => predict::run(arguments),
         Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
         Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),

@@ -19,6 +19,7 @@ mod migrating;
 mod quick;
 mod sending;
 mod storing;
+mod waiting;
 mod way;
 
 use std::collections::BTreeMap;
@@ -165,6 +166,7 @@ impl<'a> World<'a> {
         self.begin_background();
         self.begin_guest_io();
         self.tell_orchestrator(orchestrator::Input::Begin);
+        self.wait_for_acknowledgements();
         let horizon = SimTime::ZERO + self.options.horizon;
         while !self.done {
             let next = [self.fluid.next_time(), self.queue.next_time()].into_iter().flatten().min();
@@ -188,6 +190,7 @@ impl<'a> World<'a> {
                 self.happen(event);
             }
         }
+        self.wait_for_acknowledgements();
     }
 
     fn happen(&mut self, event: Event) {

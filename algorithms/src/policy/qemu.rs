@@ -165,7 +165,11 @@ impl PreCopyPolicy for Qemu {
 
     fn slice(&self, so_far: &RoundsSoFar, pending: Bytes) -> Slice {
         let (Some(measured), Some(rate)) = (so_far.bandwidth, so_far.memory_rate) else {
-            return Slice::Send(Bytes::new(pending.get().div_ceil(2)));
+            let half = Bytes::new(pending.get().div_ceil(2));
+            // Post-copy may be asked for before anything was measured.
+            let step = self.max_bandwidth.filter(|_| self.time_left(so_far).is_some());
+            let step = step.map(|limit| limit.bytes_per_sec_f64() * STEP.as_secs_f64());
+            return Slice::Send(step.map_or(half, |step| Bytes::from_f64_floor(step.max(1.0)).min(half)));
         };
         let over = pending.as_f64() - self.threshold(so_far, measured);
         if over < 0.0 || pending == Bytes::ZERO {
