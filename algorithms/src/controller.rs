@@ -11,13 +11,16 @@
 //! only never comes to Copying.
 //!
 //! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
-//! loop itself, the commands go to its levers instead.
+//! loop itself, a [`HypervisorLoop`] stands in its place and the commands go to its levers; see
+//! `controller/hypervisor.rs`.
 
+mod hypervisor;
 mod storage;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
 
+use crate::hypervisor_loop::{HypervisorLoop, LoopCommand, LoopInput};
 use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
@@ -77,6 +80,8 @@ pub enum Input {
     Prepared,
     /// For the page loop.
     Page(PageInput),
+    /// For the hypervisor's own page loop.
+    Loop(LoopInput),
     /// For the copying of disks.
     Storage(MirrorInput),
     /// Writes go to one side only from now on.
@@ -112,6 +117,8 @@ pub enum Command {
     Prepare,
     /// For the page loop's host side; answered by [`Input::Page`].
     Page(PageCommand),
+    /// For the levers of a hypervisor that has its own page loop; answered by [`Input::Loop`].
+    Loop(LoopCommand),
     /// For the copying of disks; answered by [`Input::Storage`].
     Storage(MirrorCommand),
     /// End the mirroring of all disks: the guest uses the copies if it was switched over to them, and
@@ -128,6 +135,9 @@ pub enum Command {
 pub struct MigrationController {
     order: MigrationOrder,
     pages: PageLoop,
+    /// Stands in the place of `pages` where the hypervisor owns the loop.
+    #[serde(default)]
+    hypervisor: Option<HypervisorLoop>,
     mirror: Option<StorageMirror>,
     /// Written to both sides by the guest.
     mirrored: Bytes,
@@ -161,6 +171,7 @@ impl MigrationController {
         MigrationController {
             order,
             pages,
+            hypervisor: None,
             mirror,
             mirrored: Bytes::ZERO,
             disk_partly_sent: Bytes::ZERO,
@@ -183,7 +194,7 @@ impl MigrationController {
             (State::Preparing, Input::Prepared) if self.mirror.is_some() => self.begin_disks(now)?,
             (State::Preparing, Input::Prepared) => {
                 self.state = State::Copying;
-                self.page_input(now, PageInput::Begin)?;
+                self.begin_memory(now)?;
             }
             (State::CopyingDisks, Input::Storage(input)) => self.mirror_input(now, input)?,
             (State::EndingMirror(moved), Input::MirrorEnded { written }) => {
@@ -196,6 +207,9 @@ impl MigrationController {
                 self.outbox.command(Command::Abort);
             }
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
+            (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
+            // The destination may run the guest: too late to give up.
+            (State::Copying, Input::Tick | Input::Cancel { .. }) if self.is_handed_over() => {}
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
             (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
@@ -214,7 +228,12 @@ impl MigrationController {
             // What was under way when it was given up may still be answered.
             (
                 State::Aborting { .. },
-                Input::Page(_) | Input::Storage(_) | Input::Prepared | Input::Cancel { .. },
+                Input::Page(_)
+                | Input::Loop(_)
+                | Input::Storage(_)
+                | Input::Prepared
+                | Input::Cancel { .. }
+                | Input::Failed { .. },
             ) => {}
             // The guest has been handed over: too late to give up.
             (State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
@@ -288,9 +307,7 @@ impl MigrationController {
         }
         self.deadline = SimTime::MAX;
         match self.order.deadline.map(|deadline| deadline.action) {
-            Some(DeadlineAction::ForcePause) if self.state == State::Copying => {
-                self.page_input(now, PageInput::ForcePause)
-            }
+            Some(DeadlineAction::ForcePause) if self.state == State::Copying => self.force_pause(now),
             Some(_) => {
                 self.abort(now, Outcome::Cancelled, "not done at its deadline".into());
                 Ok(())
@@ -300,7 +317,7 @@ impl MigrationController {
     }
 
     fn abort(&mut self, now: SimTime, outcome: Outcome, reason: String) {
-        let paused = self.pages.paused_since().map_or(Span::ZERO, |since| now - since);
+        let paused = self.paused_since().map_or(Span::ZERO, |since| now - since);
         self.deadline = SimTime::MAX;
         self.state = State::Aborting { outcome, reason, paused };
         let mirrored = self.mirror.is_some();
@@ -351,9 +368,9 @@ impl MigrationController {
             total: now - self.started,
             brownout,
             blackout,
-            memory_bytes_sent: self.pages.total_sent() + self.partly_sent,
+            memory_bytes_sent: self.memory_sent() + self.partly_sent,
             storage_bytes_sent: self.storage_sent(),
-            rounds: self.pages.rounds(),
+            rounds: self.rounds(),
             transfer: None,
         }));
     }

@@ -14,6 +14,7 @@
 //!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
+//! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
@@ -23,6 +24,7 @@
 
 pub mod closed_form;
 pub mod controller;
+pub mod hypervisor_loop;
 pub mod ids;
 pub mod machine;
 pub mod measured;

@@ -11,7 +11,7 @@ use sim_core::{Bytes, SimTime};
 
 use super::{Command, MigrationController, MigrationOrder, State};
 use crate::machine::{Output, Refused};
-use crate::page_loop::{PageInput, PagesMoved};
+use crate::page_loop::PagesMoved;
 use crate::policy::StopReason;
 use crate::records::MigrationKind;
 use crate::storage_mirror::{MirrorInput, StorageMirror, StorageOrder, Switch};
@@ -44,7 +44,7 @@ impl MigrationController {
         match mirror.switch() {
             Switch::WithMemory => {
                 self.state = State::Copying;
-                self.page_input(now, PageInput::Begin)?;
+                self.begin_memory(now)?;
             }
             Switch::WhenCopied => {
                 self.moved(PagesMoved { reason: StopReason::DisksCopied, paused: now, resumed: now });

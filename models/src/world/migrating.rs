@@ -210,6 +210,7 @@ impl World<'_> {
             Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
             Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
             Command::Page(PageCommand::Resume) => self.spend(migrating, timing.resume, Step::Resumed),
+            Command::Loop(_) => unreachable!("the simulated page loop is our own"),
             Command::Storage(MirrorCommand::Copy { disk, bytes }) => {
                 self.copy_disk(migrating, disk, bytes);
                 None
