@@ -217,6 +217,9 @@ write_due:
 14:     movq    16(%rsi), %rax
         addq    %rax, 40(%rsi)
         movq    32(%rsi), %rbx
+        # Forget translations, so that this write is seen as one to a clean page; see rom.rs.
+        movq    %cr3, %rax
+        movq    %rax, %cr3
         # Which page: the number of the write modulo the pages, or spread over them by a hash.
         cmpq    $0, 24(%rsi)
         jne     16f

@@ -108,6 +108,11 @@ impl Machine {
         &self.socket
     }
 
+    /// A second socket, for who looks on or mends: QEMU serves one client at each.
+    pub fn operator_socket(&self) -> PathBuf {
+        operator_socket(&self.socket)
+    }
+
     /// What it said on standard error.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -135,7 +140,13 @@ impl Drop for Machine {
         self.kill();
         // QEMU removes its socket when it ends in order; a killed one does not.
         let _ = std::fs::remove_file(&self.socket);
+        let _ = std::fs::remove_file(self.operator_socket());
     }
+}
+
+/// The second socket of the machine whose first is `socket`.
+pub fn operator_socket(socket: &Path) -> PathBuf {
+    socket.with_extension("operator")
 }
 
 fn end(child: &mut Child) {
@@ -177,6 +188,10 @@ fn command_line(spec: &MachineSpec<'_>, socket: &Path) -> (OsString, Vec<OsStrin
     listen.push(socket);
     listen.push(",server=on,wait=off");
     line.extend(["-qmp".into(), listen]);
+    let mut operator = OsString::from("unix:");
+    operator.push(operator_socket(socket));
+    operator.push(",server=on,wait=off");
+    line.extend(["-qmp".into(), operator]);
     for (number, disk) in spec.disks.iter().enumerate() {
         let mut drive = OsString::from("file,filename=");
         drive.push(disk);
@@ -184,7 +199,7 @@ fn command_line(spec: &MachineSpec<'_>, socket: &Path) -> (OsString, Vec<OsStrin
         line.extend(["-blockdev".into(), drive]);
         let node = format!("raw,file=file{number},node-name=disk{number}");
         line.extend(["-blockdev".into(), node.into()]);
-        line.extend(["-device".into(), format!("virtio-blk-pci,drive=disk{number}").into()]);
+        line.extend(["-device".into(), format!("virtio-blk-pci,id=drive{number},drive=disk{number}").into()]);
     }
     line.extend(spec.arguments.iter().map(Into::into));
     if spec.role == Role::Receives {

@@ -5,7 +5,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -21,6 +21,7 @@ use live::qemu::driver::{Ended, Entry, Migration, RunClock, migrate};
 use live::qemu::levers::Levers;
 use live::qemu::pair::{Ends, Pair, PairSpec};
 use live::qemu::process::QEMU;
+use live::qemu::qmp::{Qmp, Side};
 use live::qemu::rom::{RomGuest, counters};
 use models::workload::Workload;
 use sim_core::{Bandwidth, ByteRate, Bytes, SimTime, Span};
@@ -63,15 +64,31 @@ pub fn guest(memory_mib: u64, rate_mb: u64, working_set_mib: u64) -> RomGuest {
     RomGuest::of(Bytes::from_mib(memory_mib), &workload).unwrap()
 }
 
+/// Whether a program is there besides; says so loudly where it is not.
+pub fn is_program(program: &str, package: &str) -> bool {
+    if Command::new(program).arg("--version").output().is_ok() {
+        return true;
+    }
+    let words = format!("NOT TESTED: apt-get install {package}");
+    assert!(std::env::var("CI_REQUIRE_LIVE").as_deref() != Ok("1"), "{words}");
+    eprintln!("{words}");
+    false
+}
+
 /// Two machines, the guest running on the first.
 pub fn pair(directory: &Path, guest: &RomGuest) -> Pair {
+    pair_with(directory, guest, Ends::default())
+}
+
+/// The same, with disks.
+pub fn pair_with(directory: &Path, guest: &RomGuest, disks: Ends<Vec<PathBuf>>) -> Pair {
     let spec = PairSpec {
         binary: QEMU,
         directory,
         accelerator: tcg(),
         name: "vm1",
         guest,
-        disks: Ends::default(),
+        disks,
         namespaces: Ends::default(),
     };
     Pair::start(&spec).unwrap()
@@ -231,4 +248,10 @@ pub fn is_pass(entry: &Entry, number: usize, seen: &mut usize) -> bool {
 /// Post-copy after so many passes.
 pub fn post_copy(levers: Levers, passes: u32) -> Levers {
     Levers { post_copy: PostCopy::AfterPasses(passes), ..levers }
+}
+
+/// The second connection to a machine, for somebody who does not drive the migration.
+pub fn operator(machine: &live::qemu::process::Machine) -> Qmp {
+    let notices = std::sync::mpsc::channel().0;
+    Qmp::connect(&machine.operator_socket(), Side::Source, "the operator's", notices).unwrap()
 }
