@@ -16,6 +16,7 @@
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
+//! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
 //!
@@ -24,6 +25,7 @@
 
 pub mod closed_form;
 pub mod controller;
+pub mod handover;
 pub mod hypervisor_loop;
 pub mod ids;
 pub mod machine;
