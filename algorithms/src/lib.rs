@@ -14,7 +14,8 @@
 //!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
-//! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU.
+//! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU; [`levers`]:
+//!   what can be set there.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
@@ -28,6 +29,7 @@ pub mod controller;
 pub mod handover;
 pub mod hypervisor_loop;
 pub mod ids;
+pub mod levers;
 pub mod machine;
 pub mod measured;
 pub mod orchestrator;

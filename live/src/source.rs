@@ -72,14 +72,8 @@ fn follow(
     agent.reached(Step::Begun);
     let processors = ProcessorTime::now();
     let outgoing = Outgoing::start(agent, request, guest, token.clone(), answers)?;
-    let result = drive(
-        order,
-        WallClock::start(),
-        &mut journal,
-        inbox,
-        |command| outgoing.carry_out(command),
-        keep,
-    );
+    let result =
+        drive(order, WallClock::start(), &mut journal, inbox, |command| outgoing.carry_out(command), keep);
     outgoing.end();
     let outcome = match result {
         Ok(outcome) => outcome,
@@ -184,8 +178,8 @@ impl Outgoing {
             }
             Command::Abort => self.stop.store(true, Ordering::SeqCst),
             Command::Prepare | Command::Page(_) | Command::Finish => {}
-            Command::Storage(_) | Command::EndMirror => {
-                let reason = "agents move no disks".into();
+            Command::Storage(_) | Command::EndMirror | Command::Loop(_) => {
+                let reason = "agents move no disks, and their page loop is our own".into();
                 return self.answer(Answer::Input(Input::Failed { reason }));
             }
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use algorithms::controller::{self, Deadline, DeadlineAction, Input};
 use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
 use algorithms::records::Outcome;
-use live::qemu::driver::Entry;
+use live::journal::Line;
 use live::qemu::pages::verify;
 use live::qemu::standing::{Condition, HandOver, Remedy, condition, remedy};
 use qemu_support::*;
@@ -30,13 +30,13 @@ enum Point {
 }
 
 /// Whether a journal's entry is that point.
-fn is_at(point: Point, entry: &Entry) -> bool {
+fn is_at(point: Point, entry: &Line) -> bool {
     use controller::Command::{Loop, Prepare};
     match (point, entry) {
-        (Point::Preparing, Entry::Command(Prepare)) => true,
-        (Point::FirstPass, Entry::Input(_, Input::Loop(LoopInput::Pass { .. }))) => true,
-        (Point::Stopped, Entry::Input(_, Input::Loop(LoopInput::Stopped))) => true,
-        (Point::HandingOver, Entry::Command(Loop(LoopCommand::Resume))) => true,
+        (Point::Preparing, Line::Wanted(Prepare)) => true,
+        (Point::FirstPass, Line::Told(_, Input::Loop(LoopInput::Pass { .. }))) => true,
+        (Point::Stopped, Line::Told(_, Input::Loop(LoopInput::Stopped))) => true,
+        (Point::HandingOver, Line::Wanted(Loop(LoopCommand::Resume))) => true,
         _ => false,
     }
 }
@@ -128,7 +128,7 @@ fn a_cancelled_migration_leaves_the_source_running() {
     let (directory, guest, levers) = (directory(), guest(64, 8, 24), limits(100, 300));
     let (mut pair, cancel) = (pair(directory.path(), &guest), AtomicBool::new(false));
     let left = run_until(&mut pair, order(&guest, &levers), &levers, &cancel, |entry| {
-        let begun = matches!(entry, Entry::Command(controller::Command::Loop(LoopCommand::Start)));
+        let begun = matches!(entry, Line::Wanted(controller::Command::Loop(LoopCommand::Start)));
         cancel.fetch_or(begun, Ordering::Relaxed);
     });
     assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Cancelled, Remedy::SourceRuns));
@@ -170,7 +170,7 @@ fn a_driver_that_is_gone_leaves_what_recovery_needs() {
     let order = order(&guest, &levers);
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         run(&mut pair, order, &levers, |entry| {
-            assert!(!matches!(entry, Entry::Input(_, Input::Loop(LoopInput::Sent { .. }))), "killed here");
+            assert!(!matches!(entry, Line::Told(_, Input::Loop(LoopInput::Sent { .. }))), "killed here");
         })
     }));
     assert!(killed.is_err());

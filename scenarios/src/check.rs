@@ -9,6 +9,7 @@ mod cards;
 mod guests;
 mod hosts;
 mod hypervisor;
+mod live;
 mod measured;
 mod moves;
 mod network;

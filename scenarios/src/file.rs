@@ -24,8 +24,8 @@ pub(crate) use cluster::{
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{
-    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, PolicyFile, QemuFile, TimingFile,
-    TransportFile, XenFile,
+    AdaptiveRateFile, CompressionFile, DeadlineActionFile, DeadlineFile, HypervisorFile, LiveFile,
+    PolicyFile, QemuFile, TimingFile, TransportFile, XenFile,
 };
 pub(crate) use named::Named;
 pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};

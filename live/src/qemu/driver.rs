@@ -1,8 +1,8 @@
 //! One migration between two QEMU machines: the controller's commands done over QMP, and what the machines
 //! say told to the controller.
 //!
-//! Nothing is decided here but how QEMU is asked. Each input and each command is shown to an observer before
-//! it takes effect, so that the journal knows at any moment what was ordered.
+//! Nothing is decided here but how QEMU is asked. Each input and each command goes to the journal before
+//! it takes effect, so that it knows at any moment what was ordered.
 
 mod carry_out;
 mod listen;
@@ -16,7 +16,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
 use algorithms::machine::Output;
 use algorithms::records::{Outcome, Record};
-use serde::{Deserialize, Serialize};
 use sim_core::SimTime;
 
 use super::QemuError;
@@ -24,6 +23,7 @@ use super::disks::{Mirrors, NbdAddress};
 use super::levers::Levers;
 use super::qmp::{Notice, Qmp, Side};
 use super::standing::Remedy;
+use crate::journal::Line;
 
 /// How often the wish to cancel is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -56,17 +56,6 @@ impl RunClock {
     }
 }
 
-/// What the journal is told: enough to do the same again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Entry {
-    /// The controller was made.
-    Order(Box<MigrationOrder>, algorithms::hypervisor_loop::PostCopy),
-    /// The controller is told this.
-    Input(SimTime, Input),
-    /// The controller wants this done; it is written before it is begun.
-    Command(Command),
-}
-
 /// A migration to drive.
 pub struct Migration<'a> {
     /// Who, from where, to where.
@@ -87,8 +76,8 @@ pub struct Migration<'a> {
     pub clock: RunClock,
     /// Set by whoever wants the migration given up.
     pub cancel: &'a AtomicBool,
-    /// Sees each input before the controller does, and each command before it is done.
-    pub observer: &'a mut dyn FnMut(&Entry),
+    /// Keeps the journal: sees each input before the controller does, and each command before it is done.
+    pub journal: &'a mut dyn FnMut(&Line),
 }
 
 /// How a migration ended.
@@ -110,7 +99,7 @@ pub struct Ended {
 /// Whatever the machines do is no error: it is an outcome.
 pub fn migrate(migration: Migration<'_>) -> Result<Ended, QemuError> {
     let controller = MigrationController::of_hypervisor(migration.order.clone(), migration.levers.post_copy);
-    (migration.observer)(&Entry::Order(Box::new(migration.order.clone()), migration.levers.post_copy));
+    (migration.journal)(&Line::order(&migration.order, Some(migration.levers.post_copy)));
     let mirrors = migration.nbd.clone().map(Mirrors::new);
     let mut driver = Driver {
         migration,
@@ -172,7 +161,7 @@ impl Driver<'_> {
         loop {
             let next = self.poll();
             if let Some(command) = self.commands.pop_front() {
-                (self.migration.observer)(&Entry::Command(command));
+                (self.migration.journal)(&Line::Wanted(command));
                 let answer = self.carry_out(command);
                 self.answers.extend(answer.map(|input| (self.migration.clock.now(), input)));
             } else if let Some((at, input)) = self.answers.pop_front() {
@@ -221,11 +210,12 @@ impl Driver<'_> {
 
     fn tell(&mut self, at: SimTime, input: Input) -> Result<(), QemuError> {
         self.last = self.last.max(at);
-        (self.migration.observer)(&Entry::Input(self.last, input.clone()));
+        (self.migration.journal)(&Line::Told(self.last, input.clone()));
         Ok(self.controller.handle(self.last, input)?)
     }
 
     fn ended(&mut self, outcome: Outcome) -> Ended {
+        (self.migration.journal)(&Line::Ended(outcome));
         let standing = self.standing.unwrap_or(Remedy::DestinationRuns);
         Ended { outcome, records: std::mem::take(&mut self.records), standing }
     }

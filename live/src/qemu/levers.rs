@@ -5,54 +5,12 @@
 //! rather than a migration that silently does without.
 
 use algorithms::hypervisor_loop::PostCopy;
-use algorithms::policy::Qemu;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sim_core::Bytes;
 
 use super::QemuError;
 use super::qmp::Qmp;
 
-/// What of QEMU's is set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-pub struct Levers {
-    /// `downtime-limit` and `max-bandwidth`.
-    pub policy: Qemu,
-    /// Hold the guest back where it dirties memory too fast.
-    pub auto_converge: AutoConverge,
-    /// When to go over to post-copy.
-    pub post_copy: PostCopy,
-    /// Streams; `None` for the one stream of old.
-    pub multifd_channels: Option<u8>,
-    /// Send what changed within a page that was sent before; the size of the cache for that.
-    pub xbzrle_cache: Option<Bytes>,
-    /// Compress pages.
-    pub compression: Compression,
-}
-
-/// Whether QEMU holds the guest back where it dirties memory too fast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum AutoConverge {
-    /// It does not.
-    #[default]
-    Off,
-    /// It does: by 20 %, then by 10 % more, at most by 99 %.
-    On,
-}
-
-/// How pages are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Compression {
-    /// They are not.
-    #[default]
-    None,
-    /// The streams of multifd with zlib.
-    Zlib,
-    /// The streams of multifd with zstd.
-    Zstd,
-    /// By threads of their own, with zlib: the `compress` capability, up to QEMU 9.0.
-    Threads,
-}
+pub use algorithms::levers::{AutoConverge, Compression, QemuLevers as Levers};
 
 /// Whether disks are mirrored, which QEMU's `pause-before-switchover` is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,62 +19,60 @@ pub(super) enum Disks {
     Mirrored,
 }
 
-impl Levers {
-    /// Sets `qmp` up: either side of a migration.
-    pub(super) fn set(&self, qmp: &mut Qmp, disks: Disks) -> Result<(), QemuError> {
-        let known = known_capabilities(qmp)?;
-        let wanted = self.capabilities(disks);
-        if let Some(missing) = wanted.iter().find(|name| !known.iter().any(|known| known == *name)) {
-            let [major, minor, _] = qmp.version();
-            return Err(QemuError::Scenario(format!(
-                "QEMU {major}.{minor} has no migration capability `{missing}`; it has: {}",
-                known.join(", ")
-            )));
-        }
-        let capabilities: Vec<Value> =
-            wanted.iter().map(|name| json!({"capability": name, "state": true})).collect();
-        qmp.execute("migrate-set-capabilities", json!({"capabilities": capabilities}))?;
-        qmp.execute("migrate-set-parameters", Value::Object(self.parameters()))?;
-        Ok(())
+/// Sets `qmp` up: either side of a migration.
+pub(super) fn set(levers: &Levers, qmp: &mut Qmp, disks: Disks) -> Result<(), QemuError> {
+    let known = known_capabilities(qmp)?;
+    let wanted = capabilities(levers, disks);
+    if let Some(missing) = wanted.iter().find(|name| !known.iter().any(|known| known == *name)) {
+        let [major, minor, _] = qmp.version();
+        return Err(QemuError::Scenario(format!(
+            "QEMU {major}.{minor} has no migration capability `{missing}`; it has: {}",
+            known.join(", ")
+        )));
     }
+    let capabilities: Vec<Value> =
+        wanted.iter().map(|name| json!({"capability": name, "state": true})).collect();
+    qmp.execute("migrate-set-capabilities", json!({"capabilities": capabilities}))?;
+    qmp.execute("migrate-set-parameters", Value::Object(parameters(levers)))?;
+    Ok(())
+}
 
-    fn capabilities(&self, disks: Disks) -> Vec<&'static str> {
-        let mut names = vec!["events", "return-path"];
-        let mut add = |wanted: bool, name| {
-            if wanted {
-                names.push(name)
-            }
-        };
-        add(self.auto_converge == AutoConverge::On, "auto-converge");
-        add(self.post_copy != PostCopy::Never, "postcopy-ram");
-        add(self.multifd_channels.is_some(), "multifd");
-        add(self.xbzrle_cache.is_some(), "xbzrle");
-        add(self.compression == Compression::Threads, "compress");
-        add(disks == Disks::Mirrored, "pause-before-switchover");
-        names
-    }
+fn capabilities(levers: &Levers, disks: Disks) -> Vec<&'static str> {
+    let mut names = vec!["events", "return-path"];
+    let mut add = |wanted: bool, name| {
+        if wanted {
+            names.push(name)
+        }
+    };
+    add(levers.auto_converge == AutoConverge::On, "auto-converge");
+    add(levers.post_copy != PostCopy::Never, "postcopy-ram");
+    add(levers.multifd_channels.is_some(), "multifd");
+    add(levers.xbzrle_cache.is_some(), "xbzrle");
+    add(levers.compression == Compression::Threads, "compress");
+    add(disks == Disks::Mirrored, "pause-before-switchover");
+    names
+}
 
-    fn parameters(&self) -> Map<String, Value> {
-        let mut parameters = Map::new();
-        let mut set = |name: &str, value: Value| drop(parameters.insert(name.into(), value));
-        // QEMU's limit is in bytes, and 0 is none.
-        let limit = self.policy.max_bandwidth.map_or(0, |limit| limit.bits_per_sec() / 8);
-        set("max-bandwidth", limit.into());
-        let millis = self.policy.downtime_limit.as_nanos() / 1_000_000;
-        set("downtime-limit", millis.min(LONGEST_DOWNTIME_LIMIT_MS).into());
-        if let Some(channels) = self.multifd_channels {
-            set("multifd-channels", channels.into());
-        }
-        if let Some(cache) = self.xbzrle_cache {
-            set("xbzrle-cache-size", cache.get().into());
-        }
-        match self.compression {
-            Compression::Zlib => set("multifd-compression", "zlib".into()),
-            Compression::Zstd => set("multifd-compression", "zstd".into()),
-            Compression::None | Compression::Threads => {}
-        }
-        parameters
+fn parameters(levers: &Levers) -> Map<String, Value> {
+    let mut parameters = Map::new();
+    let mut set = |name: &str, value: Value| drop(parameters.insert(name.into(), value));
+    // QEMU's limit is in bytes, and 0 is none.
+    let limit = levers.policy.max_bandwidth.map_or(0, |limit| limit.bits_per_sec() / 8);
+    set("max-bandwidth", limit.into());
+    let millis = levers.policy.downtime_limit.as_nanos() / 1_000_000;
+    set("downtime-limit", millis.min(LONGEST_DOWNTIME_LIMIT_MS).into());
+    if let Some(channels) = levers.multifd_channels {
+        set("multifd-channels", channels.into());
     }
+    if let Some(cache) = levers.xbzrle_cache {
+        set("xbzrle-cache-size", cache.get().into());
+    }
+    match levers.compression {
+        Compression::Zlib => set("multifd-compression", "zlib".into()),
+        Compression::Zstd => set("multifd-compression", "zstd".into()),
+        Compression::None | Compression::Threads => {}
+    }
+    parameters
 }
 
 /// `MAX_MIGRATE_DOWNTIME` of `migration/migration.c`: 2000 s.
@@ -139,7 +95,8 @@ fn known_capabilities(qmp: &mut Qmp) -> Result<Vec<String>, QemuError> {
 
 #[cfg(test)]
 mod tests {
-    use sim_core::{Bandwidth, Span};
+    use algorithms::policy::Qemu;
+    use sim_core::{Bandwidth, Bytes, Span};
 
     use super::*;
 
@@ -147,18 +104,18 @@ mod tests {
     fn units_are_those_of_qemu() {
         let policy =
             Qemu { downtime_limit: Span::from_millis(150), max_bandwidth: Some(Bandwidth::from_mbit(400)) };
-        let parameters = Levers { policy, ..Levers::default() }.parameters();
-        assert_eq!(parameters["max-bandwidth"], 50_000_000, "bytes per second");
-        assert_eq!(parameters["downtime-limit"], 150, "milliseconds");
+        let set = super::parameters(&Levers { policy, ..Levers::default() });
+        assert_eq!(set["max-bandwidth"], 50_000_000, "bytes per second");
+        assert_eq!(set["downtime-limit"], 150, "milliseconds");
         let unlimited = Qemu { max_bandwidth: None, downtime_limit: Span::from_secs(1 << 20) };
-        let parameters = Levers { policy: unlimited, ..Levers::default() }.parameters();
-        assert_eq!(parameters["max-bandwidth"], 0);
-        assert_eq!(parameters["downtime-limit"], LONGEST_DOWNTIME_LIMIT_MS);
+        let set = super::parameters(&Levers { policy: unlimited, ..Levers::default() });
+        assert_eq!(set["max-bandwidth"], 0);
+        assert_eq!(set["downtime-limit"], LONGEST_DOWNTIME_LIMIT_MS);
     }
 
     #[test]
     fn events_and_the_return_path_are_always_on() {
-        assert_eq!(Levers::default().capabilities(Disks::Shared), ["events", "return-path"]);
+        assert_eq!(capabilities(&Levers::default(), Disks::Shared), ["events", "return-path"]);
         let all = Levers {
             auto_converge: AutoConverge::On,
             post_copy: PostCopy::AfterPasses(1),
@@ -167,6 +124,6 @@ mod tests {
             compression: Compression::Threads,
             ..Levers::default()
         };
-        assert_eq!(all.capabilities(Disks::Mirrored).len(), 8);
+        assert_eq!(capabilities(&all, Disks::Mirrored).len(), 8);
     }
 }

@@ -98,7 +98,9 @@ impl Worker {
             }
             Command::Abort => Input::Aborted { sent: self.abort()? },
             // The driver's side has answered these.
-            Command::Storage(_) | Command::EndMirror => return Ok(Answer::Input(Input::Tick)),
+            Command::Storage(_) | Command::EndMirror | Command::Loop(_) => {
+                return Ok(Answer::Input(Input::Tick));
+            }
         };
         Ok(Answer::Input(input))
     }
@@ -114,7 +116,8 @@ impl Worker {
             streams: self.request.sending.streams,
         };
         control.order(&Request::Receive(Box::new(receive)))?;
-        let streams = Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
+        let streams =
+            Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
         let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
         self.link = Some(Link {
             control,
@@ -134,12 +137,7 @@ impl Worker {
         self.link.as_mut().ok_or_else(|| LiveError::system("send memory")(missing()))
     }
 
-    fn send(
-        &mut self,
-        bytes: Bytes,
-        limit: Option<Bandwidth>,
-        opening: Opening,
-    ) -> Result<(), LiveError> {
+    fn send(&mut self, bytes: Bytes, limit: Option<Bandwidth>, opening: Opening) -> Result<(), LiveError> {
         let limit = [limit, self.request.sending.limit].into_iter().flatten().min();
         let link = self.link()?;
         if opening == Opening::Round {

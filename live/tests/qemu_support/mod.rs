@@ -10,14 +10,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use algorithms::controller::{Input, MigrationController, MigrationOrder};
+use algorithms::controller::{Input, MigrationOrder};
 use algorithms::hypervisor_loop::PostCopy;
 use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
 use algorithms::policy::{Policy, Qemu};
 use algorithms::records::{MigrationRecord, Record, RoundRecord};
+use live::journal::{Line, replay};
 use live::qemu::accelerator::{Accelerator, AcceleratorKind, probe};
-use live::qemu::driver::{Ended, Entry, Migration, RunClock, migrate};
+use live::qemu::driver::{Ended, Migration, RunClock, migrate};
 use live::qemu::levers::Levers;
 use live::qemu::pair::{Ends, Pair, PairSpec};
 use live::qemu::process::QEMU;
@@ -124,7 +124,7 @@ pub struct Left {
     /// How it ended.
     pub ended: Ended,
     /// The journal.
-    pub journal: Vec<Entry>,
+    pub journal: Vec<Line>,
 }
 
 impl Left {
@@ -148,7 +148,7 @@ impl Left {
 }
 
 /// Migrates, `meanwhile` seeing the journal grow.
-pub fn run(pair: &mut Pair, order: MigrationOrder, levers: &Levers, meanwhile: impl FnMut(&Entry)) -> Left {
+pub fn run(pair: &mut Pair, order: MigrationOrder, levers: &Levers, meanwhile: impl FnMut(&Line)) -> Left {
     run_until(pair, order, levers, &AtomicBool::new(false), meanwhile)
 }
 
@@ -158,7 +158,7 @@ pub fn run_until(
     order: MigrationOrder,
     levers: &Levers,
     cancel: &AtomicBool,
-    mut meanwhile: impl FnMut(&Entry),
+    mut meanwhile: impl FnMut(&Line),
 ) -> Left {
     let mut journal = Vec::new();
     let nbd = order.storage.as_ref().map(|_| live::qemu::disks::NbdAddress::free("127.0.0.1").unwrap());
@@ -172,7 +172,7 @@ pub fn run_until(
         nbd,
         clock: RunClock::start(),
         cancel,
-        observer: &mut |entry| {
+        journal: &mut |entry| {
             journal.push(entry.clone());
             meanwhile(entry);
         },
@@ -184,35 +184,12 @@ pub fn run_until(
 }
 
 /// A journal, written down and read again, gives the same commands.
-pub fn assert_replays(journal: &[Entry]) {
-    let lines: Vec<String> = journal.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
-    let mut entries = lines.iter().map(|line| serde_json::from_str::<Entry>(line).unwrap());
-    let Some(Entry::Order(order, post_copy)) = entries.next() else { panic!("no order") };
-    let (mut again, mut ordered) = (Vec::new(), Vec::new());
-    let mut controller = MigrationController::of_hypervisor(*order, post_copy);
-    for entry in entries {
-        match entry {
-            Entry::Input(at, input) => {
-                controller.handle(at, input).unwrap();
-                again.extend(commands(&mut controller));
-            }
-            Entry::Command(command) => ordered.push(command),
-            Entry::Order(..) => panic!("a second order"),
-        }
-    }
-    assert_eq!(again, ordered);
-    assert!(!ordered.is_empty());
-}
-
-fn commands(controller: &mut MigrationController) -> Vec<algorithms::controller::Command> {
-    let mut commands = Vec::new();
-    loop {
-        match controller.poll() {
-            Output::Command(command) => commands.push(command),
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(_) => return commands,
-        }
-    }
+pub fn assert_replays(journal: &[Line]) {
+    let lines: Vec<String> = journal.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+    let lines: Vec<Line> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, journal);
+    let replayed = replay(Path::new("journal"), &lines).unwrap();
+    assert!(replayed.commands > 0 && replayed.outcome.is_some());
 }
 
 /// Whether the guest of `machine` does some of its work within two seconds.
@@ -236,9 +213,9 @@ pub fn running(pair: &mut Pair) -> usize {
 }
 
 /// A loop input that the journal shows.
-pub fn is_pass(entry: &Entry, number: usize, seen: &mut usize) -> bool {
+pub fn is_pass(entry: &Line, number: usize, seen: &mut usize) -> bool {
     use algorithms::hypervisor_loop::LoopInput;
-    if matches!(entry, Entry::Input(_, Input::Loop(LoopInput::Pass { .. }))) {
+    if matches!(entry, Line::Told(_, Input::Loop(LoopInput::Pass { .. }))) {
         *seen += 1;
         return *seen == number;
     }

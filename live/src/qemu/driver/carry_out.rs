@@ -29,7 +29,7 @@ impl Driver<'_> {
             Command::EndMirror => Ok(Some(self.end_mirrors())),
             Command::Finish => Ok(Some(self.finish())),
             Command::Abort => return Some(self.undo()),
-            Command::Page(command) => {
+            command @ (Command::Page(_) | Command::Commit) => {
                 Err(QemuError::Scenario(format!("QEMU has a page loop of its own: {command:?}")))
             }
         };
@@ -40,8 +40,8 @@ impl Driver<'_> {
     fn prepare(&mut self) -> Result<(), QemuError> {
         let disks = self.migration.order.storage.as_ref().map_or(0, |storage| storage.disks.len());
         let mirrored = if disks > 0 { Disks::Mirrored } else { Disks::Shared };
-        self.migration.levers.set(self.migration.source, mirrored)?;
-        self.migration.levers.set(self.migration.destination, mirrored)?;
+        levers::set(self.migration.levers, self.migration.source, mirrored)?;
+        levers::set(self.migration.levers, self.migration.destination, mirrored)?;
         let destination = &mut *self.migration.destination;
         let uri = format!("tcp:{}:0", self.migration.address);
         destination.execute("migrate-incoming", json!({"uri": uri}))?;
