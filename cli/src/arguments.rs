@@ -25,6 +25,11 @@ pub enum Command {
     Check(Check),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
+    /// Migrate for real.
+    Live {
+        #[command(subcommand)]
+        command: Live,
+    },
     /// List the presets that scenarios can name.
     Presets {
         #[command(flatten)]
@@ -100,6 +105,47 @@ pub enum EventLevel {
     Warning,
     /// Something failed.
     Error,
+}
+
+#[derive(Subcommand)]
+pub enum Live {
+    /// Carry out a scenario's plan on QEMU machines of this computer, planned beside actual.
+    Qemu(LiveQemu),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Needs qemu-system-x86_64, as and ld. Guests are booted from a ROM of our own and do what the \
+scenario's workloads say; all of their memory is looked at in the end. Ctrl-C gives up what is under way; guests \
+keep running until all is in order.\n\nExit status: 0 done, 2 bad input, 3 a migration failed or something is missing."
+)]
+pub struct LiveQemu {
+    /// The scenario file (RON), with QEMU as its hypervisor.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Of a scenario with alternatives: which to run.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Who runs the guests' instructions; by default KVM where it boots a guest, else TCG.
+    #[arg(long, value_enum)]
+    pub accelerator: Option<AcceleratorChoice>,
+    /// The program.
+    #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
+    pub qemu: String,
+    /// Also write planned.json, predicted.json, actual.json and the journals into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Who runs the guests' instructions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AcceleratorChoice {
+    /// The processor.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
 }
 
 #[derive(Args)]

@@ -26,6 +26,9 @@ pub enum Failure {
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),
+    /// Something on real hosts failed.
+    #[error("{0}")]
+    Live(String),
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -56,12 +59,13 @@ impl Failure {
         }
     }
 
-    /// 1 for plans that cannot run, 2 for bad input, 130 for Ctrl-C.
+    /// 1 for plans that cannot run, 2 for bad input, 3 for what failed on real hosts, 130 for Ctrl-C.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Interrupted => ExitCode::from(130),
             Failure::CannotRun(_) => ExitCode::FAILURE,
+            Failure::Live(_) => ExitCode::from(3),
             _ => ExitCode::from(2),
         }
     }

@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod events;
 mod failure;
+mod live_qemu;
 mod presets;
 mod simulate;
 mod terminal;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Live};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Events(arguments) => events::run(arguments),
+        Command::Live { command: Live::Qemu(arguments) } => live_qemu::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

@@ -5,6 +5,7 @@
 //! and one whose two ends differ was torn.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
@@ -35,7 +36,9 @@ pub fn verify(qmp: &mut Qmp, guest: &RomGuest, directory: &Path) -> Result<Verif
     let ran = qmp.run_state()? == "running";
     qmp.execute("stop", json!({}))?;
     let counters = counters(qmp, guest.sets.len())?;
-    let path = directory.join("memory.bin");
+    // Several guests may be looked at in one directory at once.
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let path = directory.join(format!("memory-{}.bin", NUMBER.fetch_add(1, Ordering::Relaxed)));
     let size = guest.pages() * PAGE as u64;
     qmp.execute("pmemsave", json!({"val": FIRST_PAGE_AT, "size": size, "filename": path}))?;
     let memory = std::fs::read(&path).map_err(|source| QemuError::File { path: path.clone(), source })?;

@@ -93,6 +93,18 @@ impl Machine {
         }
     }
 
+    /// Connects anew, so that what happens here goes to other `notices`, as from `side`.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not take the new connection.
+    pub fn reconnect(&mut self, side: Side, name: &str, notices: Notices) -> Result<(), QemuError> {
+        // QEMU serves one client at a socket: the old one has to be gone first.
+        self.qmp.close();
+        self.qmp = Qmp::connect(&self.socket, side, name, notices)?;
+        Ok(())
+    }
+
     /// Its process id: QEMU's own, also in a namespace, for `ip netns exec` becomes the program.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -174,6 +174,13 @@ impl Qmp {
 
 impl Drop for Qmp {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Qmp {
+    /// Ends the connection.
+    pub(super) fn close(&mut self) {
         // Where it is closed already there is nothing to shut.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
         if let Some(reader) = self.reader.take() {

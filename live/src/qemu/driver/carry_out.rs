@@ -20,7 +20,9 @@ impl Driver<'_> {
             Command::Loop(command) => self.pull_lever(command).map(|()| None),
             Command::Storage(MirrorCommand::Copy { disk, bytes }) => match &mut self.mirrors {
                 Some(mirrors) => mirrors.begin(self.migration.source, disk, bytes).map(|()| None),
-                None => Err(QemuError::Scenario("no address to send disks to".into())),
+                None => Err(QemuError::Scenario(
+                    "disks of QEMU guests move together with their guest only".into(),
+                )),
             },
             // Only a move on the same host asks for this by itself; QEMU's `blockdev-mirror` then pivots.
             Command::Storage(MirrorCommand::SwitchOver) => {
