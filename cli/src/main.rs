@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod events;
 mod failure;
+mod live;
 mod presets;
 mod simulate;
 mod terminal;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Events(arguments) => events::run(arguments),
+        Command::Live(arguments) => live::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

@@ -14,6 +14,7 @@
 //! - [`source`]: an agent's host side of the driver: rounds over real sockets.
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
+//! - [`lab`]: hosts on one machine, in namespaces of their own.
 //! - [`identity`], [`tls`], [`connection`], [`protocol`]: who may talk, and how.
 //!
 //! Threads and blocking calls, no async: there is a handful of connections, and pages go as fast as the
@@ -30,9 +31,11 @@ mod files;
 pub mod guest;
 pub mod identity;
 pub mod journal;
+pub mod lab;
 pub mod ledger;
 pub mod machine;
 pub mod memory;
+pub mod process;
 pub mod protocol;
 pub mod recover;
 mod source;
