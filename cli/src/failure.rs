@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use live::LiveError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use models::world::ModelError;
 use reports::ReportError;
@@ -26,9 +27,12 @@ pub enum Failure {
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),
-    /// Something on real hosts failed.
+    /// Something went wrong on real hosts.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// A migration of real hosts has ended, other than it should.
     #[error("{0}")]
-    Live(String),
+    NotMoved(String),
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -47,7 +51,7 @@ impl Failure {
             // `migtwin … | head` has what it wanted.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Failure::Scenario(error) => eprint!("Error: \n{}", diagnostic(error)),
-            Failure::CannotRun(what) => eprintln!("{what}"),
+            Failure::CannotRun(what) | Failure::NotMoved(what) => eprintln!("{what}"),
             other => {
                 eprintln!("error: {other}");
                 let mut cause = std::error::Error::source(other);
@@ -59,13 +63,13 @@ impl Failure {
         }
     }
 
-    /// 1 for plans that cannot run, 2 for bad input, 3 for what failed on real hosts, 130 for Ctrl-C.
+    /// 1 for plans that cannot run, 2 for bad input, 3 for failures of real hosts, 130 for Ctrl-C.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Interrupted => ExitCode::from(130),
             Failure::CannotRun(_) => ExitCode::FAILURE,
-            Failure::Live(_) => ExitCode::from(3),
+            Failure::Live(_) | Failure::NotMoved(_) => ExitCode::from(3),
             _ => ExitCode::from(2),
         }
     }

@@ -6,7 +6,7 @@ mod arguments;
 mod check;
 mod events;
 mod failure;
-mod live_qemu;
+mod live;
 mod presets;
 mod simulate;
 mod terminal;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Events(arguments) => events::run(arguments),
-        Command::Live { command: Live::Qemu(arguments) } => live_qemu::run(arguments),
+        Command::Live(arguments) => live::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

@@ -14,6 +14,7 @@
 //! - [`source`]: an agent's host side of the driver: rounds over real sockets.
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
+//! - [`lab`]: hosts on one machine, in namespaces of their own.
 //! - [`qemu`]: QEMU's virtual machines, over QMP.
 //! - [`identity`], [`tls`], [`connection`], [`protocol`]: who may talk, and how.
 //!
@@ -31,9 +32,11 @@ mod files;
 pub mod guest;
 pub mod identity;
 pub mod journal;
+pub mod lab;
 pub mod ledger;
 pub mod machine;
 pub mod memory;
+pub mod process;
 pub mod protocol;
 pub mod qemu;
 pub mod recover;
