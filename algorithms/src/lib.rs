@@ -17,6 +17,7 @@
 //! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU; [`levers`]:
 //!   what can be set there.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
+//! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
 //! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
@@ -26,6 +27,7 @@
 
 pub mod closed_form;
 pub mod controller;
+pub mod drain_plan;
 pub mod handover;
 pub mod hypervisor_loop;
 pub mod ids;

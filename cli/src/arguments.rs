@@ -25,6 +25,13 @@ pub enum Command {
     /// Say whether plans can run, without running them: what stands against which move, and how to
     /// mend it.
     Check(Check),
+    /// Make a plan: what will move where, when, how long it takes, and why.
+    Plan {
+        #[command(subcommand)]
+        what: PlanWhat,
+    },
+    /// Set what happened beside what was planned, and say what made the difference.
+    CompareRuns(CompareRuns),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
     /// Drive real hosts: agents with synthetic guests, their migrations, and a laboratory of them.
@@ -76,6 +83,57 @@ pub struct Check {
     pub output: Output,
 }
 
+#[derive(Subcommand)]
+pub enum PlanWhat {
+    /// The emptying of a host.
+    Drain(PlanDrain),
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 1 a guest would stay, 2 bad input.")]
+pub struct PlanDrain {
+    /// The host to empty.
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// The scenario file (RON) with hosts, guests and network; its own plan does not count.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write the plan into this file, for `live apply`.
+    #[arg(long, value_name = "PLAN")]
+    pub out: Option<PathBuf>,
+    /// Which alternative, where the scenario has several.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Seed of all chance, in place of the scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// Simulate the drain this many times, each with its own luck.
+    #[arg(long, value_name = "N", default_value_t = 200, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..=MOST_REPLICATIONS))]
+    pub replications: u32,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input.")]
+pub struct CompareRuns {
+    /// The plan: records.json, the directory that holds it (`simulate --out`), or what `--format json` printed.
+    #[arg(value_name = "PLANNED")]
+    pub planned: PathBuf,
+    /// What happened: the same of a live run, or of another simulated one.
+    #[arg(value_name = "ACTUAL")]
+    pub actual: PathBuf,
+    /// Which alternative, where a file holds several.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Also write the comparison as a page into this file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
 #[derive(Args)]
 #[command(after_help = "The newest line is the last. Exit status: 0 done, 2 bad input.")]
 pub struct Events {
@@ -104,47 +162,6 @@ pub enum EventLevel {
     Warning,
     /// Something failed.
     Error,
-}
-
-#[derive(Subcommand)]
-pub enum Live {
-    /// Carry out a scenario's plan on QEMU machines of this computer, planned beside actual.
-    Qemu(LiveQemu),
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Needs qemu-system-x86_64, as and ld. Guests are booted from a ROM of our own and do what the \
-scenario's workloads say; all of their memory is looked at in the end. Ctrl-C gives up what is under way; guests \
-keep running until all is in order.\n\nExit status: 0 done, 2 bad input, 3 a migration failed or something is missing."
-)]
-pub struct LiveQemu {
-    /// The scenario file (RON), with QEMU as its hypervisor.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Of a scenario with alternatives: which to run.
-    #[arg(long, value_name = "NAME")]
-    pub alternative: Option<String>,
-    /// Who runs the guests' instructions; by default KVM where it boots a guest, else TCG.
-    #[arg(long, value_enum)]
-    pub accelerator: Option<AcceleratorChoice>,
-    /// The program.
-    #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
-    pub qemu: String,
-    /// Also write planned.json, predicted.json, actual.json and the journals into this directory.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    #[command(flatten)]
-    pub output: Output,
-}
-
-/// Who runs the guests' instructions.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AcceleratorChoice {
-    /// The processor.
-    Kvm,
-    /// QEMU's translator.
-    Tcg,
 }
 
 #[derive(Args)]

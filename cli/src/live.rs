@@ -3,6 +3,7 @@
 pub mod arguments;
 mod lab;
 mod migrate;
+mod qemu;
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -31,6 +32,7 @@ pub fn run(arguments: &Live) -> Result<(), Failure> {
         LiveCommand::Status { agents } => status(agents),
         LiveCommand::Migrate(arguments) => migrate::run(arguments),
         LiveCommand::Recover { agents } => recover_all(agents),
+        LiveCommand::Qemu(arguments) => qemu::run(arguments),
         LiveCommand::Lab { command } => lab::run(command),
     }
 }
@@ -110,7 +112,11 @@ fn status(agents: &Agents) -> Result<(), Failure> {
                 Activity::Paused => "paused",
                 Activity::Incoming => "coming",
             };
-            writeln!(out, "  {} {activity}, {}, {} writes", guest.spec.name, guest.spec.memory, guest.writes)?;
+            writeln!(
+                out,
+                "  {} {activity}, {}, {} writes",
+                guest.spec.name, guest.spec.memory, guest.writes
+            )?;
         }
         for handover in client.handovers()? {
             writeln!(out, "  hand-over {} of {} is open", handover.token, handover.guest)?;

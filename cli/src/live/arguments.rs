@@ -39,6 +39,8 @@ pub enum LiveCommand {
         #[command(flatten)]
         agents: Agents,
     },
+    /// Carry out a scenario's plan on QEMU machines of this computer, planned beside actual.
+    Qemu(LiveQemu),
     /// A test bed on this machine: agents in network namespaces, joined by shaped links.
     Lab {
         #[command(subcommand)]
@@ -176,4 +178,39 @@ fn link(text: &str) -> Result<Bandwidth, String> {
     let units = [("kbit", " kbit/s"), ("mbit", " Mbit/s"), ("gbit", " Gbit/s")];
     let of_tc = units.iter().find_map(|(short, long)| Some(format!("{}{long}", text.strip_suffix(short)?)));
     of_tc.as_deref().unwrap_or(text).parse().map_err(|error: sim_core::QuantityError| error.to_string())
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Needs qemu-system-x86_64, as and ld. Guests are booted from a ROM of our own and do what the \
+scenario's workloads say; all of their memory is looked at in the end. Ctrl-C gives up what is under way; guests \
+keep running until all is in order.\n\nExit status: 0 done, 2 bad input, 3 a migration failed or something is missing."
+)]
+pub struct LiveQemu {
+    /// The scenario file (RON), with QEMU as its hypervisor.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Of a scenario with alternatives: which to run.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Who runs the guests' instructions; by default KVM where it boots a guest, else TCG.
+    #[arg(long, value_enum)]
+    pub accelerator: Option<AcceleratorChoice>,
+    /// The program.
+    #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
+    pub qemu: String,
+    /// Also write planned.json, predicted.json, actual.json and the journals into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Who runs the guests' instructions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AcceleratorChoice {
+    /// The processor.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
 }

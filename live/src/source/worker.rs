@@ -119,14 +119,8 @@ impl Worker {
         let streams =
             Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
         let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
-        self.link = Some(Link {
-            control,
-            streams,
-            tracker,
-            barrier: 0,
-            wanted: Bytes::ZERO,
-            given: Pages::new(0),
-        });
+        self.link =
+            Some(Link { control, streams, tracker, barrier: 0, wanted: Bytes::ZERO, given: Pages::new(0) });
         self.agent.reached(Step::Connected);
         Ok(())
     }

@@ -17,7 +17,8 @@ use models::world::{self, simulate};
 use scenarios::{Scenario, ScenarioRun};
 use serde::Serialize;
 
-use crate::arguments::{AcceleratorChoice, Format, LiveQemu};
+use super::arguments::{AcceleratorChoice, LiveQemu};
+use crate::arguments::Format;
 use crate::failure::Failure;
 
 /// For how long the guests' writing is measured before the run.
@@ -56,7 +57,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
     let run = chosen(&scenario, arguments)?;
     let Some(levers) = &run.qemu else {
         let name = &run.model.hypervisor.name;
-        return Err(Failure::Live(format!(
+        return Err(Failure::NotMoved(format!(
             "the hypervisor of `{}` is {name}; say hypervisor: \"qemu-7.2\"",
             scenario.name
         )));
@@ -85,11 +86,11 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
     }
     let bad = failures(&actual);
     tell(arguments, &accelerator, (planned, predicted, actual))?;
-    if bad.is_empty() { Ok(()) } else { Err(Failure::Live(bad.join("; "))) }
+    if bad.is_empty() { Ok(()) } else { Err(Failure::NotMoved(bad.join("; "))) }
 }
 
 fn live(error: QemuError) -> Failure {
-    Failure::Live(error.to_string())
+    Failure::NotMoved(error.to_string())
 }
 
 fn say(words: &str) {
@@ -104,7 +105,9 @@ fn chosen<'a>(scenario: &'a Scenario, arguments: &LiveQemu) -> Result<&'a Scenar
     let name_of = |run: &'a ScenarioRun| run.alternative.as_deref();
     match (&arguments.alternative, &scenario.runs[..]) {
         (None, [only]) => Ok(only),
-        (None, _) => Err(Failure::Live("the scenario has alternatives: choose one by --alternative".into())),
+        (None, _) => {
+            Err(Failure::NotMoved("the scenario has alternatives: choose one by --alternative".into()))
+        }
         (Some(wanted), runs) => {
             runs.iter().find(|run| name_of(run) == Some(wanted)).ok_or_else(|| Failure::Unknown {
                 what: "alternative",
