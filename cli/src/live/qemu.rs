@@ -14,6 +14,7 @@ use live::qemu::accelerator::{Accelerator, AcceleratorKind, probe};
 use live::qemu::run::{QemuRun, RunOptions};
 use models::cluster::ClusterModel;
 use models::world::{self, simulate};
+use reports::{ReportInput, report_json};
 use scenarios::{Scenario, ScenarioRun};
 use serde::Serialize;
 
@@ -230,8 +231,13 @@ fn keep(out: &Path, planned: &RunRecords, predicted: &RunRecords, actual: &QemuR
     std::fs::create_dir_all(out)?;
     let runs = [("planned", planned), ("predicted", predicted), ("actual", &actual.records)];
     for (name, records) in runs {
-        let text = serde_json::to_vec_pretty(records).map_err(std::io::Error::from)?;
-        std::fs::write(out.join(format!("{name}.json")), text)?;
+        let input = ReportInput {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: Some(std::env::args().collect::<Vec<_>>().join(" ")),
+            runs: vec![records.clone()],
+            ..ReportInput::default()
+        };
+        std::fs::write(out.join(format!("{name}.json")), report_json(&input)? + "\n")?;
     }
     for seen in actual.moves.values() {
         let name = seen.journal.file_name().unwrap_or_default();
