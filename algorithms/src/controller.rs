@@ -399,6 +399,7 @@ impl MigrationController {
             storage_bytes_sent: self.storage_sent(),
             rounds: self.rounds(),
             transfer: None,
+            why: None,
         }));
     }
 }

@@ -13,6 +13,8 @@
 //! - [`plan`]: what is asked for; [`orchestrator`]: order, limits, destinations; [`planner`]: where
 //!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
+//! - [`failover`]: clustered roles, their owners and priorities; [`quick_migration`]: a role is saved, moved,
+//!   restored.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU; [`levers`]:
 //!   what can be set there.
@@ -28,6 +30,7 @@
 pub mod closed_form;
 pub mod controller;
 pub mod drain_plan;
+pub mod failover;
 pub mod handover;
 pub mod hypervisor_loop;
 pub mod ids;
@@ -40,5 +43,6 @@ pub mod plan;
 pub mod planner;
 pub mod policy;
 pub mod preflight;
+pub mod quick_migration;
 pub mod records;
 pub mod storage_mirror;

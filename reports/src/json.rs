@@ -84,6 +84,9 @@ pub struct MigrationJson<'a> {
     /// What sending took, and what held it back; absent where the driver cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferJson<'a>>,
+    /// Of what a failover cluster moves: what made it move, how, and why to there; absent else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Cow<'a, str>>,
     /// Its rounds in order.
     pub rounds: Vec<RoundJson>,
 }
@@ -213,6 +216,7 @@ pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -
         memory_bytes_sent: record.memory_bytes_sent.get(),
         storage_bytes_sent: record.storage_bytes_sent.get(),
         transfer: record.transfer.as_deref().map(transfer_json),
+        why: record.why.as_deref().map(Cow::Borrowed),
         rounds,
     }
 }

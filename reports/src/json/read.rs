@@ -98,6 +98,7 @@ fn migration_record(migration: MigrationId, json: MigrationJson, rounds: usize) 
         storage_bytes_sent: Bytes::new(json.storage_bytes_sent),
         rounds: rounds as u32,
         transfer: json.transfer.map(|transfer| Box::new(transfer_record(transfer))),
+        why: json.why.map(name),
     }
 }
 
