@@ -36,6 +36,9 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
     let model = &scenario.runs[0].model;
     let (guest, destination) = (find(model, arguments)?, host(model, &arguments.to, arguments)?);
     let source = place(&known, model, guest, scenario.seed)?;
+    if source == destination {
+        return Err(Failure::NotMoved(format!("{} is at {} already", arguments.vm, arguments.to)));
+    }
     let planned = predict(model, guest, source, destination, scenario.seed)?;
     let (migrated, actual) = migrate(arguments, &known, model, guest, source)?;
     if migrated.outcome != Outcome::Completed {
