@@ -160,7 +160,11 @@ enum State {
     Committed,
     EndingMirror(PagesMoved),
     Finishing(PagesMoved),
-    Aborting { outcome: Outcome, reason: String, paused: Span },
+    Aborting {
+        outcome: Outcome,
+        reason: String,
+        paused: Span,
+    },
     Done(Outcome),
 }
 

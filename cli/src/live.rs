@@ -110,7 +110,11 @@ fn status(agents: &Agents) -> Result<(), Failure> {
                 Activity::Paused => "paused",
                 Activity::Incoming => "coming",
             };
-            writeln!(out, "  {} {activity}, {}, {} writes", guest.spec.name, guest.spec.memory, guest.writes)?;
+            writeln!(
+                out,
+                "  {} {activity}, {}, {} writes",
+                guest.spec.name, guest.spec.memory, guest.writes
+            )?;
         }
         for handover in client.handovers()? {
             writeln!(out, "  hand-over {} of {} is open", handover.token, handover.guest)?;

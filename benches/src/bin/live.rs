@@ -109,7 +109,8 @@ fn on_link(link: Option<Bandwidth>) -> Result<Vec<Transfer>, Failed> {
     let directory = std::env::temp_dir().join(format!("migtwin-benches-{}", std::process::id()));
     let wiring = Wiring::Namespaces(link);
     let executable = std::env::current_exe()?;
-    let lab = lab::up(&LabOptions { directory: directory.clone(), hosts: 2, wiring, memory: None, executable })?;
+    let lab =
+        lab::up(&LabOptions { directory: directory.clone(), hosts: 2, wiring, memory: None, executable })?;
     let name = link.map_or("unshaped".into(), |link| link.to_string());
     let measured = transfers(&lab, &name);
     lab::down(&directory)?;
@@ -170,5 +171,7 @@ fn iperf(lab: &Lab, streams: u32) -> Result<f64, Failed> {
     let output = within(0).args(["-c", address, "-t", "4", "-P", &streams, "-J"]).output()?;
     server.wait()?;
     let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    said["end"]["sum_received"]["bits_per_second"].as_f64().ok_or_else(|| format!("iperf3 said {said}").into())
+    said["end"]["sum_received"]["bits_per_second"]
+        .as_f64()
+        .ok_or_else(|| format!("iperf3 said {said}").into())
 }

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use algorithms::ids::{HostId, VmId};
@@ -57,7 +57,9 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
 fn find(model: &ClusterModel, arguments: &Migrate) -> Result<VmId, Failure> {
     let found = model.guests.iter().position(|guest| *guest.name == *arguments.vm);
     let known = || model.guests.iter().map(|guest| guest.name.to_string()).collect();
-    found.map(|index| VmId(index as u32)).ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
+    found
+        .map(|index| VmId(index as u32))
+        .ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
 }
 
 fn host(model: &ClusterModel, name: &str, arguments: &Migrate) -> Result<HostId, Failure> {
@@ -80,7 +82,8 @@ impl Known {
         let found = self.agents.iter().find(|(name, _)| name == host);
         let absent = || LiveError::Absent {
             what: format!("host `{host}`"),
-            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names".into(),
+            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names"
+                .into(),
         };
         found.map(|(_, address)| address.as_str()).ok_or_else(absent)
     }

@@ -114,16 +114,11 @@ impl Worker {
             streams: self.request.sending.streams,
         };
         control.order(&Request::Receive(Box::new(receive)))?;
-        let streams = Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
+        let streams =
+            Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
         let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
-        self.link = Some(Link {
-            control,
-            streams,
-            tracker,
-            barrier: 0,
-            wanted: Bytes::ZERO,
-            given: Pages::new(0),
-        });
+        self.link =
+            Some(Link { control, streams, tracker, barrier: 0, wanted: Bytes::ZERO, given: Pages::new(0) });
         self.agent.reached(Step::Connected);
         Ok(())
     }
@@ -133,12 +128,7 @@ impl Worker {
         self.link.as_mut().ok_or_else(|| LiveError::system("send memory")(missing()))
     }
 
-    fn send(
-        &mut self,
-        bytes: Bytes,
-        limit: Option<Bandwidth>,
-        opening: Opening,
-    ) -> Result<(), LiveError> {
+    fn send(&mut self, bytes: Bytes, limit: Option<Bandwidth>, opening: Opening) -> Result<(), LiveError> {
         let limit = [limit, self.request.sending.limit].into_iter().flatten().min();
         let link = self.link()?;
         if opening == Opening::Round {
