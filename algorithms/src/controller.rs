@@ -312,22 +312,6 @@ impl MigrationController {
         }
     }
 
-    /// All that was to be moved is.
-    fn moved(&mut self, moved: PagesMoved) {
-        self.deadline = SimTime::MAX;
-        if self.mirror.is_some() {
-            self.state = State::EndingMirror(moved);
-            self.outbox.command(Command::EndMirror);
-        } else {
-            self.finish(moved);
-        }
-    }
-
-    fn finish(&mut self, moved: PagesMoved) {
-        self.state = State::Finishing(moved);
-        self.outbox.command(Command::Finish);
-    }
-
     fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
         if now < self.deadline {
             return Ok(());

@@ -19,15 +19,17 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("reports", &["sim-core", "algorithms"]),
     ("live", &["sim-core", "algorithms", "models"]),
     ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "reports", "live"]),
-    ("benches", &["sim-core", "algorithms", "models"]),
+    ("benches", &["sim-core", "algorithms", "models", "live"]),
 ];
 
 /// Crates that only the ones named may depend on.
-const CONFINED: [(&str, &[&str]); 4] = [
+const CONFINED: [(&str, &[&str]); 6] = [
     ("polars", &["reports"]),
     ("polars-io", &["reports"]),
     ("plotters", &["reports"]),
     ("tokio", &["live", "migtwin"]),
+    ("rustls", &["live"]),
+    ("libc", &["live"]),
 ];
 
 fn root() -> PathBuf {

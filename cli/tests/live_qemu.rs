@@ -64,8 +64,11 @@ fn live_qemu_drains_a_host_and_back_for_real() {
 fn live_qemu_says_what_it_needs() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("hyper-v.ron");
-    std::fs::write(&file, SCENARIO.replace("(preset: \"qemu-7.2\", policy: Qemu(max_bandwidth: \"400 Mbit/s\"))", "\"xen\""))
-        .unwrap();
+    std::fs::write(
+        &file,
+        SCENARIO.replace("(preset: \"qemu-7.2\", policy: Qemu(max_bandwidth: \"400 Mbit/s\"))", "\"xen\""),
+    )
+    .unwrap();
     let run = |file: &std::path::Path, program: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_migtwin"));
         let output = command.args(["live", "qemu", "--qemu", program]).arg(file).output().unwrap();

@@ -22,8 +22,8 @@ use crate::protocol::Activity;
 use crate::stamp;
 use crate::sync::lock;
 pub use table::{Table, digest};
-pub use workload::WriterState;
 use workload::Plan;
+pub use workload::WriterState;
 use writers::Writers;
 
 /// Threads that one guest may have for each of its classes of memory.
@@ -161,10 +161,8 @@ impl Guest {
         for page in 0..written.min(pages) {
             body.write(page);
         }
-        let plan = Plan::new(&spec).map_err(|reason| LiveError::Declined {
-            agent: "this host".into(),
-            reason,
-        })?;
+        let plan =
+            Plan::new(&spec).map_err(|reason| LiveError::Declined { agent: "this host".into(), reason })?;
         let writers = Writers::start(&spec.name, plan.writers, &body)?;
         Ok(Guest { spec, body, writers: Mutex::new(writers) })
     }

@@ -74,7 +74,12 @@ impl Authority {
     ///
     /// [`LiveError::Identity`] where the name is none, or no key can be made.
     pub fn issue(&self, name: &str) -> Result<Identity, LiveError> {
-        let failed = refuse(&format!("make an identity for `{name}`"));
+        let what = format!("make an identity for `{name}`");
+        if !is_host_name(name) {
+            let reason = "a host's name has 1 to 63 letters, digits and `-`".into();
+            return Err(LiveError::Identity { what, reason });
+        }
+        let failed = refuse(&what);
         let signing = KeyPair::from_pem(&self.key).map_err(&failed)?;
         let issuer = Issuer::new(Authority::parameters().map_err(&failed)?, signing);
         let key = KeyPair::generate().map_err(&failed)?;
@@ -93,6 +98,12 @@ impl Authority {
             key: key.serialize_pem(),
         })
     }
+}
+
+/// Names stand in certificates, and name files.
+fn is_host_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=63).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('-')
 }
 
 /// Machines of a laboratory may have a clock that is far off; certificates are told apart by their
@@ -156,7 +167,6 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, LiveError
 fn write_secret(path: &Path, value: &impl Serialize) -> Result<(), LiveError> {
     let failed = || LiveError::file("write", path);
     let text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from).map_err(failed())?;
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed())?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed())?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed())
 }

@@ -9,7 +9,7 @@ mod userfault;
 use std::fmt;
 use std::sync::OnceLock;
 
-use sim_core::Pages;
+use sim_core::{Bytes, Pages};
 
 use crate::bitmap::Bitmap;
 use crate::error::LiveError;
@@ -55,7 +55,7 @@ pub fn best_method() -> Method {
 
 /// Follows what is written to one memory.
 #[derive(Debug)]
-pub struct Tracker(Way);
+pub(crate) struct Tracker(Way);
 
 #[derive(Debug)]
 enum Way {
@@ -69,7 +69,7 @@ impl Tracker {
     /// # Errors
     ///
     /// [`LiveError`] where the system does not have the method.
-    pub fn begin(method: Method, memory: &Memory) -> Result<Tracker, LiveError> {
+    pub(crate) fn begin(method: Method, memory: &Memory) -> Result<Tracker, LiveError> {
         Ok(Tracker(match method {
             Method::Userfault => Way::Userfault(userfault::Userfault::begin(memory)?),
             Method::Hashes => Way::Hashes(hashes::Hashes::begin(memory)),
@@ -81,7 +81,7 @@ impl Tracker {
     /// # Errors
     ///
     /// [`LiveError`] where the system fails.
-    pub fn scan(&mut self, memory: &Memory, written: &mut Bitmap) -> Result<(), LiveError> {
+    pub(crate) fn scan(&mut self, memory: &Memory, written: &mut Bitmap) -> Result<(), LiveError> {
         match &mut self.0 {
             Way::Userfault(userfault) => userfault.scan(written),
             Way::Hashes(hashes) => {
@@ -89,5 +89,35 @@ impl Tracker {
                 Ok(())
             }
         }
+    }
+}
+
+/// A tracker with the set that it fills: how much was written from look to look.
+#[derive(Debug)]
+pub struct Scans {
+    tracker: Tracker,
+    written: Bitmap,
+}
+
+impl Scans {
+    /// Begins to follow `memory`, which must live longer.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where the system does not have the method.
+    pub fn begin(method: Method, memory: &Memory) -> Result<Scans, LiveError> {
+        Ok(Scans { tracker: Tracker::begin(method, memory)?, written: Bitmap::none(memory.pages()) })
+    }
+
+    /// What was written since the last look.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where the system fails.
+    pub fn scan(&mut self, memory: &Memory) -> Result<Bytes, LiveError> {
+        self.tracker.scan(memory, &mut self.written)?;
+        let bytes = self.written.bytes();
+        while self.written.take_from(0).is_some() {}
+        Ok(bytes)
     }
 }

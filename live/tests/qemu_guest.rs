@@ -23,7 +23,9 @@ fn the_probe_finds_what_boots_a_guest_and_says_why() {
     assert!(found.version >= [7, 2, 0], "QEMU {:?} is older than what we support", found.version);
     match found.kind {
         AcceleratorKind::Kvm => assert!(found.why.contains("boots")),
-        AcceleratorKind::Tcg => assert!(found.why.contains("KVM does not boot a guest here"), "{}", found.why),
+        AcceleratorKind::Tcg => {
+            assert!(found.why.contains("KVM does not boot a guest here"), "{}", found.why)
+        }
     }
     assert!(found.ticks_per_sec > 1e8, "{found:?}");
 }

@@ -53,6 +53,22 @@ impl MigrationController {
         Ok(())
     }
 
+    /// All that was to be moved is.
+    pub(super) fn moved(&mut self, moved: PagesMoved) {
+        self.deadline = SimTime::MAX;
+        if self.mirror.is_some() {
+            self.state = State::EndingMirror(moved);
+            self.outbox.command(Command::EndMirror);
+        } else {
+            self.finish(moved);
+        }
+    }
+
+    pub(super) fn finish(&mut self, moved: PagesMoved) {
+        self.state = State::Finishing(moved);
+        self.outbox.command(Command::Finish);
+    }
+
     /// Notes what of the round or the disk under way was sent when it was given up.
     pub(super) fn note_partly_sent(&mut self, sent: Bytes) {
         if self.mirror.as_ref().is_some_and(StorageMirror::is_copying) {

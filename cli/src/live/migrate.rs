@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use algorithms::ids::{HostId, VmId};
@@ -36,6 +36,9 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
     let model = &scenario.runs[0].model;
     let (guest, destination) = (find(model, arguments)?, host(model, &arguments.to, arguments)?);
     let source = place(&known, model, guest, scenario.seed)?;
+    if source == destination {
+        return Err(Failure::NotMoved(format!("{} is at {} already", arguments.vm, arguments.to)));
+    }
     let planned = predict(model, guest, source, destination, scenario.seed)?;
     let (migrated, actual) = migrate(arguments, &known, model, guest, source)?;
     if migrated.outcome != Outcome::Completed {
@@ -54,7 +57,9 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
 fn find(model: &ClusterModel, arguments: &Migrate) -> Result<VmId, Failure> {
     let found = model.guests.iter().position(|guest| *guest.name == *arguments.vm);
     let known = || model.guests.iter().map(|guest| guest.name.to_string()).collect();
-    found.map(|index| VmId(index as u32)).ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
+    found
+        .map(|index| VmId(index as u32))
+        .ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
 }
 
 fn host(model: &ClusterModel, name: &str, arguments: &Migrate) -> Result<HostId, Failure> {
@@ -77,7 +82,8 @@ impl Known {
         let found = self.agents.iter().find(|(name, _)| name == host);
         let absent = || LiveError::Absent {
             what: format!("host `{host}`"),
-            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names".into(),
+            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names"
+                .into(),
         };
         found.map(|(_, address)| address.as_str()).ok_or_else(absent)
     }

@@ -59,9 +59,11 @@ impl Plan {
             }
             Workload::Classes(_) => return Err(format!("at most {MOST_CLASSES} classes can be run")),
             Workload::Curve(_) => {
-                return Err("a measured curve says how much is dirty, but not where: it can be simulated and not \
+                return Err(
+                    "a measured curve says how much is dirty, but not where: it can be simulated and not \
                             run; describe it by classes"
-                    .into());
+                        .into(),
+                );
             }
         };
         let mut writers = Vec::new();

@@ -139,8 +139,7 @@ fn work(writer: &Mutex<Writer>, body: &Body, signal: &Signal) {
 fn wait(signal: &Signal) -> Wanted {
     let guard = lock(&signal.wanted);
     if *guard == Wanted::Running {
-        let (guard, _) =
-            signal.changed.wait_timeout(guard, TICK).unwrap_or_else(PoisonError::into_inner);
+        let (guard, _) = signal.changed.wait_timeout(guard, TICK).unwrap_or_else(PoisonError::into_inner);
         return *guard;
     }
     let guard = signal

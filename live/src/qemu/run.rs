@@ -308,6 +308,7 @@ impl Log {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            why: None,
         }));
     }
 

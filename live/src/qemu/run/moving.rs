@@ -54,6 +54,10 @@ impl Job<'_> {
     }
 
     fn migrate(&self, home: &mut Home) -> Result<(Ended, Machine, PathBuf), QemuError> {
+        let kind = self.assignment.kind;
+        if !matches!(kind, MigrationKind::Live | MigrationKind::SharedNothing) {
+            return Err(QemuError::Scenario(format!("{kind:?} is nothing that QEMU machines do here yet")));
+        }
         let (tell, notices) = channel();
         let mut destination = self.destination(home, tell.clone())?;
         home.machine.reconnect(Side::Source, "source", tell)?;
@@ -112,7 +116,7 @@ impl Job<'_> {
     }
 
     fn order(&self) -> MigrationOrder {
-        let Assignment { migration, vm, source, destination, queued, kind } = self.assignment;
+        let Assignment { migration, vm, source, destination, queued, .. } = self.assignment;
         let (guest, host) = (&self.model.guests[vm.index()], |id: algorithms::ids::HostId| {
             self.model.hosts[id.index()].name.clone()
         });
@@ -124,10 +128,6 @@ impl Job<'_> {
             from: location(from),
             to: location(to),
         });
-        let switch = match kind {
-            MigrationKind::Storage => Switch::WhenCopied,
-            _ => Switch::WithMemory,
-        };
         let disks: Vec<_> = disks.collect();
         MigrationOrder {
             migration,
@@ -139,7 +139,7 @@ impl Job<'_> {
             policy: self.model.hypervisor.policy.clone(),
             deadline: self.model.hypervisor.deadline,
             queued,
-            storage: (!disks.is_empty()).then_some(StorageOrder { disks, switch }),
+            storage: (!disks.is_empty()).then_some(StorageOrder { disks, switch: Switch::WithMemory }),
         }
     }
 
