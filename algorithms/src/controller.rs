@@ -10,14 +10,20 @@
 //! ends their mirroring before Finishing or Aborting; see `controller/storage.rs`. One that moves disks
 //! only never comes to Copying.
 //!
+//! Where two real hosts hand over by [`handover`](crate::handover), Copying goes on to `Committed` when
+//! the destination is ready and nothing has come before that: from there on it is too late to give up.
+//!
 //! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
-//! loop itself, the commands go to its levers instead.
+//! loop itself, a [`HypervisorLoop`] stands in its place and the commands go to its levers; see
+//! `controller/hypervisor.rs`.
 
+mod hypervisor;
 mod storage;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
 
+use crate::hypervisor_loop::{HypervisorLoop, LoopCommand, LoopInput};
 use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
@@ -77,6 +83,8 @@ pub enum Input {
     Prepared,
     /// For the page loop.
     Page(PageInput),
+    /// For the hypervisor's own page loop.
+    Loop(LoopInput),
     /// For the copying of disks.
     Storage(MirrorInput),
     /// Writes go to one side only from now on.
@@ -84,6 +92,9 @@ pub enum Input {
         /// What the guest wrote to both meanwhile.
         written: Bytes,
     },
+    /// The destination has all it needs and waits for the decision; hosts that hand over in two
+    /// phases say so between [`PageCommand::Resume`] and [`PageInput::Resumed`].
+    Ready,
     /// All is cleaned up after success.
     Finished,
     /// All is undone; the guest runs at the source.
@@ -112,11 +123,16 @@ pub enum Command {
     Prepare,
     /// For the page loop's host side; answered by [`Input::Page`].
     Page(PageCommand),
+    /// For the levers of a hypervisor that has its own page loop; answered by [`Input::Loop`].
+    Loop(LoopCommand),
     /// For the copying of disks; answered by [`Input::Storage`].
     Storage(MirrorCommand),
     /// End the mirroring of all disks: the guest uses the copies if it was switched over to them, and
     /// its old disks otherwise. Answer [`Input::MirrorEnded`].
     EndMirror,
+    /// The guest is the destination's from now on. It follows [`Input::Ready`]; answer
+    /// [`PageInput::Resumed`], or [`Input::Failed`] where the destination never will run the guest.
+    Commit,
     /// Remove what is left at the source; answer [`Input::Finished`].
     Finish,
     /// Undo: the guest runs on at the source; answer [`Input::Aborted`].
@@ -128,6 +144,9 @@ pub enum Command {
 pub struct MigrationController {
     order: MigrationOrder,
     pages: PageLoop,
+    /// Stands in the place of `pages` where the hypervisor owns the loop.
+    #[serde(default)]
+    hypervisor: Option<HypervisorLoop>,
     mirror: Option<StorageMirror>,
     /// Written to both sides by the guest.
     mirrored: Bytes,
@@ -147,9 +166,15 @@ enum State {
     Preparing,
     CopyingDisks,
     Copying,
+    /// Decided: given up only if the destination cannot.
+    Committed,
     EndingMirror(PagesMoved),
     Finishing(PagesMoved),
-    Aborting { outcome: Outcome, reason: String, paused: Span },
+    Aborting {
+        outcome: Outcome,
+        reason: String,
+        paused: Span,
+    },
     Done(Outcome),
 }
 
@@ -161,6 +186,7 @@ impl MigrationController {
         MigrationController {
             order,
             pages,
+            hypervisor: None,
             mirror,
             mirrored: Bytes::ZERO,
             disk_partly_sent: Bytes::ZERO,
@@ -183,7 +209,7 @@ impl MigrationController {
             (State::Preparing, Input::Prepared) if self.mirror.is_some() => self.begin_disks(now)?,
             (State::Preparing, Input::Prepared) => {
                 self.state = State::Copying;
-                self.page_input(now, PageInput::Begin)?;
+                self.begin_memory(now)?;
             }
             (State::CopyingDisks, Input::Storage(input)) => self.mirror_input(now, input)?,
             (State::EndingMirror(moved), Input::MirrorEnded { written }) => {
@@ -196,6 +222,16 @@ impl MigrationController {
                 self.outbox.command(Command::Abort);
             }
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
+            (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
+            // The destination may run the guest: too late to give up.
+            (State::Copying, Input::Tick | Input::Cancel { .. }) if self.is_handed_over() => {}
+            (State::Copying, Input::Ready) if self.pages.is_resuming() => {
+                self.state = State::Committed;
+                self.deadline = SimTime::MAX;
+                self.outbox.command(Command::Commit);
+            }
+            (State::Committed, Input::Page(input @ PageInput::Resumed)) => self.page_input(now, input)?,
+            (State::Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
             (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
@@ -214,12 +250,22 @@ impl MigrationController {
             // What was under way when it was given up may still be answered.
             (
                 State::Aborting { .. },
-                Input::Page(_) | Input::Storage(_) | Input::Prepared | Input::Cancel { .. },
+                Input::Page(_)
+                | Input::Loop(_)
+                | Input::Storage(_)
+                | Input::Prepared
+                | Input::Ready
+                | Input::Failed { .. }
+                | Input::Cancel { .. },
             ) => {}
             // The guest has been handed over: too late to give up.
-            (State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
+            (State::Committed | State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
             (
-                State::EndingMirror(_) | State::Finishing(_) | State::Aborting { .. } | State::Done(_),
+                State::Committed
+                | State::EndingMirror(_)
+                | State::Finishing(_)
+                | State::Aborting { .. }
+                | State::Done(_),
                 Input::Tick,
             ) => {}
             (state, input) => {
@@ -266,31 +312,13 @@ impl MigrationController {
         }
     }
 
-    /// All that was to be moved is.
-    fn moved(&mut self, moved: PagesMoved) {
-        self.deadline = SimTime::MAX;
-        if self.mirror.is_some() {
-            self.state = State::EndingMirror(moved);
-            self.outbox.command(Command::EndMirror);
-        } else {
-            self.finish(moved);
-        }
-    }
-
-    fn finish(&mut self, moved: PagesMoved) {
-        self.state = State::Finishing(moved);
-        self.outbox.command(Command::Finish);
-    }
-
     fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
         if now < self.deadline {
             return Ok(());
         }
         self.deadline = SimTime::MAX;
         match self.order.deadline.map(|deadline| deadline.action) {
-            Some(DeadlineAction::ForcePause) if self.state == State::Copying => {
-                self.page_input(now, PageInput::ForcePause)
-            }
+            Some(DeadlineAction::ForcePause) if self.state == State::Copying => self.force_pause(now),
             Some(_) => {
                 self.abort(now, Outcome::Cancelled, "not done at its deadline".into());
                 Ok(())
@@ -302,7 +330,7 @@ impl MigrationController {
     fn abort(&mut self, now: SimTime, outcome: Outcome, reason: String) {
         let paused = match self.pages.handed_over() {
             Some((paused, resumed)) => resumed - paused,
-            None => self.pages.paused_since().map_or(Span::ZERO, |since| now - since),
+            None => self.paused_since().map_or(Span::ZERO, |since| now - since),
         };
         // The guest runs at the destination and never gets the rest of its memory: it is lost.
         let (outcome, reason) = match self.pages.handed_over() {
@@ -359,9 +387,9 @@ impl MigrationController {
             total: now - self.started,
             brownout,
             blackout,
-            memory_bytes_sent: self.pages.total_sent() + self.partly_sent,
+            memory_bytes_sent: self.memory_sent() + self.partly_sent,
             storage_bytes_sent: self.storage_sent(),
-            rounds: self.pages.rounds(),
+            rounds: self.rounds(),
             transfer: None,
             impact: None,
             why: None,

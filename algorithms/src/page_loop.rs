@@ -191,6 +191,11 @@ impl PageLoop {
         }
     }
 
+    /// Whether it waits for the guest to run at the destination.
+    pub fn is_resuming(&self) -> bool {
+        matches!(self.state, State::Resuming { .. })
+    }
+
     fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {
         (self.so_far.elapsed, self.so_far.pass) = (now - self.began, Span::ZERO);
         let slice = match self.policy.slice(&self.so_far, pending) {

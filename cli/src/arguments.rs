@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use crate::live::arguments::Live;
+
 /// Replications that one command runs at most; their records stay in memory until the end.
 const MOST_REPLICATIONS: i64 = 100_000;
 
@@ -41,6 +43,8 @@ pub enum Command {
     /// Say for every guest whether and why its pre-copy converges, and at which bandwidth or downtime
     /// limit it would.
     Explain(Explain),
+    /// Drive real hosts: agents with synthetic guests, their migrations, and a laboratory of them.
+    Live(Live),
     /// List the presets that scenarios can name.
     Presets {
         #[command(flatten)]

@@ -9,6 +9,7 @@ mod compare_runs;
 mod events;
 mod explain;
 mod failure;
+mod live;
 mod measurements;
 mod plan;
 mod predict;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Live(arguments) => live::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

@@ -11,23 +11,26 @@ use std::process::Command;
 use serde_json::Value;
 
 /// A crate, the crates of ours that it may depend on, and those of others that only it may name.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("sim-core", &[]),
     ("algorithms", &["sim-core"]),
     ("models", &["sim-core", "algorithms"]),
     ("scenarios", &["sim-core", "algorithms", "models"]),
     ("calibration", &["sim-core", "algorithms", "models", "scenarios"]),
     ("reports", &["sim-core", "algorithms"]),
-    ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "calibration", "reports"]),
-    ("benches", &["sim-core", "algorithms", "models"]),
+    ("live", &["sim-core", "algorithms", "models"]),
+    ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "calibration", "reports", "live"]),
+    ("benches", &["sim-core", "algorithms", "models", "live"]),
 ];
 
 /// Crates that only the ones named may depend on.
-const CONFINED: [(&str, &[&str]); 4] = [
+const CONFINED: [(&str, &[&str]); 6] = [
     ("polars", &["reports"]),
     ("polars-io", &["reports"]),
     ("plotters", &["reports"]),
     ("tokio", &["live", "migtwin"]),
+    ("rustls", &["live"]),
+    ("libc", &["live"]),
 ];
 
 fn root() -> PathBuf {

@@ -10,6 +10,7 @@ mod failover;
 mod guests;
 mod hosts;
 mod hypervisor;
+mod live;
 mod measured;
 mod moves;
 mod network;

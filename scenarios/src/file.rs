@@ -30,8 +30,8 @@ pub(crate) use failover::{
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{
-    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, PolicyFile, TimingFile,
-    TransportFile, XenFile,
+    AdaptiveRateFile, CompressionFile, DeadlineActionFile, DeadlineFile, HypervisorFile, LiveFile, PolicyFile,
+    TimingFile, TransportFile, XenFile,
 };
 pub(crate) use named::Named;
 pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};

@@ -216,6 +216,7 @@ impl World<'_> {
             Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
             Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
             Command::Page(PageCommand::Resume) => self.spend(migrating, timing.resume, Step::Resumed),
+            Command::Loop(_) => unreachable!("the simulated page loop is our own"),
             Command::Storage(MirrorCommand::Copy { disk, bytes }) => {
                 self.copy_disk(migrating, disk, bytes);
                 None
@@ -225,6 +226,8 @@ impl World<'_> {
                 Some(Input::Storage(MirrorInput::SwitchedOver))
             }
             Command::EndMirror => Some(self.end_mirror(migrating)),
+            // Modelled hosts hand over in one step and never say that they are ready.
+            Command::Commit => Some(Input::Page(PageInput::Resumed)),
             Command::Finish => self.spend(migrating, timing.finish, Step::Finished),
             Command::Abort => Some(self.abort(migrating)),
         }

@@ -24,6 +24,40 @@ pub(crate) struct HypervisorFile {
     pub(crate) timing: Option<TimingFile>,
     /// What becomes of a migration that takes too long; none by default.
     pub(crate) deadline: Option<DeadlineFile>,
+    /// What else is set where `migtwin live qemu` runs the scenario on real QEMU machines.
+    pub(crate) live: Option<At<LiveFile>>,
+}
+
+/// What is set on real QEMU machines, beside the rules of `policy: Qemu(…)`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "levers of QEMU in brackets, such as (auto_converge: true, multifd: 4)"
+)]
+#[schemars(rename = "Live")]
+pub(crate) struct LiveFile {
+    /// Hold guests back that dirty memory too fast; false by default.
+    pub(crate) auto_converge: Option<bool>,
+    /// Go over to post-copy when so many passes have ended; never by default.
+    pub(crate) post_copy_after: Option<At<u32>>,
+    /// Streams of multifd, 1 to 255; by default the one stream of old.
+    pub(crate) multifd: Option<At<u32>>,
+    /// The cache of XBZRLE, which sends what changed within a page: a power of two; none by default.
+    pub(crate) xbzrle: Option<At<Bytes>>,
+    /// How pages are compressed; not at all by default.
+    pub(crate) compression: Option<At<CompressionFile>>,
+}
+
+/// How QEMU compresses pages.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "QemuCompression")]
+pub(crate) enum CompressionFile {
+    /// The streams of multifd, with zlib.
+    Zlib,
+    /// The streams of multifd, with zstd.
+    Zstd,
+    /// Threads of their own, with zlib: up to QEMU 9.0.
+    Threads,
 }
 
 /// When memory has been sent often enough.
