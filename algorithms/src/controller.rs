@@ -10,6 +10,9 @@
 //! ends their mirroring before Finishing or Aborting; see `controller/storage.rs`. One that moves disks
 //! only never comes to Copying.
 //!
+//! Where two real hosts hand over by [`handover`](crate::handover), Copying goes on to `Committed` when
+//! the destination is ready and nothing has come before that: from there on it is too late to give up.
+//!
 //! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
 //! loop itself, the commands go to its levers instead.
 
@@ -84,6 +87,9 @@ pub enum Input {
         /// What the guest wrote to both meanwhile.
         written: Bytes,
     },
+    /// The destination has all it needs and waits for the decision; hosts that hand over in two
+    /// phases say so between [`PageCommand::Resume`] and [`PageInput::Resumed`].
+    Ready,
     /// All is cleaned up after success.
     Finished,
     /// All is undone; the guest runs at the source.
@@ -117,6 +123,9 @@ pub enum Command {
     /// End the mirroring of all disks: the guest uses the copies if it was switched over to them, and
     /// its old disks otherwise. Answer [`Input::MirrorEnded`].
     EndMirror,
+    /// The guest is the destination's from now on. It follows [`Input::Ready`]; answer
+    /// [`PageInput::Resumed`], or [`Input::Failed`] where the destination never will run the guest.
+    Commit,
     /// Remove what is left at the source; answer [`Input::Finished`].
     Finish,
     /// Undo: the guest runs on at the source; answer [`Input::Aborted`].
@@ -147,6 +156,8 @@ enum State {
     Preparing,
     CopyingDisks,
     Copying,
+    /// Decided: given up only if the destination cannot.
+    Committed,
     EndingMirror(PagesMoved),
     Finishing(PagesMoved),
     Aborting { outcome: Outcome, reason: String, paused: Span },
@@ -196,6 +207,13 @@ impl MigrationController {
                 self.outbox.command(Command::Abort);
             }
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
+            (State::Copying, Input::Ready) if self.pages.is_resuming() => {
+                self.state = State::Committed;
+                self.deadline = SimTime::MAX;
+                self.outbox.command(Command::Commit);
+            }
+            (State::Committed, Input::Page(input @ PageInput::Resumed)) => self.page_input(now, input)?,
+            (State::Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
             (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
@@ -214,12 +232,21 @@ impl MigrationController {
             // What was under way when it was given up may still be answered.
             (
                 State::Aborting { .. },
-                Input::Page(_) | Input::Storage(_) | Input::Prepared | Input::Cancel { .. },
+                Input::Page(_)
+                | Input::Storage(_)
+                | Input::Prepared
+                | Input::Ready
+                | Input::Failed { .. }
+                | Input::Cancel { .. },
             ) => {}
             // The guest has been handed over: too late to give up.
-            (State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
+            (State::Committed | State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
             (
-                State::EndingMirror(_) | State::Finishing(_) | State::Aborting { .. } | State::Done(_),
+                State::Committed
+                | State::EndingMirror(_)
+                | State::Finishing(_)
+                | State::Aborting { .. }
+                | State::Done(_),
                 Input::Tick,
             ) => {}
             (state, input) => {

@@ -16,6 +16,7 @@
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
+//! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
 //!
@@ -25,6 +26,7 @@
 pub mod closed_form;
 pub mod controller;
 pub mod drain_plan;
+pub mod handover;
 pub mod ids;
 pub mod machine;
 pub mod measured;

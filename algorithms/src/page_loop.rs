@@ -233,6 +233,11 @@ impl PageLoop {
         }
     }
 
+    /// Whether it waits for the guest to run at the destination.
+    pub fn is_resuming(&self) -> bool {
+        matches!(self.state, State::Resuming { .. })
+    }
+
     fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {
         let slice = match self.policy.slice(&self.so_far, pending) {
             Slice::Send(bytes) => bytes.min(pending),

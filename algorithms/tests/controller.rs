@@ -156,3 +156,34 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     }
     assert_eq!(controller.poll(), Output::Wait(SimTime::MAX));
 }
+
+/// A controller whose guest stands still, all its memory sent.
+fn handing_over() -> MigrationController {
+    let deadline = Deadline { after: Span::from_secs(60), action: DeadlineAction::Cancel };
+    let mut controller = controller(Some(deadline));
+    for (secs, input) in way_through().into_iter().take(7).enumerate() {
+        tell(&mut controller, secs as u64, input);
+    }
+    controller
+}
+
+#[test]
+fn once_it_is_decided_nothing_but_the_destination_can_undo_it() {
+    let mut controller = handing_over();
+    assert_eq!(tell(&mut controller, 7, Input::Ready).commands, [Command::Commit]);
+    for (secs, late) in [(8, Input::Cancel { reason: "too late".into() }), (61, Input::Tick)] {
+        assert_eq!(tell(&mut controller, secs, late).commands, []);
+    }
+    let mut renounced = controller.clone();
+    let failed = Input::Failed { reason: "the destination was killed".into() };
+    assert_eq!(tell(&mut renounced, 62, failed).commands, [Command::Abort]);
+    assert_eq!(tell(&mut controller, 62, Input::Page(PageInput::Resumed)).commands, [Command::Finish]);
+}
+
+#[test]
+fn what_was_given_up_is_not_decided_for_afterwards() {
+    let mut controller = handing_over();
+    let cancelled = tell(&mut controller, 7, Input::Cancel { reason: "just in time".into() });
+    assert_eq!(cancelled.commands, [Command::Abort]);
+    assert_eq!(tell(&mut controller, 8, Input::Ready).commands, []);
+}

@@ -219,6 +219,8 @@ impl World<'_> {
                 Some(Input::Storage(MirrorInput::SwitchedOver))
             }
             Command::EndMirror => Some(self.end_mirror(migrating)),
+            // Modelled hosts hand over in one step and never say that they are ready.
+            Command::Commit => Some(Input::Page(PageInput::Resumed)),
             Command::Finish => self.spend(migrating, timing.finish, Step::Finished),
             Command::Abort => Some(self.abort(migrating)),
         }

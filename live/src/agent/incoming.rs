@@ -1,0 +1,176 @@
+//! A guest whose memory is on its way here.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::connection::{Connection, HEARTBEAT};
+use crate::error::LiveError;
+use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
+use crate::ledger::declined;
+use crate::memory::{Memory, PAGE};
+use crate::protocol::pages::{Arrived, Decoder};
+use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
+use crate::steps::{Step, Watch};
+use crate::sync::lock;
+
+/// A guest that is coming.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) spec: GuestSpec,
+    memory: Arc<Memory>,
+    table: Arc<Table>,
+    streams: usize,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    /// Whether the source's control connection is there.
+    attended: AtomicBool,
+    /// When all has come: stands still until the source decides.
+    guest: Mutex<Option<Arc<Guest>>>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// The last barrier of each stream.
+    barriers: Vec<u64>,
+    /// Nothing more may come.
+    sealed: bool,
+    failed: Option<String>,
+}
+
+impl Incoming {
+    pub(super) fn new(request: &ReceiveRequest) -> Result<Incoming, LiveError> {
+        let memory = Memory::new(request.spec.pages())?;
+        Ok(Incoming {
+            spec: request.spec.clone(),
+            table: Arc::new(Table::new(memory.pages())),
+            memory: Arc::new(memory),
+            streams: request.streams as usize,
+            progress: Mutex::default(),
+            changed: Condvar::new(),
+            attended: AtomicBool::new(true),
+            guest: Mutex::default(),
+        })
+    }
+
+    /// Takes pages from one stream until it ends.
+    pub(super) fn take_pages(&self, mut connection: Connection, watch: &Watch) -> Result<(), LiveError> {
+        let stream = {
+            let mut progress = lock(&self.progress);
+            if progress.sealed || progress.barriers.len() == self.streams {
+                return Err(declined("more streams came than were announced".into()));
+            }
+            progress.barriers.push(0);
+            progress.barriers.len() - 1
+        };
+        let result = self.take_until_end(&mut connection, stream, watch);
+        if let Err(error) = &result {
+            lock(&self.progress).failed.get_or_insert_with(|| error.to_string());
+        }
+        self.changed.notify_all();
+        result
+    }
+
+    fn take_until_end(
+        &self,
+        connection: &mut Connection,
+        stream: usize,
+        watch: &Watch,
+    ) -> Result<(), LiveError> {
+        let mut decoder = Decoder::default();
+        let peer = connection.peer.clone();
+        let mut first = true;
+        loop {
+            match decoder.read(connection, &peer) {
+                Ok(Arrived::Pages { numbers, contents }) => {
+                    self.check(&numbers)?;
+                    for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
+                        self.memory.write_page(*number as usize, content);
+                        self.table.take_over(&self.memory, *number as usize);
+                    }
+                    if std::mem::take(&mut first) {
+                        watch(Step::PagesCame);
+                    }
+                }
+                Ok(Arrived::Zeros { numbers }) => {
+                    self.check(&numbers)?;
+                    for number in numbers {
+                        self.memory.clear_page(number as usize);
+                        self.table.take_over(&self.memory, number as usize);
+                    }
+                }
+                Ok(Arrived::Barrier(barrier)) => {
+                    lock(&self.progress).barriers[stream] = barrier;
+                    self.changed.notify_all();
+                }
+                // The source is silent between rounds, as long as its control connection lives; and it
+                // closes its streams when all is done.
+                Err(ProtocolError::Lost { source, .. }) if is_silence(&source) && self.is_attended() => {}
+                Err(_) if lock(&self.progress).sealed => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn check(&self, numbers: &[u32]) -> Result<(), LiveError> {
+        if lock(&self.progress).sealed {
+            return Err(declined("pages came after the last".into()));
+        }
+        match numbers.iter().find(|number| **number as usize >= self.memory.pages()) {
+            Some(number) => Err(declined(format!("page {number} came, of {}", self.memory.pages()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until every stream has come to `barrier`, with heartbeats to `source`.
+    pub(super) fn wait(&self, barrier: u64, source: &mut Connection) -> Result<(), LiveError> {
+        let mut progress = lock(&self.progress);
+        loop {
+            if let Some(reason) = &progress.failed {
+                return Err(declined(reason.clone()));
+            }
+            let complete = progress.barriers.len() == self.streams;
+            if complete && progress.barriers.iter().all(|reached| *reached >= barrier) {
+                return Ok(());
+            }
+            let waited = self.changed.wait_timeout(progress, HEARTBEAT);
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            progress = after;
+            if timeout.timed_out() {
+                drop(progress);
+                source.send(&Reply::Heartbeat)?;
+                progress = lock(&self.progress);
+            }
+        }
+    }
+
+    /// All memory has come: makes the guest, if every write of it is there.
+    pub(super) fn complete(&self, state: GuestState, expected: u64) -> Result<(), LiveError> {
+        lock(&self.progress).sealed = true;
+        if digest(&self.table) != expected {
+            return Err(declined(format!("the memory of {} did not arrive as it was", self.spec.name)));
+        }
+        let (memory, table) = (Arc::clone(&self.memory), Arc::clone(&self.table));
+        let guest = Guest::restore(self.spec.clone(), memory, table, state)?;
+        *lock(&self.guest) = Some(Arc::new(guest));
+        Ok(())
+    }
+
+    /// The guest, where all of it has come.
+    pub(super) fn guest(&self) -> Option<Arc<Guest>> {
+        lock(&self.guest).clone()
+    }
+
+    pub(super) fn is_attended(&self) -> bool {
+        self.attended.load(Ordering::SeqCst)
+    }
+
+    /// The source's control connection has ended.
+    pub(super) fn left_alone(&self) {
+        self.attended.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Whether a read ended by its time limit, rather than by the connection's end.
+fn is_silence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,238 @@
+//! Synthetic guests: memory that real threads write as the scenario's workload says.
+//!
+//! Every page that a guest writes is [stamped](crate::stamp), and the guest keeps beside its memory how
+//! often it wrote each page. A page that says otherwise is a lost or torn write: the guest
+//! looks before it writes a page again, [`Guest::verify`] looks at all, and the destination of a
+//! migration at each that arrives.
+
+mod table;
+mod workload;
+mod writers;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use models::workload::Workload;
+use serde::{Deserialize, Serialize};
+use sim_core::{Bytes, Pages};
+
+use crate::error::LiveError;
+use crate::memory::Memory;
+use crate::protocol::Activity;
+use crate::stamp;
+use crate::sync::lock;
+pub use table::{Table, digest};
+pub use workload::WriterState;
+use workload::Plan;
+use writers::Writers;
+
+/// Threads that one guest may have for each of its classes of memory.
+pub const MOST_THREADS: u32 = 64;
+
+/// Wrong pages that are told of; more say no more.
+const MOST_WRONG: usize = 8;
+
+/// What a synthetic guest is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuestSpec {
+    /// Its name.
+    pub name: String,
+    /// Its memory, in whole pages.
+    pub memory: Bytes,
+    /// How it writes its memory.
+    pub workload: Workload,
+    /// Threads that write, for each class of memory.
+    pub threads: u32,
+    /// Seed of where its writes fall.
+    pub seed: u64,
+    /// How many times smaller its memory gets by compression, 1 or more.
+    pub compression_ratio: f64,
+    /// The share of its memory, at the end, that is never written and so is zero.
+    pub zero_share: f64,
+}
+
+impl GuestSpec {
+    /// A guest of one thread, none of whose memory is zero.
+    pub fn new(name: impl Into<String>, memory: Bytes, workload: Workload) -> GuestSpec {
+        GuestSpec {
+            name: name.into(),
+            memory,
+            workload,
+            threads: 1,
+            seed: 1,
+            compression_ratio: 2.3,
+            zero_share: 0.0,
+        }
+    }
+
+    /// Its memory in pages.
+    pub fn pages(&self) -> Pages {
+        self.memory.pages()
+    }
+
+    /// What is wrong with it, if anything: it may come from a stranger's file.
+    pub fn problem(&self) -> Option<String> {
+        let name_is_file = !self.name.is_empty()
+            && self.name.len() <= 100
+            && self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && !self.name.starts_with('.');
+        if !name_is_file {
+            return Some("a guest's name has 1 to 100 letters, digits, `-`, `_` and `.`".into());
+        }
+        if self.workload.working_set() > self.memory {
+            return Some("the working set is larger than the memory".into());
+        }
+        if !(1..=MOST_THREADS).contains(&self.threads) {
+            return Some(format!("a guest has 1 to {MOST_THREADS} threads"));
+        }
+        if !(0.0..=1.0).contains(&self.zero_share) || !self.compression_ratio.is_finite() {
+            return Some("the share of zeros is 0 to 1, and the compression ratio a number".into());
+        }
+        Plan::new(self).err()
+    }
+}
+
+/// What a guest goes on from, beside its memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuestState {
+    /// Where each writing thread is.
+    pub writers: Vec<WriterState>,
+    /// Writes made so far.
+    pub writes: u64,
+}
+
+/// A synthetic guest that exists here.
+#[derive(Debug)]
+pub struct Guest {
+    spec: GuestSpec,
+    body: Arc<Body>,
+    writers: Mutex<Writers>,
+}
+
+/// What the writing threads share.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) table: Arc<Table>,
+    pub(crate) random: usize,
+    pub(crate) writes: AtomicU64,
+    /// What was found wrong by the guest itself.
+    pub(crate) wrong: Mutex<Vec<String>>,
+}
+
+impl Body {
+    fn new(spec: &GuestSpec, memory: Arc<Memory>, table: Arc<Table>, writes: u64) -> Arc<Body> {
+        let random = stamp::random_words(spec.compression_ratio);
+        Arc::new(Body { memory, table, random, writes: AtomicU64::new(writes), wrong: Mutex::default() })
+    }
+
+    /// Writes a page once more. Only one thread at a time may write a page.
+    pub(crate) fn write(&self, page: usize) {
+        let sequence = self.table.begin_write(page);
+        stamp::write(self.memory.words(page), page as u64, sequence, self.random);
+        self.table.end_write(page, sequence);
+    }
+
+    /// Notes what is wrong with a page that nobody writes just now.
+    pub(crate) fn check(&self, page: usize) {
+        if let Some(wrong) = self.table.problem(&self.memory, page) {
+            let mut list = lock(&self.wrong);
+            if list.len() < MOST_WRONG {
+                list.push(wrong);
+            }
+        }
+    }
+}
+
+impl Guest {
+    /// Makes a guest, fills its memory and starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where it is none, or the system has not so much memory.
+    pub fn boot(spec: GuestSpec) -> Result<Guest, LiveError> {
+        if let Some(reason) = spec.problem() {
+            return Err(LiveError::Declined { agent: "this host".into(), reason });
+        }
+        let memory = Memory::new(spec.pages())?;
+        let pages = memory.pages();
+        let body = Body::new(&spec, Arc::new(memory), Arc::new(Table::new(pages)), 0);
+        let written = ((1.0 - spec.zero_share) * pages as f64).round() as usize;
+        for page in 0..written.min(pages) {
+            body.write(page);
+        }
+        let plan = Plan::new(&spec).map_err(|reason| LiveError::Declined {
+            agent: "this host".into(),
+            reason,
+        })?;
+        let writers = Writers::start(&spec.name, plan.writers, &body)?;
+        Ok(Guest { spec, body, writers: Mutex::new(writers) })
+    }
+
+    /// Makes a guest of memory that came from elsewhere. It stands still until [`Guest::resume`].
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where the state is not of such a guest.
+    pub fn restore(
+        spec: GuestSpec,
+        memory: Arc<Memory>,
+        table: Arc<Table>,
+        state: GuestState,
+    ) -> Result<Guest, LiveError> {
+        let declined = |reason| LiveError::Declined { agent: "this host".into(), reason };
+        let mut plan = Plan::new(&spec).map_err(declined)?;
+        plan.go_on_from(&state.writers).map_err(declined)?;
+        let body = Body::new(&spec, memory, table, state.writes);
+        let writers = Writers::paused(&spec.name, plan.writers, &body)?;
+        Ok(Guest { spec, body, writers: Mutex::new(writers) })
+    }
+
+    /// What it is.
+    pub fn spec(&self) -> &GuestSpec {
+        &self.spec
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> &Memory {
+        &self.body.memory
+    }
+
+    /// Writes made so far, here and before.
+    pub fn writes(&self) -> u64 {
+        self.body.writes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it runs.
+    pub fn activity(&self) -> Activity {
+        lock(&self.writers).activity()
+    }
+
+    /// Stops it between two writes; what it would go on from.
+    pub fn pause(&self) -> GuestState {
+        let writers = lock(&self.writers).pause();
+        GuestState { writers, writes: self.writes() }
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        lock(&self.writers).resume();
+    }
+
+    /// What its memory must be, where it stands still.
+    pub fn digest(&self) -> u64 {
+        digest(&self.body.table)
+    }
+
+    /// Looks at every page, while it runs; what is wrong with the first few that are.
+    pub fn verify(&self) -> Vec<String> {
+        let mut wrong = lock(&self.body.wrong).clone();
+        for page in 0..self.body.memory.pages() {
+            if wrong.len() >= MOST_WRONG {
+                break;
+            }
+            wrong.extend(self.body.table.problem(&self.body.memory, page));
+        }
+        wrong
+    }
+}

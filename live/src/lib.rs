@@ -1,0 +1,47 @@
+//! Migrations on real hosts, by the machines that the simulation runs.
+//!
+//! ```text
+//!   migtwin live migrate ── control ──▶ agent (source) ═══ pages ═══▶ agent (destination)
+//!                                         │                              │
+//!                        drive: MigrationController               ledger: prepared,
+//!                        journal, ledger: decided                 running
+//! ```
+//!
+//! - [`agent`]: the daemon on a host; [`guest`]: the synthetic guests that it holds, [`memory`] and
+//!   [`stamp`] what they write; [`tracking`]: which pages they wrote.
+//! - [`drive`]: the live driver. It tells the controller what hosts say, by the wall clock, and decides
+//!   nothing. [`journal`]: what it was told, and its replay.
+//! - [`source`]: an agent's host side of the driver: rounds over real sockets.
+//! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
+//! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
+//! - [`identity`], [`tls`], [`connection`], [`protocol`]: who may talk, and how.
+//!
+//! Threads and blocking calls, no async: there is a handful of connections, and pages go as fast as the
+//! kernel takes them. Linux only, so far.
+
+pub mod agent;
+mod bitmap;
+pub mod client;
+pub mod clock;
+pub mod connection;
+pub mod drive;
+pub mod error;
+mod files;
+pub mod guest;
+pub mod identity;
+pub mod journal;
+pub mod ledger;
+pub mod machine;
+pub mod memory;
+pub mod protocol;
+pub mod recover;
+mod source;
+pub mod stamp;
+pub mod steps;
+mod sync;
+pub mod tls;
+pub mod token;
+pub mod tracking;
+
+pub use agent::{Agent, AgentOptions};
+pub use error::LiveError;

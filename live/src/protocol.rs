@@ -1,0 +1,332 @@
+//! What agents, and those who command them, say to each other.
+//!
+//! Every connection carries [frames](frame): a short head, then at most so many bytes as its kind allows.
+//! The first is a [`Hello`]; an agent answers it with [`Reply::Welcome`], or closes. After it, a control
+//! connection carries one [`Request`] at a time, answered by [`Reply`]s of which the last is no
+//! [`Reply::Heartbeat`] and no [`Reply::Record`]; a page connection carries [pages] in one direction.
+//!
+//! Nothing that comes over a connection makes the reader panic, or take more than a frame's bound of
+//! memory.
+
+pub mod frame;
+pub mod pages;
+
+use std::io;
+
+use algorithms::controller::Deadline;
+use algorithms::handover::{DestinationPhase, Resolution, SourcePhase};
+use algorithms::policy::Policy;
+use algorithms::records::{Outcome, Record};
+use serde::{Deserialize, Serialize};
+use sim_core::{Bandwidth, Bytes};
+use thiserror::Error;
+
+use crate::guest::{GuestSpec, GuestState};
+use crate::token::Token;
+
+/// The version of everything here. Agents of different versions do not talk.
+pub const VERSION: u32 = 1;
+
+/// What came over a connection and cannot be used.
+#[derive(Debug, Error)]
+pub enum ProtocolError {
+    /// The connection failed, was closed, or was silent for too long.
+    #[error("the connection to {peer} is lost: {source}")]
+    Lost {
+        /// The other side.
+        peer: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes are no frame.
+    #[error("what came is no frame: {0}")]
+    NoFrame(String),
+    /// A frame is larger than its kind allows.
+    #[error("a frame of {length} bytes came, where at most {limit} are allowed")]
+    TooLong {
+        /// Its length.
+        length: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The frame does not hold what its kind says.
+    #[error("a frame holds something else than it says: {0}")]
+    Malformed(String),
+    /// The other side speaks another version.
+    #[error("{peer} speaks version {theirs} of the protocol, this is version {VERSION}; install the same migtwin")]
+    Version {
+        /// The other side.
+        peer: String,
+        /// Its version.
+        theirs: u32,
+    },
+    /// What was said does not belong here.
+    #[error("{0} was not expected here")]
+    Unexpected(String),
+}
+
+/// The first frame of every connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The sender's [`VERSION`].
+    pub version: u32,
+    /// The sender's name, which its certificate must carry too.
+    pub name: String,
+    /// What the connection is for.
+    pub purpose: Purpose,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// Requests and replies.
+    Control,
+    /// Pages of the migration that has this token.
+    Pages {
+        /// Given over a control connection, which alone makes it known.
+        token: Token,
+    },
+}
+
+/// What an agent can be asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Say who you are and what you hold: [`Reply::Description`].
+    Describe,
+    /// Make a guest and start it: [`Reply::Done`].
+    Create(GuestSpec),
+    /// Stop a guest and forget it: [`Reply::Done`].
+    Remove {
+        /// Its name.
+        guest: String,
+    },
+    /// Check every page of a guest: [`Reply::Verified`].
+    Verify {
+        /// Its name.
+        guest: String,
+    },
+    /// Move a guest to another agent: [`Reply::Record`]s, then [`Reply::Migrated`].
+    Migrate(Box<MigrateRequest>),
+    /// Give up the migration of a guest: [`Reply::Done`].
+    Cancel {
+        /// Its name.
+        guest: String,
+        /// Who wants it so, and why.
+        reason: String,
+    },
+    /// List the hand-overs that have not ended: [`Reply::Handovers`].
+    Handovers,
+    /// Say what you know of one hand-over: [`Reply::Handovers`], with one or none.
+    Ask {
+        /// Which.
+        token: Token,
+    },
+    /// Bring a hand-over to its end: [`Reply::Done`].
+    Settle {
+        /// Which.
+        token: Token,
+        /// How; as [`algorithms::handover::resolve`] says, for this agent's side.
+        resolution: Resolution,
+    },
+    /// From a source: make room for a guest: [`Reply::Done`].
+    Receive(Box<ReceiveRequest>),
+    /// From a source: say when every stream has come to this barrier: [`Reply::Done`].
+    Await {
+        /// Counted from 1 within a migration.
+        barrier: u64,
+    },
+    /// From a source: all memory has been sent: [`Reply::Done`] when it is there and right, and the
+    /// phase is [`DestinationPhase::Prepared`] on disk.
+    Prepare {
+        /// What the guest goes on from.
+        state: Box<GuestState>,
+        /// What the memory must be, see [`crate::guest::digest`].
+        digest: u64,
+    },
+}
+
+/// A guest to be moved, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MigrateRequest {
+    /// Its name.
+    pub guest: String,
+    /// The destination's name, for the records.
+    pub destination: String,
+    /// The destination's address.
+    pub address: String,
+    /// When to stop copying.
+    pub policy: Policy,
+    /// A limit on its time.
+    pub deadline: Option<Deadline>,
+    /// How the memory is sent.
+    pub sending: Sending,
+}
+
+/// How memory is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sending {
+    /// Connections over which pages go, 1 to [`Sending::MOST_STREAMS`].
+    pub streams: u32,
+    /// Whether pages are made smaller on their way.
+    pub compression: Compression,
+    /// Whether pages are encrypted; control always is.
+    pub encryption: Encryption,
+    /// The highest rate of memory, beside the policy's.
+    pub limit: Option<Bandwidth>,
+}
+
+impl Sending {
+    /// More connections than this help nobody.
+    pub const MOST_STREAMS: u32 = 16;
+}
+
+impl Default for Sending {
+    fn default() -> Sending {
+        Sending { streams: 1, compression: Compression::None, encryption: Encryption::Tls, limit: None }
+    }
+}
+
+/// Whether pages are made smaller on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// They are sent as they are; pages of zeros are named only.
+    None,
+    /// By LZ4.
+    Lz4,
+    /// By Zstandard at level 1.
+    Zstd,
+}
+
+/// Whether pages are encrypted on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// By the same mutual TLS as control.
+    Tls,
+    /// No; who sends them is known by the token only. For networks that nobody else reads.
+    None,
+}
+
+/// What a source tells a destination of the guest to come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReceiveRequest {
+    /// Names the hand-over.
+    pub token: Token,
+    /// The guest.
+    pub spec: GuestSpec,
+    /// The source's name.
+    pub source: String,
+    /// Where the source's agent listens.
+    pub source_address: String,
+    /// Page connections to come.
+    pub streams: u32,
+}
+
+/// What an agent answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Hello`].
+    Welcome {
+        /// The agent's [`VERSION`].
+        version: u32,
+        /// The agent's name.
+        name: String,
+    },
+    /// It is done.
+    Done,
+    /// Still at it. Sent at least every [`HEARTBEAT`](crate::connection::HEARTBEAT).
+    Heartbeat,
+    /// It is not done, and why.
+    Refused {
+        /// In a sentence.
+        reason: String,
+    },
+    /// To [`Request::Describe`].
+    Description(Box<Description>),
+    /// To [`Request::Verify`].
+    Verified {
+        /// Pages looked at.
+        pages: u64,
+        /// Writes that the guest has made, here and where it ran before.
+        writes: u64,
+        /// What is wrong with the first few that are wrong.
+        wrong: Vec<String>,
+    },
+    /// Of a migration under way.
+    Record(Box<Record>),
+    /// The migration has ended.
+    Migrated {
+        /// How.
+        outcome: Outcome,
+        /// Where its journal is, on the source.
+        journal: String,
+        /// The share of processor time that others took from this machine meanwhile, 0 to 1.
+        steal: f64,
+    },
+    /// To [`Request::Handovers`].
+    Handovers(Vec<Handover>),
+}
+
+/// What an agent is and holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// How dirty memory is found there.
+    pub tracking: String,
+    /// Memory that guests may have.
+    pub memory: Bytes,
+    /// Memory that they have.
+    pub used: Bytes,
+    /// The guests.
+    pub guests: Vec<GuestDescription>,
+}
+
+/// A guest, as an agent sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuestDescription {
+    /// What it is.
+    pub spec: GuestSpec,
+    /// Whether it runs there now.
+    pub activity: Activity,
+    /// Writes that it has made.
+    pub writes: u64,
+}
+
+/// Whether a guest runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// It runs.
+    Running,
+    /// It stands still.
+    Paused,
+    /// Its memory is on its way here.
+    Incoming,
+}
+
+/// A hand-over as one of its sides knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Handover {
+    /// Which.
+    pub token: Token,
+    /// The guest.
+    pub guest: String,
+    /// The other side's address.
+    pub peer: String,
+    /// Which side this is, and what its disk says.
+    pub side: Side,
+    /// Whether a migration of it is under way just now: then it ends by itself.
+    pub under_way: bool,
+}
+
+/// A side of a hand-over, with its phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The source.
+    Source(SourcePhase),
+    /// The destination.
+    Destination(DestinationPhase),
+}

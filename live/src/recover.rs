@@ -1,0 +1,160 @@
+//! Hand-overs that were cut short, brought to their end: `migtwin live recover`.
+//!
+//! Asks every agent for the hand-overs that it has not ended, asks the other side of each what it knows,
+//! and has [`algorithms::handover::resolve`] say what is to be done. Where a side does not answer, nothing is:
+//! then it cannot be known who runs the guest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use algorithms::handover::{DestinationPhase, Resolution, SourcePhase, resolve};
+
+use crate::client::Client;
+use crate::error::LiveError;
+use crate::protocol::{Handover, Request, Side};
+use crate::tls::Credentials;
+use crate::token::Token;
+
+/// Resolving takes two steps at most; a third would mean that a side does not do what it says.
+const MOST_STEPS: usize = 4;
+
+/// What became of one hand-over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The guest.
+    pub guest: String,
+    /// The hand-over.
+    pub token: Token,
+    /// What was found or done.
+    pub finding: Finding,
+}
+
+/// What became of a hand-over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// It is going on by itself.
+    UnderWay,
+    /// The guest is at the source.
+    AtSource,
+    /// The guest is at the destination.
+    AtDestination,
+    /// A side does not answer: nothing was changed.
+    Unknown(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::UnderWay => f.write_str("is being handed over just now; left alone"),
+            Finding::AtSource => f.write_str("is at the source"),
+            Finding::AtDestination => f.write_str("is at the destination"),
+            Finding::Unknown(reason) => {
+                write!(f, "cannot be placed, and was left as it is: {reason}; start that agent and run this again")
+            }
+        }
+    }
+}
+
+/// The two sides' addresses, as far as they are known.
+#[derive(Debug, Default)]
+struct Ends {
+    guest: String,
+    source: Option<String>,
+    destination: Option<String>,
+    under_way: bool,
+}
+
+/// Ends every hand-over that the agents at `addresses` have not ended.
+///
+/// # Errors
+///
+/// [`LiveError`] where one of these agents does not answer.
+pub fn recover(addresses: &[String], credentials: &Credentials) -> Result<Vec<Recovered>, LiveError> {
+    let mut open: BTreeMap<Token, Ends> = BTreeMap::new();
+    for address in addresses {
+        for handover in Client::connect(address, credentials)?.handovers()? {
+            note(open.entry(handover.token.clone()).or_default(), address, handover);
+        }
+    }
+    let recovered = open.into_iter().map(|(token, ends)| {
+        let finding = end(&token, &ends, credentials);
+        Recovered { guest: ends.guest, token, finding }
+    });
+    Ok(recovered.collect())
+}
+
+fn note(ends: &mut Ends, address: &str, handover: Handover) {
+    let peer = (!handover.peer.is_empty()).then_some(handover.peer);
+    // An agent that was asked knows its own address best; the other side's is what it was told.
+    match handover.side {
+        Side::Source(_) => {
+            ends.source = Some(address.to_string());
+            ends.destination = ends.destination.take().or(peer);
+        }
+        Side::Destination(_) => {
+            ends.destination = Some(address.to_string());
+            ends.source = ends.source.take().or(peer);
+        }
+    }
+    ends.under_way |= handover.under_way && matches!(handover.side, Side::Source(_));
+    ends.guest = handover.guest;
+}
+
+fn end(token: &Token, ends: &Ends, credentials: &Credentials) -> Finding {
+    if ends.under_way {
+        return Finding::UnderWay;
+    }
+    match bring_to_end(token, ends, credentials) {
+        Ok(finding) => finding,
+        Err(error) => Finding::Unknown(error.to_string()),
+    }
+}
+
+fn bring_to_end(token: &Token, ends: &Ends, credentials: &Credentials) -> Result<Finding, LiveError> {
+    let connect = |address: &Option<String>| {
+        let unknown = || LiveError::Absent {
+            what: "recovery".into(),
+            needed: "the address of the other side's agent".into(),
+        };
+        Client::connect(address.as_deref().ok_or_else(unknown)?, credentials)
+    };
+    let (mut source, mut destination) = (connect(&ends.source)?, connect(&ends.destination)?);
+    let mut done = BTreeSet::new();
+    for _ in 0..MOST_STEPS {
+        let (here, there) = (source_phase(&mut source, token)?, destination_phase(&mut destination, token)?);
+        let resolution = resolve(here, there);
+        let side = match resolution {
+            Resolution::Nothing => return Ok(place(here, there)),
+            Resolution::Commit | Resolution::Renounce => &mut destination,
+            Resolution::Release | Resolution::TakeBack => &mut source,
+        };
+        side.order(&Request::Settle { token: token.clone(), resolution })?;
+        done.insert(format!("{resolution:?}"));
+    }
+    Ok(Finding::Unknown(format!("{done:?} did not end it")))
+}
+
+fn place(source: Option<SourcePhase>, destination: Option<DestinationPhase>) -> Finding {
+    match (source.is_none_or(SourcePhase::owns), destination.is_some_and(DestinationPhase::owns)) {
+        (_, true) => Finding::AtDestination,
+        (true, false) => Finding::AtSource,
+        (false, false) => Finding::Unknown(format!("the sides say {source:?} and {destination:?}")),
+    }
+}
+
+fn source_phase(source: &mut Client, token: &Token) -> Result<Option<SourcePhase>, LiveError> {
+    Ok(source.handover(token)?.and_then(|handover| match handover.side {
+        Side::Source(phase) => Some(phase),
+        Side::Destination(_) => None,
+    }))
+}
+
+fn destination_phase(
+    destination: &mut Client,
+    token: &Token,
+) -> Result<Option<DestinationPhase>, LiveError> {
+    Ok(destination.handover(token)?.and_then(|handover| match handover.side {
+        Side::Destination(phase) => Some(phase),
+        Side::Source(_) => None,
+    }))
+}

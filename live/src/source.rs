@@ -1,0 +1,212 @@
+//! Moving a guest away from here: the agent's host side of the live driver.
+//!
+//! ```text
+//!  drive ── Command ──▶ Outgoing ── channel ──▶ Worker ──▶ control connection, streams, tracker
+//!    ▲                                            │
+//!    └───────────────── Answer ◀──────────────────┘
+//! ```
+//!
+//! [`Outgoing`] is called by the driver and does at once what must not wait: it writes the decision to
+//! commit to disk, before any later cancel is looked at, and stops streams when the migration is given
+//! up. All else is done by the [`Worker`] in its own thread, one command after another.
+
+mod decide;
+mod streams;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use algorithms::controller::{Command, Input, MigrationOrder};
+use algorithms::handover::SourceStep;
+use algorithms::ids::MigrationId;
+use algorithms::records::Record;
+use sim_core::SimTime;
+
+use crate::agent::Agent;
+use crate::clock::WallClock;
+use crate::drive::{Answer, drive};
+use crate::error::LiveError;
+use crate::guest::Guest;
+use crate::journal::Journal;
+use crate::machine::ProcessorTime;
+use crate::protocol::{Compression, Encryption, MigrateRequest, Reply};
+use crate::steps::Step;
+use crate::sync::lock;
+use crate::token::Token;
+use worker::Worker;
+
+/// Migrates a guest away from `agent`, and hands every record to `keep`.
+///
+/// # Errors
+///
+/// [`LiveError`] where it cannot begin, or ends in doubt. A migration that fails otherwise has an outcome.
+pub(crate) fn migrate(
+    agent: &Arc<Agent>,
+    request: &MigrateRequest,
+    keep: impl FnMut(Record),
+) -> Result<Reply, LiveError> {
+    let guest = agent.guest(&request.guest)?;
+    let (answers, inbox) = channel();
+    agent.note_outgoing(&request.guest, answers.clone())?;
+    let result = follow(agent, request, &guest, answers, &inbox, keep);
+    agent.forget_outgoing(&request.guest);
+    result
+}
+
+fn follow(
+    agent: &Arc<Agent>,
+    request: &MigrateRequest,
+    guest: &Arc<Guest>,
+    answers: Sender<Answer>,
+    inbox: &Receiver<Answer>,
+    keep: impl FnMut(Record),
+) -> Result<Reply, LiveError> {
+    let token = Token::new()?;
+    let order = order(agent, request, guest);
+    let mut journal = Journal::begin(journal_path(agent, request, &token), &order)?;
+    lock(&agent.ledger).begin_outgoing(&request.guest, token.clone(), request.address.clone())?;
+    agent.reached(Step::Begun);
+    let processors = ProcessorTime::now();
+    let outgoing = Outgoing::start(agent, request, guest, token.clone(), answers)?;
+    let result = drive(
+        order,
+        WallClock::start(),
+        &mut journal,
+        inbox,
+        |command| outgoing.carry_out(command),
+        keep,
+    );
+    outgoing.end();
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            keep_running(agent, guest, &token, &error);
+            return Err(error);
+        }
+    };
+    let journal = journal.path().display().to_string();
+    Ok(Reply::Migrated { outcome, journal, steal: processors.steal_since() })
+}
+
+/// A driver that broke leaves the guest here, unless it was given away.
+fn keep_running(agent: &Agent, guest: &Guest, token: &Token, error: &LiveError) {
+    if agent.is_given_away(&guest.spec().name) {
+        return;
+    }
+    tracing::error!(guest = guest.spec().name, %error, "the migration broke; the guest goes on here");
+    if let Err(error) = lock(&agent.ledger).source_step(token, SourceStep::TakeBack) {
+        // It is undecided on disk then, which says the same.
+        tracing::error!(%error, "cannot note that the guest stays");
+    }
+    guest.resume();
+}
+
+fn order(agent: &Agent, request: &MigrateRequest, guest: &Guest) -> MigrationOrder {
+    MigrationOrder {
+        migration: MigrationId(0),
+        vm: guest.spec().name.as_str().into(),
+        source: agent.name().into(),
+        destination: request.destination.as_str().into(),
+        transport: transport(request).into(),
+        memory: guest.memory().size(),
+        policy: request.policy.clone(),
+        deadline: request.deadline,
+        queued: SimTime::ZERO,
+        storage: None,
+    }
+}
+
+/// How memory is sent, in a word or two, as records name it.
+fn transport(request: &MigrateRequest) -> String {
+    let encryption = match request.sending.encryption {
+        Encryption::Tls => "tls",
+        Encryption::None => "tcp",
+    };
+    let compression = match request.sending.compression {
+        Compression::None => "",
+        Compression::Lz4 => "+lz4",
+        Compression::Zstd => "+zstd",
+    };
+    format!("{encryption}{compression}")
+}
+
+fn journal_path(agent: &Agent, request: &MigrateRequest, token: &Token) -> PathBuf {
+    agent.directory.join("journals").join(format!("{}-{token}.jsonl", request.guest))
+}
+
+/// What the driver hands commands to.
+struct Outgoing {
+    agent: Arc<Agent>,
+    token: Token,
+    answers: Sender<Answer>,
+    commands: Sender<Command>,
+    /// Set when the migration is given up: streams send no more.
+    stop: Arc<AtomicBool>,
+    worker: JoinHandle<()>,
+}
+
+impl Outgoing {
+    fn start(
+        agent: &Arc<Agent>,
+        request: &MigrateRequest,
+        guest: &Arc<Guest>,
+        token: Token,
+        answers: Sender<Answer>,
+    ) -> Result<Outgoing, LiveError> {
+        let (commands, inbox) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut worker = Worker {
+            agent: Arc::clone(agent),
+            request: request.clone(),
+            guest: Arc::clone(guest),
+            token: token.clone(),
+            answers: answers.clone(),
+            stop: Arc::clone(&stop),
+            link: None,
+        };
+        let thread = std::thread::Builder::new().name(format!("send {}", request.guest));
+        let worker = thread.spawn(move || worker.work(&inbox));
+        let worker = worker.map_err(LiveError::system("start a thread of a migration"))?;
+        Ok(Outgoing { agent: Arc::clone(agent), token, answers, commands, stop, worker })
+    }
+
+    fn carry_out(&self, command: Command) -> Result<(), LiveError> {
+        match command {
+            Command::Commit => {
+                if let Err(error) = self.decide() {
+                    let reason = format!("the decision could not be kept: {error}");
+                    return self.answer(Answer::Input(Input::Failed { reason }));
+                }
+            }
+            Command::Abort => self.stop.store(true, Ordering::SeqCst),
+            Command::Prepare | Command::Page(_) | Command::Finish => {}
+            Command::Storage(_) | Command::EndMirror => {
+                let reason = "agents move no disks".into();
+                return self.answer(Answer::Input(Input::Failed { reason }));
+            }
+        }
+        let ended = |_| std::io::Error::other("its thread has ended");
+        self.commands.send(command).map_err(ended).map_err(LiveError::system("go on with a migration"))
+    }
+
+    fn answer(&self, answer: Answer) -> Result<(), LiveError> {
+        let gone = |_| std::io::Error::other("the driver has ended");
+        self.answers.send(answer).map_err(gone).map_err(LiveError::system("answer the driver"))
+    }
+
+    fn decide(&self) -> Result<(), LiveError> {
+        lock(&self.agent.ledger).source_step(&self.token, SourceStep::Commit)?;
+        self.agent.reached(Step::Committed);
+        Ok(())
+    }
+
+    fn end(self) {
+        drop(self.commands);
+        // One that panicked has said so.
+        let _ = self.worker.join();
+    }
+}

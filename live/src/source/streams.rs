@@ -1,0 +1,230 @@
+//! Page streams: threads that take pending pages, batch by batch, and send them.
+//!
+//! A page is taken out of the pending set before it is read: what is written to it after that is found
+//! by the tracker, and puts it back.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sim_core::{Bandwidth, Pages};
+
+use crate::bitmap::Bitmap;
+use crate::connection::{Connection, Cutter};
+use crate::error::LiveError;
+use crate::guest::Guest;
+use crate::memory::PAGE;
+use crate::protocol::pages::{Encoder, MOST_IN_BATCH};
+use crate::protocol::{MigrateRequest, Purpose};
+use crate::sync::lock;
+use crate::token::Token;
+use crate::tls::Credentials;
+
+/// A stream that was held up sends faster for so long afterwards, and no longer.
+const BURST: Duration = Duration::from_millis(5);
+
+/// The streams of one migration.
+pub(super) struct Streams {
+    shared: Arc<Shared>,
+    lanes: Vec<Lane>,
+}
+
+struct Lane {
+    slices: Sender<Slice>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    barrier: u64,
+    limit: Option<Bandwidth>,
+}
+
+struct Shared {
+    guest: Arc<Guest>,
+    work: Mutex<Work>,
+    /// Pages sent of the current slice.
+    sent: AtomicU64,
+    stop: Arc<AtomicBool>,
+    /// When the next byte may be sent under a limit on the rate.
+    next: Mutex<Instant>,
+}
+
+struct Work {
+    pending: Bitmap,
+    /// Where to go on.
+    cursor: usize,
+    /// Pages of the current slice that nobody has taken yet.
+    left: u64,
+}
+
+impl Streams {
+    /// Connects them. All memory is pending.
+    pub(super) fn open(
+        credentials: &Credentials,
+        request: &MigrateRequest,
+        token: &Token,
+        guest: &Arc<Guest>,
+        stop: &Arc<AtomicBool>,
+        control: &Connection,
+    ) -> Result<Streams, LiveError> {
+        let shared = Arc::new(Shared {
+            guest: Arc::clone(guest),
+            work: Mutex::new(Work { pending: Bitmap::all(guest.memory().pages()), cursor: 0, left: 0 }),
+            sent: AtomicU64::new(0),
+            stop: Arc::clone(stop),
+            next: Mutex::new(Instant::now()),
+        });
+        let mut streams = Streams { shared, lanes: Vec::new() };
+        for number in 0..request.sending.streams {
+            let purpose = Purpose::Pages { token: token.clone() };
+            let encryption = request.sending.encryption;
+            let connection = Connection::pages(&request.address, credentials, encryption, purpose)?;
+            let encoder = Encoder::new(request.sending.compression);
+            let (slices, inbox) = channel();
+            let (shared, control) = (Arc::clone(&streams.shared), control.cutter()?);
+            let thread = std::thread::Builder::new().name(format!("pages {number}"));
+            let thread = thread.spawn(move || serve(&shared, connection, encoder, &inbox, &control));
+            let thread = Some(thread.map_err(LiveError::system("start a stream"))?);
+            streams.lanes.push(Lane { slices, thread });
+        }
+        Ok(streams)
+    }
+
+    /// Has `pages` of what is pending sent over all streams, and `barrier` after them.
+    pub(super) fn begin(&self, pages: Pages, barrier: u64, limit: Option<Bandwidth>) {
+        lock(&self.shared.work).left = pages.get();
+        self.shared.sent.store(0, Ordering::SeqCst);
+        *lock(&self.shared.next) = Instant::now();
+        for lane in &self.lanes {
+            // A stream that has ended has cut the control connection, and so is noticed there.
+            let _ = lane.slices.send(Slice { barrier, limit });
+        }
+    }
+
+    /// Pages sent of the last slice.
+    pub(super) fn sent(&self) -> Pages {
+        Pages::new(self.shared.sent.load(Ordering::SeqCst))
+    }
+
+    /// Looks at the pending pages, or adds to them.
+    pub(super) fn pending<R>(&self, look: impl FnOnce(&mut Bitmap) -> R) -> R {
+        look(&mut lock(&self.shared.work).pending)
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        for lane in self.lanes.drain(..) {
+            let Lane { slices, thread } = lane;
+            drop(slices);
+            if let Some(thread) = thread {
+                // One that panicked has said so.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// What a stream's thread does until there are no more slices.
+fn serve(
+    shared: &Shared,
+    mut connection: Connection,
+    mut encoder: Encoder,
+    slices: &Receiver<Slice>,
+    control: &Cutter,
+) {
+    let mut batch = Batch::default();
+    while let Ok(slice) = slices.recv() {
+        if let Err(error) = send(shared, &mut connection, &mut encoder, slice, &mut batch) {
+            tracing::warn!(%error, "a stream of pages broke");
+            control.cut();
+            return;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    taken: Vec<usize>,
+    numbers: Vec<u32>,
+    contents: Vec<u8>,
+    zeros: Vec<u32>,
+}
+
+fn send(
+    shared: &Shared,
+    connection: &mut Connection,
+    encoder: &mut Encoder,
+    slice: Slice,
+    batch: &mut Batch,
+) -> Result<(), LiveError> {
+    let lost = |error| LiveError::system("send pages")(error);
+    while !shared.stop.load(Ordering::SeqCst) && shared.take(batch) {
+        batch.read(&shared.guest);
+        if let Some(limit) = slice.limit {
+            shared.pace(batch.taken.len() * PAGE, limit);
+        }
+        if !batch.numbers.is_empty() {
+            connection.write_all(encoder.pages(&batch.numbers, &batch.contents)?).map_err(lost)?;
+        }
+        if !batch.zeros.is_empty() {
+            connection.write_all(encoder.zeros(&batch.zeros)).map_err(lost)?;
+        }
+        shared.sent.fetch_add(batch.taken.len() as u64, Ordering::SeqCst);
+    }
+    let barrier = encoder.barrier(slice.barrier);
+    connection.write_all(barrier).and_then(|()| connection.flush()).map_err(lost)
+}
+
+impl Shared {
+    /// Takes the next pages of the slice; whether there are any.
+    fn take(&self, batch: &mut Batch) -> bool {
+        let mut work = lock(&self.work);
+        batch.taken.clear();
+        while batch.taken.len() < MOST_IN_BATCH && work.left > 0 {
+            let from = work.cursor;
+            let Some(page) = work.pending.take_from(from) else { break };
+            work.cursor = page + 1;
+            work.left -= 1;
+            batch.taken.push(page);
+        }
+        !batch.taken.is_empty()
+    }
+
+    /// Waits until `bytes` may be sent.
+    fn pace(&self, bytes: usize, limit: Bandwidth) {
+        let span = Duration::from_secs_f64(bytes as f64 / limit.bytes_per_sec_f64().max(1.0));
+        let now = Instant::now();
+        let wait = {
+            let mut next = lock(&self.next);
+            let earliest = now.checked_sub(BURST).unwrap_or(now);
+            *next = (*next).max(earliest) + span;
+            next.saturating_duration_since(now)
+        };
+        std::thread::sleep(wait);
+    }
+}
+
+impl Batch {
+    /// Copies the pages taken, as they are now.
+    fn read(&mut self, guest: &Guest) {
+        self.numbers.clear();
+        self.zeros.clear();
+        self.contents.clear();
+        for page in &self.taken {
+            let number = u32::try_from(*page).expect("a guest has no more pages than that");
+            if guest.memory().is_zero(*page) {
+                self.zeros.push(number);
+                continue;
+            }
+            let start = self.contents.len();
+            self.contents.resize(start + PAGE, 0);
+            guest.memory().read_page(*page, &mut self.contents[start..]);
+            self.numbers.push(number);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Carries out a controller's commands: connects, sends pages, counts, pauses, hands over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use algorithms::controller::{Command, Input};
+use algorithms::handover::{Resolution, SourceStep};
+use algorithms::page_loop::{Opening, PageCommand, PageInput};
+use sim_core::{Bandwidth, Bytes, Pages};
+
+use super::decide;
+use super::streams::Streams;
+use crate::agent::Agent;
+use crate::connection::Connection;
+use crate::drive::Answer;
+use crate::error::LiveError;
+use crate::guest::Guest;
+use crate::memory::PAGE;
+use crate::protocol::{MigrateRequest, ReceiveRequest, Request};
+use crate::steps::Step;
+use crate::sync::lock;
+use crate::token::Token;
+use crate::tracking::Tracker;
+
+/// The host side of one migration away from here.
+pub(super) struct Worker {
+    pub(super) agent: Arc<Agent>,
+    pub(super) request: MigrateRequest,
+    pub(super) guest: Arc<Guest>,
+    pub(super) token: Token,
+    pub(super) answers: Sender<Answer>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) link: Option<Link>,
+}
+
+/// What there is once the destination has made room.
+pub(super) struct Link {
+    control: Connection,
+    streams: Streams,
+    tracker: Tracker,
+    barrier: u64,
+    /// What the controller wanted sent in this round, and what of it was: it counts bytes, and
+    /// pages are whole.
+    wanted: Bytes,
+    given: Pages,
+    /// Sent of a slice that was not answered.
+    unanswered: Pages,
+}
+
+impl Worker {
+    /// Carries out commands until there are no more.
+    pub(super) fn work(&mut self, commands: &Receiver<Command>) {
+        while let Ok(command) = commands.recv() {
+            let answer = match self.carry_out(command) {
+                Ok(answer) => answer,
+                // What was under way when the migration is given up may fail; only the end of that counts.
+                Err(_) if self.stop.load(Ordering::SeqCst) && command != Command::Abort => continue,
+                Err(error @ LiveError::InDoubt { .. }) => Answer::InDoubt(error.to_string()),
+                Err(error) => Answer::Input(Input::Failed { reason: error.to_string() }),
+            };
+            if self.answers.send(answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<Answer, LiveError> {
+        let input = match command {
+            Command::Prepare => {
+                self.prepare()?;
+                Input::Prepared
+            }
+            Command::Page(PageCommand::Send { bytes, limit, opening }) => {
+                self.send(bytes, limit, opening)?;
+                Input::Page(PageInput::RoundSent)
+            }
+            Command::Page(PageCommand::Count { unsent }) => {
+                Input::Page(PageInput::Counted { dirty: self.count()?.max(unsent) })
+            }
+            Command::Page(PageCommand::Pause) => {
+                self.guest.pause();
+                self.agent.reached(Step::Paused);
+                Input::Page(PageInput::Paused)
+            }
+            Command::Page(PageCommand::Resume) => {
+                self.hand_over()?;
+                Input::Ready
+            }
+            Command::Commit => {
+                self.commit()?;
+                Input::Page(PageInput::Resumed)
+            }
+            Command::Finish => {
+                self.link = None;
+                self.agent.let_go(&self.request.guest);
+                Input::Finished
+            }
+            Command::Abort => Input::Aborted { sent: self.abort()? },
+            // The driver's side has answered these.
+            Command::Storage(_) | Command::EndMirror => return Ok(Answer::Input(Input::Tick)),
+        };
+        Ok(Answer::Input(input))
+    }
+
+    fn prepare(&mut self) -> Result<(), LiveError> {
+        let credentials = &self.agent.credentials;
+        let mut control = Connection::control(&self.request.address, credentials)?;
+        let receive = ReceiveRequest {
+            token: self.token.clone(),
+            spec: self.guest.spec().clone(),
+            source: self.agent.name().to_string(),
+            source_address: self.agent.address.clone(),
+            streams: self.request.sending.streams,
+        };
+        control.order(&Request::Receive(Box::new(receive)))?;
+        let streams = Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
+        let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
+        self.link = Some(Link {
+            control,
+            streams,
+            tracker,
+            barrier: 0,
+            wanted: Bytes::ZERO,
+            given: Pages::new(0),
+            unanswered: Pages::new(0),
+        });
+        self.agent.reached(Step::Connected);
+        Ok(())
+    }
+
+    fn link(&mut self) -> Result<&mut Link, LiveError> {
+        let missing = || std::io::Error::other("there is no connection to the destination");
+        self.link.as_mut().ok_or_else(|| LiveError::system("send memory")(missing()))
+    }
+
+    fn send(
+        &mut self,
+        bytes: Bytes,
+        limit: Option<Bandwidth>,
+        opening: Opening,
+    ) -> Result<(), LiveError> {
+        let limit = [limit, self.request.sending.limit].into_iter().flatten().min();
+        let link = self.link()?;
+        if opening == Opening::Round {
+            (link.wanted, link.given) = (Bytes::ZERO, Pages::new(0));
+        }
+        link.wanted += bytes;
+        // Whole pages only: what is left of one is sent with the next slice.
+        let pages = Pages::new(link.wanted.get() / PAGE as u64 - link.given.get());
+        link.given = Pages::new(link.given.get() + pages.get());
+        link.barrier += 1;
+        link.control.send(&Request::Await { barrier: link.barrier })?;
+        link.streams.begin(pages, link.barrier, limit);
+        let arrived = link.control.answer();
+        link.unanswered = link.streams.sent();
+        arrived?;
+        link.unanswered = Pages::new(0);
+        self.agent.reached(Step::RoundSent);
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<Bytes, LiveError> {
+        let guest = Arc::clone(&self.guest);
+        let link = self.link()?;
+        let tracker = &mut link.tracker;
+        link.streams.pending(|pending| {
+            tracker.scan(guest.memory(), pending)?;
+            Ok(pending.bytes())
+        })
+    }
+
+    /// Has the destination prepare: all memory is there.
+    fn hand_over(&mut self) -> Result<(), LiveError> {
+        let (state, digest) = (Box::new(self.guest.pause()), self.guest.digest());
+        self.link()?.control.order(&Request::Prepare { state, digest })?;
+        self.agent.reached(Step::Ready);
+        Ok(())
+    }
+
+    /// The decision is on disk: tells the destination, however long it takes to reach it.
+    fn commit(&mut self) -> Result<(), LiveError> {
+        let token = self.token.clone();
+        let commit = Request::Settle { token: token.clone(), resolution: Resolution::Commit };
+        if self.link()?.control.order(&commit).is_err() {
+            decide::find_out(&self.agent, &self.request, &token)?;
+        }
+        lock(&self.agent.ledger).source_step(&token, SourceStep::DestinationRuns)?;
+        self.agent.reached(Step::Released);
+        Ok(())
+    }
+
+    /// The guest goes on here. Memory of a slice that was not answered, which was sent all the same.
+    fn abort(&mut self) -> Result<Bytes, LiveError> {
+        if let Err(error) = lock(&self.agent.ledger).source_step(&self.token, SourceStep::TakeBack) {
+            // Undecided on disk says the same; what is decided must not be undone.
+            if self.agent.is_given_away(&self.request.guest) {
+                let guest = self.request.guest.clone();
+                return Err(LiveError::InDoubt { guest, reason: error.to_string() });
+            }
+            tracing::error!(%error, "cannot note that the guest stays");
+        }
+        self.guest.resume();
+        let Some(mut link) = self.link.take() else {
+            return Ok(Bytes::ZERO);
+        };
+        let renounce = Request::Settle { token: self.token.clone(), resolution: Resolution::Renounce };
+        if let Err(error) = link.control.order(&renounce) {
+            // It will be told when it asks, or by `live recover`.
+            tracing::warn!(%error, token = %self.token, "the destination could not be told to give up");
+        }
+        Ok(link.unanswered.bytes())
+    }
+}

@@ -1,0 +1,123 @@
+//! Agents on the loopback interface, and guests for them.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use algorithms::policy::{HyperV, Policy};
+use algorithms::records::Record;
+use live::client::{Client, Migrated};
+use live::guest::GuestSpec;
+use live::identity::Authority;
+use live::journal;
+use live::protocol::{MigrateRequest, Sending};
+use live::steps::{self, Watch};
+use live::tls::Credentials;
+use live::tracking::Method;
+use live::{Agent, AgentOptions, LiveError};
+use models::workload::Workload;
+use sim_core::{ByteRate, Bytes};
+
+/// Everything that agents of one test share.
+pub struct Bench {
+    pub authority: Authority,
+    pub directory: tempfile::TempDir,
+    pub operator: Credentials,
+}
+
+/// An agent in this process.
+pub struct Host {
+    pub agent: Arc<Agent>,
+    pub address: String,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        let authority = Authority::new().unwrap();
+        let operator = Credentials::new(&authority.issue("operator").unwrap()).unwrap();
+        Bench { authority, directory: tempfile::tempdir().unwrap(), operator }
+    }
+
+    pub fn options(&self, name: &str) -> AgentOptions {
+        AgentOptions {
+            identity: self.authority.issue(name).unwrap(),
+            directory: self.directory.path().join(name),
+            advertised: None,
+            memory: Some(Bytes::from_mib(512)),
+            tracking: None,
+            watch: steps::log(),
+        }
+    }
+
+    pub fn host(&self, name: &str) -> Host {
+        start(self.options(name))
+    }
+
+    pub fn tracking_by(&self, name: &str, method: Method) -> Host {
+        start(AgentOptions { tracking: Some(method), ..self.options(name) })
+    }
+
+    pub fn watched(&self, name: &str, watch: Watch) -> Host {
+        start(AgentOptions { watch, ..self.options(name) })
+    }
+
+    pub fn client(&self, address: &str) -> Client {
+        Client::connect(address, &self.operator).unwrap()
+    }
+}
+
+pub fn start(options: AgentOptions) -> Host {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::fs::create_dir_all(&options.directory).unwrap();
+    let agent = Agent::start(&listener, options).unwrap();
+    let serving = Arc::clone(&agent);
+    std::thread::spawn(move || serving.serve(&listener));
+    Host { agent, address }
+}
+
+/// A guest of 24 MiB that writes 6 of them.
+pub fn busy(name: &str) -> GuestSpec {
+    let workload = Workload::Uniform { rate: ByteRate::from_mb(20), working_set: Bytes::from_mib(6) };
+    GuestSpec::new(name, Bytes::from_mib(24), workload)
+}
+
+pub fn request(guest: &str, to: &Host, sending: Sending) -> MigrateRequest {
+    MigrateRequest {
+        guest: guest.into(),
+        destination: to.agent.name().into(),
+        address: to.address.clone(),
+        policy: Policy::HyperV(HyperV { max_passes: 5, stop_below: Bytes::from_mib(1) }),
+        deadline: None,
+        sending,
+    }
+}
+
+/// Migrates, and replays the journal that this leaves.
+pub fn migrate(client: &mut Client, request: MigrateRequest) -> Result<(Migrated, Vec<Record>), LiveError> {
+    let mut records = Vec::new();
+    let migrated = client.migrate(request, |record| records.push(record))?;
+    let replayed = replay(&migrated.journal);
+    assert_eq!(replayed.outcome, Some(migrated.outcome));
+    assert_eq!(replayed.records, records, "the replay leaves the records that the run left");
+    Ok((migrated, records))
+}
+
+/// Replays a journal: the same commands, or it panics.
+pub fn replay(path: impl AsRef<Path>) -> journal::Replayed {
+    let lines = journal::read(path.as_ref()).unwrap();
+    journal::replay(path.as_ref(), &lines).unwrap()
+}
+
+/// Where a guest runs or stands still, of these agents.
+pub fn holders<'a>(hosts: &[&'a Host], guest: &str) -> Vec<&'a str> {
+    let holds = |host: &&&Host| {
+        let guests = host.agent.describe().guests;
+        guests.iter().any(|held| {
+            held.spec.name == guest && held.activity == live::protocol::Activity::Running
+        })
+    };
+    hosts.iter().filter(holds).map(|host| host.agent.name()).collect()
+}
