@@ -327,7 +327,15 @@ impl MigrationController {
     }
 
     fn abort(&mut self, now: SimTime, outcome: Outcome, reason: String) {
-        let paused = self.pages.paused_since().map_or(Span::ZERO, |since| now - since);
+        let paused = match self.pages.handed_over() {
+            Some((paused, resumed)) => resumed - paused,
+            None => self.pages.paused_since().map_or(Span::ZERO, |since| now - since),
+        };
+        // The guest runs at the destination and never gets the rest of its memory: it is lost.
+        let (outcome, reason) = match self.pages.handed_over() {
+            Some(_) => (Outcome::Failed, format!("lost in post-copy: {reason}")),
+            None => (outcome, reason),
+        };
         self.deadline = SimTime::MAX;
         self.state = State::Aborting { outcome, reason, paused };
         let mirrored = self.mirror.is_some();
@@ -382,6 +390,7 @@ impl MigrationController {
             storage_bytes_sent: self.storage_sent(),
             rounds: self.pages.rounds(),
             transfer: None,
+            impact: None,
         }));
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
 
+mod impact;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 use crate::ids::{MigrationId, Name};
 use crate::preflight::{Category, Refusal};
+pub use impact::{ImpactRecord, PostCopyRecord};
 pub use transfer::TransferRecord;
 
 /// One entry of the stream.
@@ -110,6 +112,9 @@ pub struct MigrationRecord {
     /// What sending took, and what held it back, where the driver can tell.
     #[serde(default)]
     pub transfer: Option<Box<TransferRecord>>,
+    /// What it did to the guest, where the driver can tell.
+    #[serde(default)]
+    pub impact: Option<Box<ImpactRecord>>,
 }
 
 /// What was moved, and how.
@@ -151,12 +156,15 @@ pub struct RoundRecord {
     pub start: SimTime,
     /// From its start until its last byte was across.
     pub duration: Span,
-    /// Memory sent in it.
+    /// Sent in it, as the hypervisor's stream counts it: page headers included, zero pages as they go.
     pub bytes_sent: Bytes,
     /// What was dirty when it ended: left unsent, or written meanwhile.
     pub dirty_bytes_left: Bytes,
     /// `bytes_sent` ÷ `duration`.
     pub rate: Bandwidth,
+    /// For which share of the round's time the guest's processors were kept from running, in percent.
+    #[serde(default)]
+    pub throttle_percent: u32,
 }
 
 /// Whether the guest ran during a round.
@@ -167,6 +175,8 @@ pub enum RoundPhase {
     PreCopy,
     /// The last round, guest paused.
     StopAndCopy,
+    /// The rest, sent while the guest runs at the destination.
+    PostCopy,
 }
 
 /// How a resource (one direction of a link, a host's CPU) was used over time: means over equal

@@ -8,7 +8,7 @@ use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use algorithms::records::{MigrationRecord, RunRecords};
-use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::HostStorage;
@@ -124,6 +124,7 @@ fn guest(index: u32, size: Size) -> Guest {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
+        memory_use: Default::default(),
     }
 }
 

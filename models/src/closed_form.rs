@@ -62,7 +62,7 @@ fn rate_alone(model: &ClusterModel, memory: Bytes, source: HostId, destination: 
     let narrowest = path.hops.iter().map(|hop| links[hop.link]).reduce(f64::min)?;
     let by_link = narrowest / transport.wire_overhead;
     let by_stream = transport.stream_cap(path.latency).0 * f64::from(transport.streams);
-    let start = RoundsSoFar { memory, rounds: 0, sent: Bytes::ZERO, last: None, bandwidth: None };
+    let start = RoundsSoFar::beginning(memory);
     let limit =
         model.hypervisor.policy.rate_limit(&start).map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
     let rate = by_link.min(by_stream).min(limit);
@@ -79,6 +79,7 @@ fn stop_rule(policy: &Policy, rate: Bandwidth) -> Option<(Bytes, u32)> {
         Policy::Xen(policy) if policy.adaptive_rate.is_none() => {
             Some((policy.stop_below, policy.max_rounds + 1))
         }
+        Policy::VMotion(policy) => Some((sent_in(policy.switch_over), MOST_ROUNDS)),
         Policy::Xen(_) => None,
     }
 }

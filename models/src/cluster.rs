@@ -66,6 +66,15 @@ pub struct Guest {
     pub configuration: GuestConfiguration,
     /// Its disks. A guest without any moves as if all hosts reached them.
     pub disks: Vec<Disk>,
+    /// What of its memory holds anything.
+    pub memory_use: MemoryUse,
+}
+
+/// What of a guest's memory holds anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Memory in pages that hold only zeros, as pages never used do. None of it is in the working set.
+    pub zeros: Bytes,
 }
 
 /// The hypervisor: its rules, and what its steps cost.

@@ -22,7 +22,7 @@
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
 //! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
-//! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+//! use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
@@ -59,6 +59,7 @@
 //!     compressibility: Compressibility::default(),
 //!     configuration: GuestConfiguration::default(),
 //!     disks: vec![],
+//!     memory_use: MemoryUse::default(),
 //! };
 //! let to_the_other =
 //!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![], storage: StorageMove::Stays };

@@ -13,6 +13,7 @@
 mod background;
 mod check;
 mod fabric;
+mod guest;
 mod log;
 mod migrating;
 mod sending;
@@ -298,6 +299,7 @@ impl<'a> World<'a> {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            impact: None,
         }));
     }
 

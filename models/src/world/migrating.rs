@@ -7,13 +7,12 @@ use algorithms::orchestrator::{self, Assignment, DiskMove};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use algorithms::records::{EventRecord, Level, Outcome, Record};
 use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
-use rand_distr::{Distribution, LogNormal};
-use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span, Streams};
+use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span};
 
+use super::guest::GuestUnderWay;
 use super::sending::{Account, Flow};
 use super::way::Way;
 use super::{Event, World};
-use crate::cluster::Guest;
 
 /// A migration under way.
 pub(super) struct Migrating {
@@ -23,14 +22,23 @@ pub(super) struct Migrating {
     pub(super) account: Account,
     /// The disks that move too.
     pub(super) disks: Vec<DiskMove>,
-    /// The guest's speed in this replication, 1 on average.
-    speed: f64,
-    last_count: SimTime,
+    pub(super) guest: GuestUnderWay,
     /// What takes its time just now.
     step: Option<EventKey>,
     pub(super) sending: Sending,
     /// When the controller is to be told the time.
     tick: SimTime,
+}
+
+impl Migrating {
+    /// What is on its way, in bytes of the stream.
+    pub(super) fn on_its_way(&self) -> Bytes {
+        match self.sending {
+            Sending::Flowing(flow) | Sending::Disk(flow) => flow.bytes,
+            Sending::Opening { bytes, .. } => bytes,
+            Sending::Nothing => Bytes::ZERO,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,17 +69,6 @@ pub(super) enum Step {
     Finished,
 }
 
-/// How fast the guest works in this replication: log-normal with mean 1.
-fn speed(guest: &Guest, streams: &Streams) -> f64 {
-    if guest.speed_variation == 0.0 {
-        return 1.0;
-    }
-    match LogNormal::from_mean_cv(1.0, guest.speed_variation) {
-        Ok(distribution) => distribution.sample(&mut streams.stream("workload speed", &guest.name)),
-        Err(_) => 1.0,
-    }
-}
-
 impl World<'_> {
     /// A migration begins: its controller is made, told to begin, and followed.
     pub(super) fn start(&mut self, assignment: Assignment) {
@@ -84,8 +81,7 @@ impl World<'_> {
             account: Account::default(),
             disks: self.orchestrator.cluster().storage().moves(assignment.migration).to_vec(),
             assignment,
-            speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
-            last_count: self.now,
+            guest: self.guest_under_way(&assignment),
             step: None,
             sending: Sending::Nothing,
             tick: SimTime::MAX,
@@ -116,7 +112,7 @@ impl World<'_> {
         if let Some(mut migrating) = self.migrations[migration.index()].take() {
             let input = match migrating.sending {
                 Sending::Disk(_) => Input::Storage(MirrorInput::Copied),
-                _ => Input::Page(PageInput::RoundSent),
+                _ => Input::Page(self.memory_sent(&mut migrating)),
             };
             self.end_flow(&mut migrating);
             self.follow(migrating, Some(input));
@@ -162,6 +158,7 @@ impl World<'_> {
         self.log.keep(match record {
             Record::Migration(mut record) => {
                 record.transfer = Some(Box::new(self.transfer_record(migrating)));
+                record.impact = self.impact(migrating, &record).map(Box::new);
                 Record::Migration(record)
             }
             other => other,
@@ -200,12 +197,17 @@ impl World<'_> {
                 self.spend(migrating, span, Step::Prepared)
             }
             Command::Page(PageCommand::Send { bytes, limit, opening }) => {
+                let bytes = self.take_pages(migrating, bytes, opening);
                 migrating.sending = Sending::Opening { bytes, limit };
                 let span = match opening {
-                    Opening::Round => migrating.way.latency,
+                    Opening::Round | Opening::PostCopy => migrating.way.latency,
                     Opening::Slice => Span::ZERO,
                 };
                 self.spend(migrating, span, Step::Opened)
+            }
+            Command::Page(PageCommand::Throttle { percent }) => {
+                migrating.guest.throttle(self.now, percent);
+                None
             }
             Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
             Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
@@ -239,7 +241,7 @@ impl World<'_> {
     fn take_step(&mut self, migrating: &mut Migrating, step: Step) -> Option<Input> {
         match step {
             Step::Prepared => {
-                migrating.last_count = self.now;
+                migrating.guest.begin(self.now);
                 Some(Input::Prepared)
             }
             Step::Opened => {
@@ -248,6 +250,7 @@ impl World<'_> {
             }
             Step::Paused => {
                 self.pause_guest_io(migrating.assignment.vm);
+                migrating.guest.pause(self.now);
                 Some(Input::Page(PageInput::Paused))
             }
             Step::Resumed => {
@@ -270,10 +273,8 @@ impl World<'_> {
     }
 
     fn count(&mut self, migrating: &mut Migrating, unsent: Bytes) -> Input {
-        let guest = &self.model.guests[migrating.assignment.vm.index()];
-        let span = self.now - migrating.last_count;
-        migrating.last_count = self.now;
-        let dirty = guest.workload.dirty_after(unsent, span, migrating.speed).min(guest.memory).max(unsent);
+        let memory = self.model.guests[migrating.assignment.vm.index()].memory;
+        let dirty = migrating.guest.count(self.now).min(memory).max(unsent);
         Input::Page(PageInput::Counted { dirty })
     }
 

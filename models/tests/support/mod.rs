@@ -4,7 +4,7 @@ use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
-use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::HostStorage;
@@ -70,6 +70,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
+        memory_use: MemoryUse::default(),
     });
     id
 }

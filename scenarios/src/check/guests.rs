@@ -2,7 +2,7 @@
 
 use algorithms::ids::HostId;
 use algorithms::preflight::facts::GuestConfiguration;
-use models::cluster::Guest;
+use models::cluster::{Guest, MemoryUse};
 use models::transport::Compressibility;
 use sim_core::Bytes;
 
@@ -175,6 +175,7 @@ fn stand_in() -> Guest {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
+        memory_use: MemoryUse::default(),
     }
 }
 
