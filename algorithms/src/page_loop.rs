@@ -25,7 +25,8 @@ use sim_core::{Bandwidth, Bytes, SimTime, Span};
 use crate::ids::MigrationId;
 use crate::machine::{Outbox, Output, Refused};
 use crate::policy::{
-    Counted, LastRound, MEASURING_WINDOW, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason, per_sec,
+    Counted, LastRound, MEASURING_WINDOW, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason,
+    per_sec,
 };
 use crate::records::{Record, RoundPhase, RoundRecord};
 
@@ -284,6 +285,20 @@ impl PageLoop {
             (None, State::Done(moved)) => Output::Done(moved),
             (None, _) => Output::Wait(SimTime::MAX),
         }
+    }
+
+    /// Goes on by other rules of the same hypervisor. They count from the next decision on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the rules are another hypervisor's.
+    pub fn adjust(&mut self, policy: &Policy) -> Result<(), Refused> {
+        if std::mem::discriminant(policy) != std::mem::discriminant(&self.policy) {
+            let input = "the rules of another hypervisor".into();
+            return Err(Refused { input, state: format!("it goes by {:?}", self.policy) });
+        }
+        self.policy = policy.clone();
+        Ok(())
     }
 
     /// Sent on the stream so far, what is being sent not included.

@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use algorithms::handover::{
-    DestinationPhase, DestinationStep, Resolution, SourcePhase, SourceStep, resolve,
-};
+use algorithms::handover::{DestinationPhase, DestinationStep, Resolution, SourcePhase, SourceStep, resolve};
 
 /// A message that has been sent. It stays on its way, so that it can come late and more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -205,11 +205,9 @@ impl Workload {
                 mean_calm: *mean_calm,
                 calm_speed: *calm_speed,
             },
-            Workload::Trace { working_set, every, dirtied } => Workload::Trace {
-                working_set: *working_set,
-                every: slower(*every),
-                dirtied: dirtied.clone(),
-            },
+            Workload::Trace { working_set, every, dirtied } => {
+                Workload::Trace { working_set: *working_set, every: slower(*every), dirtied: dirtied.clone() }
+            }
         }
     }
 }

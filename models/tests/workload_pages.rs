@@ -33,8 +33,11 @@ fn steady() -> impl Strategy<Value = Workload> {
         (rate(), set()).prop_map(|(rate, working_set)| Workload::Uniform { rate, working_set }),
         (rate(), set()).prop_map(|(rate, working_set)| Workload::Linear { rate, working_set }),
         (rate(), set()).prop_map(|(rate, working_set)| Workload::Sweep { rate, working_set }),
-        (rate(), set(), 0.0..1.5f64)
-            .prop_map(|(rate, working_set, exponent)| Workload::Zipf { rate, working_set, exponent }),
+        (rate(), set(), 0.0..1.5f64).prop_map(|(rate, working_set, exponent)| Workload::Zipf {
+            rate,
+            working_set,
+            exponent
+        }),
         (rate(), 0.5..4.0f64, rate(), 4.0..24.0f64).prop_map(|(hot, a, cold, b)| Workload::Classes(vec![
             Class { rate: hot, size: mib(a) },
             Class { rate: cold, size: mib(b) }
@@ -154,7 +157,8 @@ fn a_log_cleared_in_chunks_counts_about_half_of_what_one_cleared_at_the_count_do
 /// Distinct bytes within a span that begins anywhere in a cycle, and anywhere in bursts.
 #[test]
 fn phases_bursts_and_traces_agree_with_their_draws_and_with_pages() {
-    let busy = Workload::Uniform { rate: ByteRate::from_bytes_per_sec(8 << 20), working_set: Bytes::from_mib(16) };
+    let busy =
+        Workload::Uniform { rate: ByteRate::from_bytes_per_sec(8 << 20), working_set: Bytes::from_mib(16) };
     let phase = |millis, speed| Phase { lasts: Span::from_millis(millis), speed };
     let phases =
         Workload::Phases { of: Box::new(busy.clone()), phases: vec![phase(2000, 1.0), phase(3000, 0.1)] };
@@ -169,7 +173,8 @@ fn phases_bursts_and_traces_agree_with_their_draws_and_with_pages() {
         let runs = 4000;
         let mut random = Streams::new(5, 0).stream("test", "tempo");
         let drawn: f64 =
-            (0..runs).map(|_| in_pages(workload.sampled(span, 1.0, &mut random).as_f64())).sum::<f64>() / f64::from(runs);
+            (0..runs).map(|_| in_pages(workload.sampled(span, 1.0, &mut random).as_f64())).sum::<f64>()
+                / f64::from(runs);
         let counted: f64 = (0..runs).map(|_| speed(&workload, &mut random)).sum::<f64>() / f64::from(runs);
         // Runs differ by up to the set, 4096 pages, with a deviation of some 900: five of 4000 runs' mean.
         assert!((drawn - mean).abs() < 75.0, "{workload:?}: drawn {drawn}, mean {mean}");

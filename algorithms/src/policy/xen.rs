@@ -73,7 +73,13 @@ impl Xen {
 impl Default for Xen {
     /// The limits that Akoush et al. found in the code, at full speed.
     fn default() -> Xen {
-        Xen { adaptive_rate: None, stop_below: Pages::new(50).bytes(), max_rounds: 29, max_sent_factor: 3, tracking: Tracking::Skipping }
+        Xen {
+            adaptive_rate: None,
+            stop_below: Pages::new(50).bytes(),
+            max_rounds: 29,
+            max_sent_factor: 3,
+            tracking: Tracking::Skipping,
+        }
     }
 }
 

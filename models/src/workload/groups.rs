@@ -64,8 +64,7 @@ impl Writes {
                 // The hand's way, begun in the first round; the arc is there in this round and the next.
                 let hand = (from / period).rem_euclid(1.0);
                 let way = (hand, hand + seconds / period);
-                let passed =
-                    |shift: f64| (way.1.min(end + shift) - way.0.max(begin + shift)).max(0.0);
+                let passed = |shift: f64| (way.1.min(end + shift) - way.0.max(begin + shift)).max(0.0);
                 ((passed(0.0) + passed(1.0)) / (end - begin)).min(1.0)
             }
         }
@@ -209,7 +208,8 @@ fn curve(points: &[CurvePoint]) -> Groups {
     let given: Vec<(f64, f64)> =
         points.iter().map(|point| (point.after.as_secs_f64(), point.dirty.as_f64())).collect();
     let hull = concave_hull(&given);
-    let slopes: Vec<f64> = hull.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)).collect();
+    let slopes: Vec<f64> =
+        hull.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)).collect();
     let mut groups = Vec::new();
     for (index, slope) in slopes.iter().enumerate() {
         let (time, next) = (hull[index + 1].0, slopes.get(index + 1).copied().unwrap_or(0.0));
@@ -227,7 +227,8 @@ fn concave_hull(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut hull: Vec<(f64, f64)> = vec![(0.0, 0.0)];
     let slope = |a: (f64, f64), b: (f64, f64)| (b.1 - a.1) / (b.0 - a.0);
     for &point in points {
-        while hull.len() >= 2 && slope(hull[hull.len() - 2], hull[hull.len() - 1]) < slope(hull[hull.len() - 1], point)
+        while hull.len() >= 2
+            && slope(hull[hull.len() - 2], hull[hull.len() - 1]) < slope(hull[hull.len() - 1], point)
         {
             hull.pop();
         }
@@ -253,7 +254,10 @@ mod tests {
 
     #[test]
     fn the_groups_of_a_concave_curve_add_up_to_it() {
-        let point = |millis, mb: u64| CurvePoint { after: Span::from_millis(millis), dirty: Bytes::new(mb * 1_000_000) };
+        let point = |millis, mb: u64| CurvePoint {
+            after: Span::from_millis(millis),
+            dirty: Bytes::new(mb * 1_000_000),
+        };
         let points = vec![point(500, 60), point(2000, 96), point(302_000, 696)];
         let groups = Groups::of(&Workload::Curve(points.clone()));
         assert!(groups.curve.is_none());
@@ -265,7 +269,10 @@ mod tests {
 
     #[test]
     fn a_curve_that_is_not_concave_is_kept_all_the_same() {
-        let point = |millis, mb: u64| CurvePoint { after: Span::from_millis(millis), dirty: Bytes::new(mb * 1_000_000) };
+        let point = |millis, mb: u64| CurvePoint {
+            after: Span::from_millis(millis),
+            dirty: Bytes::new(mb * 1_000_000),
+        };
         let points = vec![point(500, 15), point(900, 16), point(2000, 60), point(4000, 70)];
         let groups = Groups::of(&Workload::Curve(points.clone()));
         assert!(groups.curve.is_some());

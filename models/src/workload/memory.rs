@@ -188,7 +188,8 @@ impl GuestMemory {
     /// The groups with the bytes of each that wait, never-written content and zeros last.
     pub fn waiting_by_group(&self) -> Vec<(Group, f64)> {
         let groups = self.groups.groups.len();
-        let waiting = |group: usize| self.cells.iter().skip(group).step_by(groups).map(|cell| cell.unsent).sum();
+        let waiting =
+            |group: usize| self.cells.iter().skip(group).step_by(groups).map(|cell| cell.unsent).sum();
         self.groups.groups.iter().enumerate().map(|(index, group)| (*group, waiting(index))).collect()
     }
 

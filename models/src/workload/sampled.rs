@@ -24,7 +24,8 @@ impl Workload {
             match group.writes {
                 // Which pages these are is known, not drawn.
                 Writes::Arc { .. } | Writes::Never => (pages * share).round() as u64,
-                _ => Binomial::new(pages as u64, share.clamp(0.0, 1.0)).map_or(0, |binomial| binomial.sample(random)),
+                _ => Binomial::new(pages as u64, share.clamp(0.0, 1.0))
+                    .map_or(0, |binomial| binomial.sample(random)),
             }
         });
         Bytes::new(drawn.sum::<u64>() * PAGE_SIZE)

@@ -125,7 +125,8 @@ impl World<'_> {
     pub(super) fn take_pages(&mut self, migrating: &mut Migrating, bytes: Bytes, opening: Opening) -> Bytes {
         if opening == Opening::PostCopy {
             let missing = Missing::default();
-            migrating.guest.toll.post_copy = Some(PostCopy { began: self.now, duration: Span::ZERO, missing });
+            migrating.guest.toll.post_copy =
+                Some(PostCopy { began: self.now, duration: Span::ZERO, missing });
             return self.rest(migrating, bytes);
         }
         migrating.guest.take(self.now, bytes)

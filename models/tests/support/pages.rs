@@ -92,12 +92,17 @@ fn processes(workload: &Workload, random: &mut Pcg64) -> Vec<Process> {
         }
         Workload::Sweep { rate, working_set } => {
             let (pages, period) = (in_pages(working_set.as_f64()), working_set.as_f64() / rate.as_f64());
-            let page = |place: usize| Process::Periodic { phase: (place as f64 + 0.5) / pages as f64 * period, period };
+            let page = |place: usize| Process::Periodic {
+                phase: (place as f64 + 0.5) / pages as f64 * period,
+                period,
+            };
             (0..pages).map(page).collect()
         }
         Workload::Linear { rate, working_set } => {
             let (pages, period) = (in_pages(working_set.as_f64()), working_set.as_f64() / rate.as_f64());
-            (0..pages).map(|_| Process::Periodic { phase: random.random_range(0.0..period), period }).collect()
+            (0..pages)
+                .map(|_| Process::Periodic { phase: random.random_range(0.0..period), period })
+                .collect()
         }
         // A set whose pages are each written once in T for each bend of the (concave) curve.
         Workload::Curve(points) => {
@@ -111,7 +116,9 @@ fn processes(workload: &Workload, random: &mut Pcg64) -> Vec<Process> {
                 let next = if index + 1 < points.len() { slope(index + 1) } else { 0.0 };
                 let period = at(index).0;
                 let set = in_pages((slope(index) - next) * period);
-                all.extend((0..set).map(|_| Process::Periodic { phase: random.random_range(0.0..period), period }));
+                all.extend(
+                    (0..set).map(|_| Process::Periodic { phase: random.random_range(0.0..period), period }),
+                );
             }
             all
         }
@@ -149,7 +156,9 @@ impl PreCopy {
                 if !waiting[page] {
                     continue;
                 }
-                if matches!(self.tracking, Tracking::Chunks(_)) && std::mem::take(&mut clear_pending[page / chunk]) {
+                if matches!(self.tracking, Tracking::Chunks(_))
+                    && std::mem::take(&mut clear_pending[page / chunk])
+                {
                     let first = page / chunk * chunk;
                     for other in first..(first + chunk).min(self.pages) {
                         if read[other] {
