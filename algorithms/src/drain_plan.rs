@@ -98,6 +98,14 @@ pub enum PlanError {
         /// The version that it says.
         found: u32,
     },
+    /// It names what its own inventory does not have.
+    #[error("it moves what it does not know: its inventory has no {what} `{name}`; make it anew")]
+    Unknown {
+        /// A guest or a host.
+        what: &'static str,
+        /// Its name.
+        name: Name,
+    },
     /// Edited by hand, or damaged.
     #[error("its inventory does not have its fingerprint: it was changed after it was made; make it anew")]
     Altered,
