@@ -23,6 +23,7 @@ use std::thread::JoinHandle;
 use algorithms::controller::{Command, Input, MigrationOrder};
 use algorithms::handover::SourceStep;
 use algorithms::ids::MigrationId;
+use algorithms::page_loop::PageCommand;
 use algorithms::records::Record;
 use sim_core::SimTime;
 
@@ -146,6 +147,8 @@ struct Outgoing {
     commands: Sender<Command>,
     /// Set when the migration is given up: streams send no more.
     stop: Arc<AtomicBool>,
+    /// Whether the last thing wanted was that memory be sent.
+    sending: Arc<AtomicBool>,
     worker: JoinHandle<()>,
 }
 
@@ -158,7 +161,7 @@ impl Outgoing {
         answers: Sender<Answer>,
     ) -> Result<Outgoing, LiveError> {
         let (commands, inbox) = channel();
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, sending) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut worker = Worker {
             agent: Arc::clone(agent),
             request: request.clone(),
@@ -166,15 +169,20 @@ impl Outgoing {
             token: token.clone(),
             answers: answers.clone(),
             stop: Arc::clone(&stop),
+            sending: Arc::clone(&sending),
             link: None,
         };
         let thread = std::thread::Builder::new().name(format!("send {}", request.guest));
         let worker = thread.spawn(move || worker.work(&inbox));
         let worker = worker.map_err(LiveError::system("start a thread of a migration"))?;
-        Ok(Outgoing { agent: Arc::clone(agent), token, answers, commands, stop, worker })
+        Ok(Outgoing { agent: Arc::clone(agent), token, answers, commands, stop, sending, worker })
     }
 
     fn carry_out(&self, command: Command) -> Result<(), LiveError> {
+        if command != Command::Abort {
+            let sending = matches!(command, Command::Page(PageCommand::Send { .. }));
+            self.sending.store(sending, Ordering::SeqCst);
+        }
         match command {
             Command::Commit => {
                 if let Err(error) = self.decide() {

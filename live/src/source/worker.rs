@@ -31,6 +31,8 @@ pub(super) struct Worker {
     pub(super) token: Token,
     pub(super) answers: Sender<Answer>,
     pub(super) stop: Arc<AtomicBool>,
+    /// Whether the last thing that the controller wanted, before it gave up, was that memory be sent.
+    pub(super) sending: Arc<AtomicBool>,
     pub(super) link: Option<Link>,
 }
 
@@ -44,8 +46,6 @@ pub(super) struct Link {
     /// pages are whole.
     wanted: Bytes,
     given: Pages,
-    /// Sent of a slice that was not answered.
-    unanswered: Pages,
 }
 
 impl Worker {
@@ -123,7 +123,6 @@ impl Worker {
             barrier: 0,
             wanted: Bytes::ZERO,
             given: Pages::new(0),
-            unanswered: Pages::new(0),
         });
         self.agent.reached(Step::Connected);
         Ok(())
@@ -150,12 +149,8 @@ impl Worker {
         let pages = Pages::new(link.wanted.get() / PAGE as u64 - link.given.get());
         link.given = Pages::new(link.given.get() + pages.get());
         link.barrier += 1;
-        link.control.send(&Request::Await { barrier: link.barrier })?;
         link.streams.begin(pages, link.barrier, limit);
-        let arrived = link.control.answer();
-        link.unanswered = link.streams.sent();
-        arrived?;
-        link.unanswered = Pages::new(0);
+        link.control.order(&Request::Await { barrier: link.barrier })?;
         self.agent.reached(Step::RoundSent);
         Ok(())
     }
@@ -192,7 +187,8 @@ impl Worker {
 
     /// The guest goes on here. Memory of a slice that was not answered, which was sent all the same.
     fn abort(&mut self) -> Result<Bytes, LiveError> {
-        if let Err(error) = lock(&self.agent.ledger).source_step(&self.token, SourceStep::TakeBack) {
+        let noted = lock(&self.agent.ledger).source_step(&self.token, SourceStep::TakeBack);
+        if let Err(error) = noted {
             // Undecided on disk says the same; what is decided must not be undone.
             if self.agent.is_given_away(&self.request.guest) {
                 let guest = self.request.guest.clone();
@@ -209,6 +205,7 @@ impl Worker {
             // It will be told when it asks, or by `live recover`.
             tracing::warn!(%error, token = %self.token, "the destination could not be told to give up");
         }
-        Ok(link.unanswered.bytes())
+        let unanswered = self.sending.load(Ordering::SeqCst);
+        Ok(if unanswered { link.streams.sent().bytes() } else { Bytes::ZERO })
     }
 }
