@@ -23,7 +23,7 @@ fn plan() -> DrainPlan {
         Inventory { hosts: vec![host("a"), host("b"), host("c")], guests: (1..=6).map(guest).collect() };
     let planned = |number: u32| PlannedMove {
         vm: format!("vm{number}").into(),
-        destination: if number % 2 == 0 { "c".into() } else { "b".into() },
+        destination: if number.is_multiple_of(2) { "c".into() } else { "b".into() },
         kind: MigrationKind::Live,
         reason: "the most free memory".into(),
         completes: 1.0,
@@ -106,7 +106,7 @@ fn moves_go_in_the_plans_order_to_the_plans_hosts_two_at_a_time() {
     for step in 1.. {
         assert!(bench.running.len() <= 2);
         let Some(next) = bench.running.first().cloned() else { break };
-        assert_eq!(&*next.destination, if next.migration.0 % 2 == 0 { "b" } else { "c" });
+        assert_eq!(&*next.destination, if next.migration.0.is_multiple_of(2) { "b" } else { "c" });
         order.push(next.vm.to_string());
         bench.end(f64::from(step), &next.vm, Outcome::Completed);
     }
