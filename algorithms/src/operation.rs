@@ -42,6 +42,13 @@ pub enum Input {
         /// Why, in a few words.
         reason: String,
     },
+    /// It is not known where a guest runs: nothing more is started until somebody has looked.
+    InDoubt {
+        /// Which migration.
+        migration: MigrationId,
+        /// Why.
+        reason: String,
+    },
     /// A question is answered.
     Answered {
         /// To go on.
@@ -147,6 +154,11 @@ impl Operation {
             Input::Begin => self.orchestrator.handle(now, orchestrator::Input::Begin)?,
             Input::Tick => {}
             Input::Ended { migration, outcome, reason } => self.ended(now, migration, outcome, &reason)?,
+            Input::InDoubt { migration, reason } => {
+                self.stop(now)?;
+                self.log(now, Level::Error, Some(migration), reason.clone());
+                self.ended(now, migration, Outcome::Failed, &reason)?;
+            }
             Input::Answered { yes } => self.answered(now, yes)?,
             Input::Interrupted => self.give_up(now, "interrupted by the operator")?,
         }

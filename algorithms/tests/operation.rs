@@ -209,6 +209,16 @@ fn an_interrupt_gives_up_what_is_under_way_and_starts_nothing_more() {
 }
 
 #[test]
+fn a_guest_in_doubt_is_not_tried_again_and_stops_the_drain() {
+    let mut bench = Bench::new(Rules { retries: 5, ..Rules::default() });
+    let migration = bench.running.remove(0).migration;
+    bench.tell(3.0, Input::InDoubt { migration, reason: "the agent is gone".into() });
+    assert!(bench.messages.iter().any(|message| message == "the agent is gone"), "{:?}", bench.messages);
+    bench.end(9.0, "vm2", Outcome::Completed);
+    assert_eq!((bench.names().len(), bench.finish), (0, Some(Finish::Partly)));
+}
+
+#[test]
 fn inputs_that_do_not_fit_are_refused() {
     let mut bench = Bench::new(Rules::default());
     let now = SimTime::ZERO + Span::from_secs(1);

@@ -298,7 +298,10 @@ impl Agent {
     /// Whether this agent's disk gives the guest of a hand-over away for good, or may.
     pub(crate) fn is_given_away(&self, guest: &str) -> bool {
         lock(&self.ledger).get(guest).is_some_and(|entry| {
-            matches!(&entry.standing, Standing::Outgoing { phase: SourcePhase::Committed | SourcePhase::Released, .. })
+            matches!(
+                &entry.standing,
+                Standing::Outgoing { phase: SourcePhase::Committed | SourcePhase::Released, .. }
+            )
         })
     }
 }

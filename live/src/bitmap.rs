@@ -65,7 +65,10 @@ impl Bitmap {
             return Some(from / 64 * 64 + first.trailing_zeros() as usize);
         }
         let words = self.words.iter().enumerate().skip(from / 64 + 1);
-        words.filter(|(_, word)| **word != 0).map(|(at, word)| at * 64 + word.trailing_zeros() as usize).next()
+        words
+            .filter(|(_, word)| **word != 0)
+            .map(|(at, word)| at * 64 + word.trailing_zeros() as usize)
+            .next()
     }
 }
 

@@ -118,7 +118,9 @@ impl Client {
         loop {
             match self.0.answer()? {
                 Reply::Record(record) => keep(*record),
-                Reply::Migrated { outcome, journal, steal } => return Ok(Migrated { outcome, journal, steal }),
+                Reply::Migrated { outcome, journal, steal } => {
+                    return Ok(Migrated { outcome, journal, steal });
+                }
                 other => return Err(unexpected(&other)),
             }
         }

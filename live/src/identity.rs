@@ -156,7 +156,6 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, LiveError
 fn write_secret(path: &Path, value: &impl Serialize) -> Result<(), LiveError> {
     let failed = || LiveError::file("write", path);
     let text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from).map_err(failed())?;
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed())?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed())?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed())
 }

@@ -94,8 +94,10 @@ pub fn read(path: &Path) -> Result<Vec<Line>, LiveError> {
     let mut lines = Vec::new();
     let mut text = Vec::new();
     loop {
-        let stored = |reason: String| {
-            LiveError::Stored { path: path.display().to_string(), line: lines.len() + 1, reason }
+        let stored = |reason: String| LiveError::Stored {
+            path: path.display().to_string(),
+            line: lines.len() + 1,
+            reason,
         };
         text.clear();
         reader.by_ref().take(MOST_LINE).read_until(b'\n', &mut text).map_err(failed())?;

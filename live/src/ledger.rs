@@ -105,7 +105,8 @@ impl Ledger {
         let directory = directory.join("guests");
         std::fs::create_dir_all(&directory).map_err(LiveError::file("make", &directory))?;
         let mut ledger = Ledger { directory, entries: BTreeMap::new() };
-        let files = std::fs::read_dir(&ledger.directory).map_err(LiveError::file("read", &ledger.directory))?;
+        let files =
+            std::fs::read_dir(&ledger.directory).map_err(LiveError::file("read", &ledger.directory))?;
         for file in files {
             let path = file.map_err(LiveError::file("read", &ledger.directory))?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
@@ -158,7 +159,9 @@ impl Ledger {
     /// [`LiveError`] where the guest is not this agent's, or the disk cannot be written.
     pub fn begin_outgoing(&mut self, guest: &str, token: Token, peer: String) -> Result<(), LiveError> {
         let mut entry = self.known(guest)?.clone();
-        if !entry.standing.owns() || matches!(&entry.standing, Standing::Outgoing { phase, .. } if *phase == SourcePhase::Undecided) {
+        if !entry.standing.owns()
+            || matches!(&entry.standing, Standing::Outgoing { phase, .. } if *phase == SourcePhase::Undecided)
+        {
             return Err(declined(format!("{guest} is being handed over, or is not this host's")));
         }
         entry.standing = Standing::Outgoing { token, peer, phase: SourcePhase::Undecided };
@@ -175,7 +178,9 @@ impl Ledger {
         if let Some(entry) = self.entries.get(&spec.name) {
             if entry.standing.owns() || entry.standing.is_open() {
                 let name = &spec.name;
-                return Err(declined(format!("{name} is here already, or was and its hand-over is in doubt")));
+                return Err(declined(format!(
+                    "{name} is here already, or was and its hand-over is in doubt"
+                )));
             }
             arrived.clone_from(&entry.arrived);
         }

@@ -66,9 +66,8 @@ impl Memory {
         // system has none, it refuses, and all is well too.
         // SAFETY: the range is the mapping just made; the advice changes no content.
         unsafe { libc::madvise(start, pages * PAGE, libc::MADV_NOHUGEPAGE) };
-        let start = NonNull::new(start.cast()).ok_or_else(|| {
-            reserve()(std::io::Error::other("the system gave the null address"))
-        })?;
+        let start = NonNull::new(start.cast())
+            .ok_or_else(|| reserve()(std::io::Error::other("the system gave the null address")))?;
         Ok(Memory { start, pages })
     }
 

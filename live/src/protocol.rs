@@ -53,7 +53,9 @@ pub enum ProtocolError {
     #[error("a frame holds something else than it says: {0}")]
     Malformed(String),
     /// The other side speaks another version.
-    #[error("{peer} speaks version {theirs} of the protocol, this is version {VERSION}; install the same migtwin")]
+    #[error(
+        "{peer} speaks version {theirs} of the protocol, this is version {VERSION}; install the same migtwin"
+    )]
     Version {
         /// The other side.
         peer: String,

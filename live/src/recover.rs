@@ -49,7 +49,10 @@ impl fmt::Display for Finding {
             Finding::AtSource => f.write_str("is at the source"),
             Finding::AtDestination => f.write_str("is at the destination"),
             Finding::Unknown(reason) => {
-                write!(f, "cannot be placed, and was left as it is: {reason}; start that agent and run this again")
+                write!(
+                    f,
+                    "cannot be placed, and was left as it is: {reason}; start that agent and run this again"
+                )
             }
         }
     }
@@ -149,10 +152,7 @@ fn source_phase(source: &mut Client, token: &Token) -> Result<Option<SourcePhase
     }))
 }
 
-fn destination_phase(
-    destination: &mut Client,
-    token: &Token,
-) -> Result<Option<DestinationPhase>, LiveError> {
+fn destination_phase(destination: &mut Client, token: &Token) -> Result<Option<DestinationPhase>, LiveError> {
     Ok(destination.handover(token)?.and_then(|handover| match handover.side {
         Side::Destination(phase) => Some(phase),
         Side::Source(_) => None,

@@ -73,14 +73,8 @@ fn follow(
     agent.reached(Step::Begun);
     let processors = ProcessorTime::now();
     let outgoing = Outgoing::start(agent, request, guest, token.clone(), answers)?;
-    let result = drive(
-        order,
-        WallClock::start(),
-        &mut journal,
-        inbox,
-        |command| outgoing.carry_out(command),
-        keep,
-    );
+    let result =
+        drive(order, WallClock::start(), &mut journal, inbox, |command| outgoing.carry_out(command), keep);
     outgoing.end();
     let outcome = match result {
         Ok(outcome) => outcome,

@@ -53,8 +53,7 @@ pub(crate) fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
     let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else {
         return false;
     };
-    ServerName::try_from(name)
-        .is_ok_and(|name| certificate.verify_is_valid_for_subject_name(&name).is_ok())
+    ServerName::try_from(name).is_ok_and(|name| certificate.verify_is_valid_for_subject_name(&name).is_ok())
 }
 
 fn client(identity: &Identity, provider: Arc<CryptoProvider>) -> Result<ClientConfig, LiveError> {
@@ -70,9 +69,8 @@ fn client(identity: &Identity, provider: Arc<CryptoProvider>) -> Result<ClientCo
 fn server(identity: &Identity, provider: Arc<CryptoProvider>) -> Result<ServerConfig, LiveError> {
     let (chain, key) = own(identity)?;
     let roots = Arc::new(roots(identity)?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .build()
-        .map_err(refuse)?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(refuse)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(refuse)?

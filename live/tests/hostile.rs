@@ -97,7 +97,8 @@ fn noise_is_shut_out_and_does_no_harm() {
     let mut plain_control = vec![b'M', b'T', 1, 0];
     plain_control.extend((control.len() as u32).to_le_bytes());
     plain_control.extend(control);
-    let unknown = br#"{"version":1,"name":"x","purpose":{"Pages":{"token":"00000000000000000000000000000000"}}}"#;
+    let unknown =
+        br#"{"version":1,"name":"x","purpose":{"Pages":{"token":"00000000000000000000000000000000"}}}"#;
     let mut unknown_pages = vec![b'M', b'T', 1, 0];
     unknown_pages.extend((unknown.len() as u32).to_le_bytes());
     unknown_pages.extend(unknown);

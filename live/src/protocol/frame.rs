@@ -134,7 +134,8 @@ pub fn write_message<M: Serialize>(
 ) -> Result<(), ProtocolError> {
     let mut frame = Vec::new();
     begin(&mut frame);
-    serde_json::to_writer(&mut frame, message).map_err(|error| ProtocolError::Malformed(error.to_string()))?;
+    serde_json::to_writer(&mut frame, message)
+        .map_err(|error| ProtocolError::Malformed(error.to_string()))?;
     if frame.len() - HEAD > MOST_CONTROL {
         return Err(ProtocolError::TooLong { length: frame.len() - HEAD, limit: MOST_CONTROL });
     }

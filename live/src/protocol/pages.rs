@@ -53,9 +53,8 @@ impl Encoder {
             }
             Compression::Zstd => {
                 let packed = zstd::bulk::compress(contents, 1);
-                self.frame.extend_from_slice(
-                    &packed.map_err(|error| ProtocolError::Malformed(error.to_string()))?,
-                );
+                self.frame
+                    .extend_from_slice(&packed.map_err(|error| ProtocolError::Malformed(error.to_string()))?);
                 Kind::Zstd
             }
         };
@@ -148,7 +147,8 @@ pub fn parse<'a>(
         return Err(ProtocolError::Malformed(format!("{count} pages in {} bytes", rest.len())));
     }
     let (numbers, contents) = rest.split_at(count * 4);
-    let numbers = numbers.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    let numbers =
+        numbers.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
     let numbers: Vec<u32> = numbers.collect();
     let contents = match kind {
         Kind::Plain => contents,

@@ -39,9 +39,9 @@ pub(super) fn find_out(agent: &Agent, request: &MigrateRequest, token: &Token) -
             }
         }
     }
-    lock(&agent.ledger).source_step(token, SourceStep::DestinationRenounced).map_err(|error| {
-        LiveError::InDoubt { guest: request.guest.clone(), reason: error.to_string() }
-    })?;
+    lock(&agent.ledger)
+        .source_step(token, SourceStep::DestinationRenounced)
+        .map_err(|error| LiveError::InDoubt { guest: request.guest.clone(), reason: error.to_string() })?;
     let reason = "it lost the guest's memory before it ran it, and never will".into();
     Err(LiveError::Declined { agent: request.destination.clone(), reason })
 }

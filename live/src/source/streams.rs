@@ -20,8 +20,8 @@ use crate::memory::PAGE;
 use crate::protocol::pages::{Encoder, MOST_IN_BATCH};
 use crate::protocol::{MigrateRequest, Purpose};
 use crate::sync::lock;
-use crate::token::Token;
 use crate::tls::Credentials;
+use crate::token::Token;
 
 /// A stream that was held up sends faster for so long afterwards, and no longer.
 const BURST: Duration = Duration::from_millis(5);

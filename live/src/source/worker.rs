@@ -52,6 +52,10 @@ impl Worker {
     /// Carries out commands until there are no more.
     pub(super) fn work(&mut self, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
+            if let Command::Page(PageCommand::Throttle { percent }) = command {
+                self.guest.throttle(percent);
+                continue;
+            }
             let answer = match self.carry_out(command) {
                 Ok(answer) => answer,
                 // What was under way when the migration is given up may fail; only the end of that counts.
@@ -97,8 +101,10 @@ impl Worker {
                 Input::Finished
             }
             Command::Abort => Input::Aborted { sent: self.abort()? },
-            // The driver's side has answered these.
-            Command::Storage(_) | Command::EndMirror => return Ok(Answer::Input(Input::Tick)),
+            // The driver's side has answered these, or they have no answer.
+            Command::Storage(_) | Command::EndMirror | Command::Page(PageCommand::Throttle { .. }) => {
+                return Ok(Answer::Input(Input::Tick));
+            }
         };
         Ok(Answer::Input(input))
     }
@@ -114,16 +120,11 @@ impl Worker {
             streams: self.request.sending.streams,
         };
         control.order(&Request::Receive(Box::new(receive)))?;
-        let streams = Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
+        let streams =
+            Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
         let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
-        self.link = Some(Link {
-            control,
-            streams,
-            tracker,
-            barrier: 0,
-            wanted: Bytes::ZERO,
-            given: Pages::new(0),
-        });
+        self.link =
+            Some(Link { control, streams, tracker, barrier: 0, wanted: Bytes::ZERO, given: Pages::new(0) });
         self.agent.reached(Step::Connected);
         Ok(())
     }
@@ -133,12 +134,7 @@ impl Worker {
         self.link.as_mut().ok_or_else(|| LiveError::system("send memory")(missing()))
     }
 
-    fn send(
-        &mut self,
-        bytes: Bytes,
-        limit: Option<Bandwidth>,
-        opening: Opening,
-    ) -> Result<(), LiveError> {
+    fn send(&mut self, bytes: Bytes, limit: Option<Bandwidth>, opening: Opening) -> Result<(), LiveError> {
         let limit = [limit, self.request.sending.limit].into_iter().flatten().min();
         let link = self.link()?;
         if opening == Opening::Round {
@@ -196,6 +192,7 @@ impl Worker {
             }
             tracing::error!(%error, "cannot note that the guest stays");
         }
+        self.guest.throttle(0);
         self.guest.resume();
         let Some(mut link) = self.link.take() else {
             return Ok(Bytes::ZERO);

@@ -115,9 +115,9 @@ pub fn replay(path: impl AsRef<Path>) -> journal::Replayed {
 pub fn holders<'a>(hosts: &[&'a Host], guest: &str) -> Vec<&'a str> {
     let holds = |host: &&&Host| {
         let guests = host.agent.describe().guests;
-        guests.iter().any(|held| {
-            held.spec.name == guest && held.activity == live::protocol::Activity::Running
-        })
+        guests
+            .iter()
+            .any(|held| held.spec.name == guest && held.activity == live::protocol::Activity::Running)
     };
     hosts.iter().filter(holds).map(|host| host.agent.name()).collect()
 }
