@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use crate::live::arguments::Live;
+
 /// Replications that one command runs at most; their records stay in memory until the end.
 const MOST_REPLICATIONS: i64 = 100_000;
 
@@ -32,6 +34,8 @@ pub enum Command {
     CompareRuns(CompareRuns),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
+    /// Drive real hosts: agents with synthetic guests, their migrations, and a laboratory of them.
+    Live(Live),
     /// List the presets that scenarios can name.
     Presets {
         #[command(flatten)]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use live::LiveError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use models::world::ModelError;
 use reports::ReportError;
@@ -30,6 +31,12 @@ pub enum Failure {
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),
+    /// Something went wrong on real hosts.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// A migration of real hosts has ended, other than it should.
+    #[error("{0}")]
+    NotMoved(String),
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -51,7 +58,7 @@ impl Failure {
             // `migtwin … | head` has what it wanted.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Failure::Scenario(error) => eprint!("Error: \n{}", diagnostic(error)),
-            Failure::CannotRun(what) => eprintln!("{what}"),
+            Failure::CannotRun(what) | Failure::NotMoved(what) => eprintln!("{what}"),
             other => {
                 eprintln!("error: {other}");
                 let mut cause = std::error::Error::source(other);
@@ -63,12 +70,13 @@ impl Failure {
         }
     }
 
-    /// 1 for plans that cannot run, 2 for bad input, 130 for Ctrl-C.
+    /// 1 for plans that cannot run, 2 for bad input, 3 for failures of real hosts, 130 for Ctrl-C.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Interrupted => ExitCode::from(130),
             Failure::CannotRun(_) => ExitCode::FAILURE,
+            Failure::Live(_) | Failure::NotMoved(_) => ExitCode::from(3),
             _ => ExitCode::from(2),
         }
     }

@@ -7,6 +7,7 @@ mod check;
 mod compare_runs;
 mod events;
 mod failure;
+mod live;
 mod plan;
 mod presets;
 mod simulate;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
         Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
+        Command::Live(arguments) => live::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

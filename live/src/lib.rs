@@ -15,6 +15,7 @@
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
 //! - [`apply`]: a whole drain over many agents, by the operation that its plan says.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
+//! - [`lab`]: hosts on one machine, in namespaces of their own.
 //! - [`identity`], [`tls`], [`connection`], [`protocol`]: who may talk, and how.
 //!
 //! Threads and blocking calls, no async: there is a handful of connections, and pages go as fast as the
@@ -32,9 +33,11 @@ mod files;
 pub mod guest;
 pub mod identity;
 pub mod journal;
+pub mod lab;
 pub mod ledger;
 pub mod machine;
 pub mod memory;
+pub mod process;
 pub mod protocol;
 pub mod recover;
 mod source;

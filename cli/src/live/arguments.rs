@@ -1,0 +1,179 @@
+//! What can be asked of `migtwin live`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use sim_core::{Bandwidth, Bytes};
+
+use crate::arguments::Output;
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input, 3 a host failed or a guest was not moved.")]
+pub struct Live {
+    #[command(subcommand)]
+    pub command: LiveCommand,
+}
+
+#[derive(Subcommand)]
+pub enum LiveCommand {
+    /// Make a certificate authority, and an identity for each host that is to trust the others.
+    Identity {
+        /// The hosts' names, and one for those who command them.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Where the files go; an authority that is there already is used again.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Be the agent of this host: hold synthetic guests, send them, take them in.
+    Agent(Agent),
+    /// Say what agents hold, and whether hand-overs are open.
+    Status {
+        #[command(flatten)]
+        agents: Agents,
+    },
+    /// Move one guest of a scenario between two agents, and compare with the prediction.
+    Migrate(Migrate),
+    /// Bring hand-overs that were cut short to their end, so that each guest runs exactly once.
+    Recover {
+        #[command(flatten)]
+        agents: Agents,
+    },
+    /// A test bed on this machine: agents in network namespaces, joined by shaped links.
+    Lab {
+        #[command(subcommand)]
+        command: LabCommand,
+    },
+}
+
+#[derive(Args)]
+pub struct Agent {
+    /// The address to listen on, such as 10.0.0.1:7420.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: String,
+    /// This host's identity, made by `migtwin live identity`.
+    #[arg(long, value_name = "FILE")]
+    pub identity: PathBuf,
+    /// Where its ledger and journals are kept.
+    #[arg(long, value_name = "DIR", default_value = "migtwin-agent")]
+    pub directory: PathBuf,
+    /// The address by which other agents reach it, where it is another.
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
+    /// Memory that guests may have; by default what the machine has available.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Bytes>,
+    /// How dirty memory is found; by default as the kernel can do it best.
+    #[arg(long, value_enum)]
+    pub tracking: Option<Tracking>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tracking {
+    /// Write protection by userfaultfd (Linux 6.7).
+    Userfault,
+    /// Hashes of all pages; slow, and needs nothing.
+    Hashes,
+}
+
+/// Which agents, and who asks them.
+#[derive(Args)]
+pub struct Agents {
+    /// An agent, as NAME=ADDR; may be given several times.
+    #[arg(long = "agent", value_name = "NAME=ADDR", value_parser = named)]
+    pub agents: Vec<(String, String)>,
+    /// The identity of who asks.
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// The agents and the identity of the lab in this directory.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["agents", "identity"])]
+    pub lab: Option<PathBuf>,
+}
+
+fn named(text: &str) -> Result<(String, String), String> {
+    let (name, address) = text.split_once('=').ok_or("an agent is NAME=ADDR, such as a=10.0.0.1:7420")?;
+    Ok((name.to_string(), address.to_string()))
+}
+
+#[derive(Args)]
+pub struct Migrate {
+    /// The scenario file (RON); its hosts are the agents of the same names.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The guest to move; it is made where it is nowhere yet.
+    #[arg(long, value_name = "NAME")]
+    pub vm: String,
+    /// The host to move it to.
+    #[arg(long, value_name = "HOST")]
+    pub to: String,
+    #[command(flatten)]
+    pub agents: Agents,
+    /// Connections for memory, 1 to 16.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub streams: u32,
+    /// Make memory smaller on its way.
+    #[arg(long, value_enum, default_value_t = Compress::None)]
+    pub compression: Compress,
+    /// Send memory without encryption (control is encrypted always).
+    #[arg(long)]
+    pub plain: bool,
+    /// The highest rate of memory, such as "200 Mbit/s".
+    #[arg(long, value_name = "RATE")]
+    pub limit: Option<Bandwidth>,
+    /// Also write planned.json and actual.json, the records of both runs, into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compress {
+    /// Pages of zeros are only named, all others sent as they are.
+    None,
+    /// LZ4.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+#[derive(Subcommand)]
+pub enum LabCommand {
+    /// Make a lab and start its agents.
+    Up {
+        /// How many hosts; they are host1, host2 and so on.
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        hosts: u32,
+        /// The speed of each host's link, such as 400mbit or "10 Gbit/s"; unlimited by default.
+        #[arg(long, value_name = "RATE", value_parser = link)]
+        link: Option<Bandwidth>,
+        /// No namespaces and no links: agents over the loopback interface. Needs no root.
+        #[arg(long, conflicts_with = "link")]
+        loopback: bool,
+        /// Memory that guests of each host may have.
+        #[arg(long, value_name = "SIZE")]
+        memory: Option<Bytes>,
+        /// Where the lab is kept.
+        #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
+        directory: PathBuf,
+    },
+    /// End a lab: its agents and guests, namespaces, links and files.
+    Down {
+        /// Where the lab is kept.
+        #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
+        directory: PathBuf,
+    },
+    /// Say how a lab's hosts are.
+    Status {
+        /// Where the lab is kept.
+        #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
+        directory: PathBuf,
+    },
+}
+
+/// A speed as we write it, or as `tc` does: 400mbit.
+fn link(text: &str) -> Result<Bandwidth, String> {
+    let units = [("kbit", " kbit/s"), ("mbit", " Mbit/s"), ("gbit", " Gbit/s")];
+    let of_tc = units.iter().find_map(|(short, long)| Some(format!("{}{long}", text.strip_suffix(short)?)));
+    of_tc.as_deref().unwrap_or(text).parse().map_err(|error: sim_core::QuantityError| error.to_string())
+}

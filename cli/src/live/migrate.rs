@@ -1,0 +1,275 @@
+//! `migtwin live migrate`: one guest of a scenario moves between two agents, beside the prediction.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use algorithms::ids::{HostId, VmId};
+use algorithms::measured::{Measured, MeasuredValue, Quantity, Subject};
+use algorithms::plan::{Move, Phase, Plan, StorageMove};
+use algorithms::records::{Outcome, Record, RunRecords};
+use live::LiveError;
+use live::client::{Client, Migrated, run_records};
+use live::guest::GuestSpec;
+use live::machine::MOST_STEAL;
+use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
+use models::cluster::{ClusterModel, Guest};
+use models::world::{RunOptions, simulate};
+use reports::{Comparison, compare, comparison_table, run_json};
+use sim_core::Span;
+
+use super::Known;
+use super::arguments::{Compress, Migrate};
+use crate::arguments::Format;
+use crate::failure::Failure;
+use crate::terminal;
+
+/// Between two looks at whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs the command.
+pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
+    let scenario = scenarios::load(&arguments.file)?;
+    let known = arguments.agents.known()?;
+    let model = &scenario.runs[0].model;
+    let (guest, destination) = (find(model, arguments)?, host(model, &arguments.to, arguments)?);
+    let source = place(&known, model, guest, scenario.seed)?;
+    let planned = predict(model, guest, source, destination, scenario.seed)?;
+    let (migrated, actual) = migrate(arguments, &known, model, guest, source)?;
+    if migrated.outcome != Outcome::Completed {
+        let reason = actual.migrations.last().map_or(String::new(), |record| record.reason.clone());
+        let host = &model.hosts[source.index()].name;
+        return Err(Failure::NotMoved(format!("{} stays at {host}: {reason}", arguments.vm)));
+    }
+    verify(&known, arguments)?;
+    if let Some(directory) = &arguments.out {
+        write(directory, "planned.json", &planned)?;
+        write(directory, "actual.json", &actual)?;
+    }
+    show(arguments, &planned, &actual, &migrated)
+}
+
+fn find(model: &ClusterModel, arguments: &Migrate) -> Result<VmId, Failure> {
+    let found = model.guests.iter().position(|guest| *guest.name == *arguments.vm);
+    let known = || model.guests.iter().map(|guest| guest.name.to_string()).collect();
+    found.map(|index| VmId(index as u32)).ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
+}
+
+fn host(model: &ClusterModel, name: &str, arguments: &Migrate) -> Result<HostId, Failure> {
+    let found = model.hosts.iter().position(|host| *host.name == *name);
+    let known = || model.hosts.iter().map(|host| host.name.to_string()).collect();
+    found.map(|index| HostId(index as u32)).ok_or_else(|| unknown("host", name, arguments, known()))
+}
+
+fn unknown(what: &'static str, name: &str, arguments: &Migrate, known: Vec<String>) -> Failure {
+    let scenario = arguments.file.display().to_string();
+    Failure::Unknown { what, name: name.to_string(), scenario, known: known.join(", ") }
+}
+
+impl Known {
+    fn client(&self, host: &str) -> Result<Client, LiveError> {
+        Client::connect(self.address(host)?, &self.credentials)
+    }
+
+    fn address(&self, host: &str) -> Result<&str, LiveError> {
+        let found = self.agents.iter().find(|(name, _)| name == host);
+        let absent = || LiveError::Absent {
+            what: format!("host `{host}`"),
+            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names".into(),
+        };
+        found.map(|(_, address)| address.as_str()).ok_or_else(absent)
+    }
+}
+
+/// The host where the guest is; where it is at none, it is made at the one that the scenario says.
+fn place(known: &Known, model: &ClusterModel, vm: VmId, seed: u64) -> Result<HostId, Failure> {
+    let guest = &model.guests[vm.index()];
+    for (host, id) in model.hosts.iter().zip(0..) {
+        if !known.agents.iter().any(|(name, _)| *name == *host.name) {
+            continue;
+        }
+        let guests = known.client(&host.name)?.describe()?.guests;
+        if guests.iter().any(|held| held.spec.name == *guest.name) {
+            return Ok(HostId(id));
+        }
+    }
+    let host = &model.hosts[guest.host.index()].name;
+    eprintln!("{} is made at {host}: {}", guest.name, guest.memory);
+    known.client(host)?.create(spec(guest, seed))?;
+    Ok(guest.host)
+}
+
+fn spec(guest: &Guest, seed: u64) -> GuestSpec {
+    GuestSpec {
+        seed,
+        compression_ratio: guest.compressibility.0,
+        ..GuestSpec::new(&*guest.name, guest.memory, guest.workload.clone())
+    }
+}
+
+/// What the simulation says of this one move.
+fn predict(
+    model: &ClusterModel,
+    vm: VmId,
+    source: HostId,
+    destination: HostId,
+    seed: u64,
+) -> Result<RunRecords, Failure> {
+    let mut model = model.clone();
+    let to = Some(destination);
+    let storage = StorageMove::Stays;
+    let moves = vec![Move { vm, destination: to, delay: Span::ZERO, after: vec![], storage }];
+    model.plan = Plan { phases: vec![Phase { moves, ..Phase::default() }] };
+    model.guests[vm.index()].host = source;
+    let scenario = model.name.to_string();
+    let options = RunOptions { seed, ..RunOptions::default() };
+    simulate(&model, &options).map_err(|error| Failure::Model { scenario, source: error })
+}
+
+fn migrate(
+    arguments: &Migrate,
+    known: &Known,
+    model: &ClusterModel,
+    vm: VmId,
+    source: HostId,
+) -> Result<(Migrated, RunRecords), Failure> {
+    let source = &model.hosts[source.index()].name;
+    let request = MigrateRequest {
+        guest: model.guests[vm.index()].name.to_string(),
+        destination: arguments.to.clone(),
+        address: known.address(&arguments.to)?.to_string(),
+        policy: model.hypervisor.policy.clone(),
+        deadline: model.hypervisor.deadline,
+        sending: sending(arguments),
+    };
+    let over = cancel_on_interrupt(known, source, &request.guest)?;
+    let mut records = Vec::new();
+    let migrated = known.client(source)?.migrate(request, |record| {
+        tell(&record);
+        records.push(record);
+    });
+    over.store(true, Ordering::Relaxed);
+    Ok((migrated?, run_records(model.name.clone(), records)))
+}
+
+fn sending(arguments: &Migrate) -> Sending {
+    Sending {
+        streams: arguments.streams,
+        compression: match arguments.compression {
+            Compress::None => Compression::None,
+            Compress::Lz4 => Compression::Lz4,
+            Compress::Zstd => Compression::Zstd,
+        },
+        encryption: if arguments.plain { Encryption::None } else { Encryption::Tls },
+        limit: arguments.limit,
+    }
+}
+
+/// Has Ctrl-C give up the migration, until what is returned says that it is over.
+fn cancel_on_interrupt(known: &Known, source: &str, guest: &str) -> Result<Arc<AtomicBool>, Failure> {
+    let (over, pressed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let flag = Arc::clone(&pressed);
+    if let Err(error) = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)) {
+        eprintln!("warning: Ctrl-C will not cancel the migration: {error}");
+    }
+    let mut client = known.client(source)?;
+    let (ended, guest) = (Arc::clone(&over), guest.to_string());
+    std::thread::spawn(move || {
+        while !ended.load(Ordering::Relaxed) {
+            if pressed.swap(false, Ordering::Relaxed) {
+                eprintln!("cancelling; the guest keeps running");
+                if let Err(error) = client.cancel(&guest, "cancelled by Ctrl-C") {
+                    eprintln!("warning: {error}");
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+    });
+    Ok(over)
+}
+
+/// A line of progress.
+fn tell(record: &Record) {
+    match record {
+        Record::Round(round) => eprintln!(
+            "{:8.3} s  round {}: {} sent at {}, {} dirty",
+            (round.start + round.duration).as_secs_f64(),
+            round.round,
+            round.bytes_sent,
+            round.rate,
+            round.dirty_bytes_left
+        ),
+        Record::Event(event) => eprintln!("{:8.3} s  {}", event.time.as_secs_f64(), event.message),
+        Record::Migration(_) | Record::Resource(_) => {}
+    }
+}
+
+fn verify(known: &Known, arguments: &Migrate) -> Result<(), Failure> {
+    let verified = known.client(&arguments.to)?.verify(&arguments.vm)?;
+    if !verified.wrong.is_empty() {
+        let wrong = verified.wrong.join("; ");
+        return Err(Failure::NotMoved(format!("{} lost writes: {wrong}", arguments.vm)));
+    }
+    eprintln!("all {} pages are as the guest wrote them", verified.pages);
+    Ok(())
+}
+
+fn write(directory: &Path, name: &str, records: &RunRecords) -> Result<(), Failure> {
+    std::fs::create_dir_all(directory).map_err(LiveError::file("make", directory))?;
+    let path = directory.join(name);
+    let text = serde_json::to_vec_pretty(records).map_err(std::io::Error::from)?;
+    std::fs::write(&path, text).map_err(LiveError::file("write", &path))?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// The actual run, as what the planned one is compared with.
+fn measured(actual: &RunRecords) -> Measured {
+    let values = actual.migrations.iter().flat_map(|migration| {
+        let value = |quantity, value| MeasuredValue {
+            subject: Subject::Vm(migration.vm.clone()),
+            quantity,
+            value,
+            calibrated: false,
+        };
+        [
+            value(Quantity::Total, migration.total.as_secs_f64()),
+            value(Quantity::Blackout, migration.blackout.as_secs_f64()),
+            value(Quantity::MemoryBytesSent, migration.memory_bytes_sent.as_f64()),
+            value(Quantity::Rounds, f64::from(migration.rounds)),
+        ]
+    });
+    Measured { source: "this migration".into(), values: values.collect() }
+}
+
+fn show(
+    arguments: &Migrate,
+    planned: &RunRecords,
+    actual: &RunRecords,
+    migrated: &Migrated,
+) -> Result<(), Failure> {
+    let comparisons: Vec<Comparison> = compare::compare(planned, &measured(actual));
+    let steal = migrated.steal;
+    let text = match arguments.output.format {
+        Format::Table => comparison_table(&comparisons, terminal::table_options()),
+        Format::Json => {
+            let value = serde_json::json!({
+                "schema": 1,
+                "planned": run_json(planned, &comparisons),
+                "actual": run_json(actual, &[]),
+                "steal": steal,
+                "comparable": steal <= MOST_STEAL,
+                "journal": migrated.journal,
+            });
+            value.to_string() + "\n"
+        }
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    if steal > MOST_STEAL {
+        eprintln!("not comparable: other machines took {:.0} % of this one's processors", steal * 100.0);
+    }
+    eprintln!("the journal is at {}", migrated.journal);
+    Ok(())
+}
