@@ -8,6 +8,7 @@ use algorithms::drain_plan::{
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Deviation, Finish, Gates, Input, Operation, Rules};
+use algorithms::policy::{HyperV, Policy};
 use algorithms::records::{MigrationKind, Outcome, Record};
 use sim_core::{Bytes, SimTime, Span};
 
@@ -40,6 +41,9 @@ fn plan() -> DrainPlan {
         host: "a".into(),
         fingerprint: inventory.fingerprint(),
         inventory,
+        policy: Policy::HyperV(HyperV::default()),
+        deadline: None,
+        limit: Some(2),
         makespan_s: Expected { p50: 30.0, p95: 36.0 },
         moves: (1..=6).map(planned).collect(),
         stays: vec![],

@@ -1,6 +1,8 @@
 //! `migtwin live`: identities, agents, migrations between them, recovery, and a lab.
 
+mod apply;
 pub mod arguments;
+mod forecast;
 mod lab;
 mod migrate;
 
@@ -30,6 +32,9 @@ pub fn run(arguments: &Live) -> Result<(), Failure> {
         LiveCommand::Agent(arguments) => agent(arguments),
         LiveCommand::Status { agents } => status(agents),
         LiveCommand::Migrate(arguments) => migrate::run(arguments),
+        LiveCommand::Create { file, agents } => migrate::create(file, agents),
+        LiveCommand::Apply(arguments) => apply::run(arguments),
+        LiveCommand::Forecast(arguments) => forecast::run(arguments),
         LiveCommand::Recover { agents } => recover_all(agents),
         LiveCommand::Lab { command } => lab::run(command),
     }
@@ -110,7 +115,11 @@ fn status(agents: &Agents) -> Result<(), Failure> {
                 Activity::Paused => "paused",
                 Activity::Incoming => "coming",
             };
-            writeln!(out, "  {} {activity}, {}, {} writes", guest.spec.name, guest.spec.memory, guest.writes)?;
+            writeln!(
+                out,
+                "  {} {activity}, {}, {} writes",
+                guest.spec.name, guest.spec.memory, guest.writes
+            )?;
         }
         for handover in client.handovers()? {
             writeln!(out, "  hand-over {} of {} is open", handover.token, handover.guest)?;

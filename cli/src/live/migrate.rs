@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use algorithms::ids::{HostId, VmId};
@@ -21,7 +21,7 @@ use reports::{Comparison, compare, comparison_table, run_json};
 use sim_core::Span;
 
 use super::Known;
-use super::arguments::{Compress, Migrate};
+use super::arguments::{Agents, Compress, Migrate, SendingArguments};
 use crate::arguments::Format;
 use crate::failure::Failure;
 use crate::terminal;
@@ -54,7 +54,9 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
 fn find(model: &ClusterModel, arguments: &Migrate) -> Result<VmId, Failure> {
     let found = model.guests.iter().position(|guest| *guest.name == *arguments.vm);
     let known = || model.guests.iter().map(|guest| guest.name.to_string()).collect();
-    found.map(|index| VmId(index as u32)).ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
+    found
+        .map(|index| VmId(index as u32))
+        .ok_or_else(|| unknown("virtual machine", &arguments.vm, arguments, known()))
 }
 
 fn host(model: &ClusterModel, name: &str, arguments: &Migrate) -> Result<HostId, Failure> {
@@ -77,10 +79,22 @@ impl Known {
         let found = self.agents.iter().find(|(name, _)| name == host);
         let absent = || LiveError::Absent {
             what: format!("host `{host}`"),
-            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names".into(),
+            needed: "an agent of that name: `--agent NAME=ADDR`, or a lab with hosts of the scenario's names"
+                .into(),
         };
         found.map(|(_, address)| address.as_str()).ok_or_else(absent)
     }
+}
+
+/// Starts every guest of a scenario that is at no agent yet.
+pub(super) fn create(file: &Path, agents: &Agents) -> Result<(), Failure> {
+    let scenario = scenarios::load(file)?;
+    let known = agents.known()?;
+    let model = &scenario.runs[0].model;
+    for vm in (0..model.guests.len() as u32).map(VmId) {
+        place(&known, model, vm, scenario.seed)?;
+    }
+    Ok(())
 }
 
 /// The host where the guest is; where it is at none, it is made at the one that the scenario says.
@@ -142,7 +156,7 @@ fn migrate(
         address: known.address(&arguments.to)?.to_string(),
         policy: model.hypervisor.policy.clone(),
         deadline: model.hypervisor.deadline,
-        sending: sending(arguments),
+        sending: arguments.sending.sending(),
     };
     let over = cancel_on_interrupt(known, source, &request.guest)?;
     let mut records = Vec::new();
@@ -154,16 +168,18 @@ fn migrate(
     Ok((migrated?, run_records(model.name.clone(), records)))
 }
 
-fn sending(arguments: &Migrate) -> Sending {
-    Sending {
-        streams: arguments.streams,
-        compression: match arguments.compression {
-            Compress::None => Compression::None,
-            Compress::Lz4 => Compression::Lz4,
-            Compress::Zstd => Compression::Zstd,
-        },
-        encryption: if arguments.plain { Encryption::None } else { Encryption::Tls },
-        limit: arguments.limit,
+impl SendingArguments {
+    pub(super) fn sending(&self) -> Sending {
+        Sending {
+            streams: self.streams,
+            compression: match self.compression {
+                Compress::None => Compression::None,
+                Compress::Lz4 => Compression::Lz4,
+                Compress::Zstd => Compression::Zstd,
+            },
+            encryption: if self.plain { Encryption::None } else { Encryption::Tls },
+            limit: self.limit,
+        }
     }
 }
 
@@ -219,7 +235,7 @@ fn verify(known: &Known, arguments: &Migrate) -> Result<(), Failure> {
 fn write(directory: &Path, name: &str, records: &RunRecords) -> Result<(), Failure> {
     std::fs::create_dir_all(directory).map_err(LiveError::file("make", directory))?;
     let path = directory.join(name);
-    let text = serde_json::to_vec_pretty(records).map_err(std::io::Error::from)?;
+    let text = serde_json::to_vec_pretty(&run_json(records, &[])).map_err(std::io::Error::from)?;
     std::fs::write(&path, text).map_err(LiveError::file("write", &path))?;
     eprintln!("wrote {}", path.display());
     Ok(())

@@ -96,14 +96,14 @@ fn plug(switch: &str, port: &str) -> Result<(), LiveError> {
 
 fn shape(namespace: &str, device: &str, link: Bandwidth) -> Result<(), LiveError> {
     let bits = link.bits_per_sec();
-    run("tc", &format!("-n {namespace} qdisc replace dev {device} root tbf rate {bits}bit burst 256k limit 512k"))
+    run(
+        "tc",
+        &format!("-n {namespace} qdisc replace dev {device} root tbf rate {bits}bit burst 256k limit 512k"),
+    )
 }
 
 /// Ends what runs in the lab's namespaces, and removes those; what is not there is no error.
-pub(super) fn remove<'a>(
-    prefix: &str,
-    hosts: impl Iterator<Item = &'a str>,
-) -> Result<(), LiveError> {
+pub(super) fn remove<'a>(prefix: &str, hosts: impl Iterator<Item = &'a str>) -> Result<(), LiveError> {
     let mut names: Vec<String> = hosts.map(str::to_string).collect();
     names.push(switch(prefix));
     let known = said("ip", "netns list")?;
