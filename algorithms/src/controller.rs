@@ -407,6 +407,7 @@ impl MigrationController {
             rounds: self.pages.rounds(),
             transfer: None,
             impact: None,
+            why: None,
         }));
     }
 }

@@ -19,98 +19,22 @@
 //! Sizes are in bytes of guest memory. The loop does not know pages, hosts or the network: it is
 //! told how many bytes were sent, what they took on the stream, and how many are dirty.
 
+mod messages;
+mod round;
+
 use serde::{Deserialize, Serialize};
-use sim_core::{Bandwidth, Bytes, SimTime, Span};
+use sim_core::{Bytes, SimTime, Span};
 
 use crate::ids::MigrationId;
 use crate::machine::{Outbox, Output, Refused};
-use crate::policy::{
-    Counted, LastRound, MEASURING_WINDOW, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason,
-    per_sec,
-};
+use crate::policy::{Counted, LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason};
 use crate::records::{Record, RoundPhase, RoundRecord};
+pub use messages::{Opening, PageCommand, PageInput, PagesMoved};
+use round::{Across, Ended, Window};
 
 /// No migration goes on for more rounds than this, whatever its policy says: a bound for policies
 /// that have none, far above what any real migration takes.
 pub const MAX_ROUNDS: u32 = 1_000_000;
-
-/// What the loop is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PageInput {
-    /// Begin: all memory is dirty.
-    Begin,
-    /// What was to be sent is across, byte for byte.
-    RoundSent,
-    /// What was to be sent is across, where its pages are not all the same to the stream.
-    Sent {
-        /// Guest memory that was sent: what was asked for, less what was skipped because it is dirty
-        /// again.
-        memory: Bytes,
-        /// What it took on the stream.
-        transferred: Bytes,
-    },
-    /// The dirty memory was counted; this much is dirty now, the unsent included.
-    Counted {
-        /// All that is dirty.
-        dirty: Bytes,
-    },
-    /// The guest stands still.
-    Paused,
-    /// The guest runs at the destination.
-    Resumed,
-    /// Pause after this round, whatever the policy says.
-    ForcePause,
-}
-
-/// What the loop wants done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PageCommand {
-    /// Send `bytes` of dirty memory; answer [`PageInput::RoundSent`].
-    Send {
-        /// How much.
-        bytes: Bytes,
-        /// At most at this rate.
-        limit: Option<Bandwidth>,
-        /// Whether this begins a round, which costs a trip over the network.
-        opening: Opening,
-    },
-    /// Count what is dirty and reset the log; answer [`PageInput::Counted`].
-    Count {
-        /// Dirty already, since the last pass left it.
-        unsent: Bytes,
-    },
-    /// Keep the guest's processors from running for this share of the time. There is no answer.
-    Throttle {
-        /// From 0 to 99.
-        percent: u32,
-    },
-    /// Stop the guest; answer [`PageInput::Paused`].
-    Pause,
-    /// Hand over: start the guest at the destination; answer [`PageInput::Resumed`].
-    Resume,
-}
-
-/// Whether sending begins a round or goes on with one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Opening {
-    /// The first slice of a round.
-    Round,
-    /// A further slice of the same round.
-    Slice,
-    /// The rest, while the guest runs at the destination and asks for the pages that it misses.
-    PostCopy,
-}
-
-/// How the loop ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PagesMoved {
-    /// Why the last round was the last.
-    pub reason: StopReason,
-    /// When the guest was told to pause.
-    pub paused: SimTime,
-    /// When it ran again.
-    pub resumed: SimTime,
-}
 
 /// The state machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,63 +62,6 @@ enum State {
     HandingOver { paused: SimTime, rest: Bytes },
     PostCopying { paused: SimTime, resumed: SimTime, rest: Bytes },
     Done(PagesMoved),
-}
-
-/// What the bandwidth is measured over.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Window {
-    slice_began: SimTime,
-    sent: Bytes,
-    memory: Bytes,
-    time: Span,
-    /// Whether a whole window has passed before this one.
-    complete: bool,
-}
-
-/// A round that is being sent, or that was sent and is not yet counted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Ended {
-    began: SimTime,
-    duration: Span,
-    /// Guest memory.
-    sent: Bytes,
-    /// On the stream.
-    transferred: Bytes,
-}
-
-impl Ended {
-    fn beginning(now: SimTime) -> Ended {
-        Ended { began: now, duration: Span::ZERO, sent: Bytes::ZERO, transferred: Bytes::ZERO }
-    }
-
-    fn and(self, now: SimTime, across: Across) -> Ended {
-        Ended {
-            began: self.began,
-            duration: now - self.began,
-            sent: self.sent + across.memory,
-            transferred: self.transferred + across.transferred,
-        }
-    }
-}
-
-/// What is across of what was asked for.
-#[derive(Debug, Clone, Copy)]
-struct Across {
-    memory: Bytes,
-    transferred: Bytes,
-}
-
-impl Across {
-    /// What the input says of `asked`; `None` where it says nothing of that, or too much.
-    fn of(input: PageInput, asked: Bytes) -> Option<Across> {
-        match input {
-            PageInput::RoundSent => Some(Across { memory: asked, transferred: asked }),
-            PageInput::Sent { memory, transferred } if memory <= asked => {
-                Some(Across { memory, transferred })
-            }
-            _ => None,
-        }
-    }
 }
 
 impl PageLoop {
@@ -358,7 +225,7 @@ impl PageLoop {
     fn across(&mut self, now: SimTime, round: Ended, input: PageInput, asked: Bytes) -> Ended {
         let Some(across) = Across::of(input, asked) else { return round };
         self.total_sent += across.transferred;
-        self.measure(now, asked, across.transferred);
+        self.window.measure(now, asked, across.transferred, &mut self.so_far);
         round.and(now, across)
     }
 
@@ -419,22 +286,6 @@ impl PageLoop {
         self.window.slice_began = now;
         let limit = self.policy.rate_limit(&self.so_far);
         self.outbox.command(PageCommand::Send { bytes, limit, opening });
-    }
-
-    /// Brings the measured bandwidth up to date when `memory` is across as `transferred` bytes.
-    fn measure(&mut self, now: SimTime, memory: Bytes, transferred: Bytes) {
-        let window = &mut self.window;
-        window.sent += transferred;
-        window.memory += memory;
-        window.time += now - window.slice_began;
-        let whole = window.time >= MEASURING_WINDOW;
-        if whole || (!window.complete && window.sent > Bytes::ZERO) {
-            self.so_far.bandwidth = Some(per_sec(window.sent, window.time));
-            self.so_far.memory_rate = Some(per_sec(window.memory, window.time));
-        }
-        if whole {
-            *window = Window { slice_began: now, complete: true, ..Window::default() };
-        }
     }
 
     fn record(&mut self, number: u32, phase: RoundPhase, round: Ended, dirty_bytes_left: Bytes) {

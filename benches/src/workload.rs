@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
@@ -71,6 +72,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         placement: Placement::FewestVms,
         administration: Administration::default(),
         storage: Vec::new(),
+        failover: Failover::default(),
     }
 }
 
@@ -124,7 +126,7 @@ fn guest(index: u32, size: Size) -> Guest {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
-        memory_use: Default::default(),
+        memory_use: MemoryUse::default(),
     }
 }
 

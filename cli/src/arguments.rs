@@ -36,6 +36,9 @@ pub enum Command {
     Events(Events),
     /// Drive real hosts: agents with synthetic guests, their migrations, and a laboratory of them.
     Live(Live),
+    /// Say for every guest whether and why its pre-copy converges, and at which bandwidth or downtime
+    /// limit it would.
+    Explain(Explain),
     /// List the presets that scenarios can name.
     Presets {
         #[command(flatten)]
@@ -132,6 +135,34 @@ pub struct CompareRuns {
     pub html: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input.")]
+pub struct Explain {
+    /// The scenario file (RON).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only this virtual machine; by default, those that the plan moves.
+    #[arg(long, value_name = "NAME")]
+    pub vm: Option<String>,
+    /// Also the convergence map: bandwidth against this.
+    #[arg(long, value_name = "AGAINST", value_enum)]
+    pub map: Option<MapAgainst>,
+    /// Also draw the map of each of them into this directory, as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What a convergence map sets the bandwidth against.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MapAgainst {
+    /// How fast the guest dirties its memory, times as it is.
+    DirtyRate,
+    /// The pause that is tolerated.
+    Downtime,
 }
 
 #[derive(Args)]

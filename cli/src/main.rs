@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod compare_runs;
 mod events;
+mod explain;
 mod failure;
 mod live;
 mod plan;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Live(arguments) => live::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),
         Command::Completions { shell } => completions(*shell),

@@ -12,13 +12,15 @@
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
 //! - [`forecast`]: a real migration under way, carried on into many futures.
 //! - [`planning`]: a drain simulated many times, and the plan that comes of it.
-//! - [`closed_form`]: the literature's formulas for the same model.
+//! - [`closed_form`]: the literature's formulas for the same model; [`convergence`]: whether pre-copy
+//!   converges, and at which bandwidth or downtime limit it would.
 //!
 //! # A first run
 //!
 //! One idle guest of 10 GiB moves from one host to another over a cable of 10 Gbit/s.
 //!
 //! ```
+//! use algorithms::failover::Failover;
 //! use algorithms::ids::{HostId, VmId};
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
@@ -82,6 +84,7 @@
 //!     placement: Placement::default(),
 //!     administration: Administration::default(),
 //!     storage: vec![],
+//!     failover: Failover::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();
@@ -92,6 +95,7 @@
 pub mod closed_form;
 pub mod cluster;
 pub mod forecast;
+pub mod convergence;
 pub mod hardware;
 pub mod network;
 pub mod planning;

@@ -51,6 +51,7 @@
 //! [`RunRecords`]: algorithms::records::RunRecords
 
 pub mod compare;
+mod convergence;
 mod drain_plan;
 mod error;
 mod export;
@@ -68,10 +69,11 @@ mod table;
 mod words;
 
 pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summarise};
+pub use convergence::{explanation_text, map_text, write_convergence};
 pub use drain_plan::drain_plan_text;
 pub use error::ReportError;
 pub use export::{write_frames, write_text};
-pub use figures::{gantt_figure, rounds_figure, usage_figure};
+pub use figures::{convergence_figure, gantt_figure, rounds_figure, usage_figure};
 pub use json::{read_runs, run_json};
 pub use page::page;
 pub use planned_actual::{comparison_page, comparison_text, planned_actual};

@@ -18,6 +18,9 @@ pub(crate) const fn kind(kind: MigrationKind) -> &'static str {
         MigrationKind::Live => "live",
         MigrationKind::Storage => "storage",
         MigrationKind::SharedNothing => "shared_nothing",
+        MigrationKind::Quick => "quick",
+        MigrationKind::Stop => "stop",
+        MigrationKind::Start => "start",
     }
 }
 
@@ -34,6 +37,7 @@ pub(crate) const fn phase(phase: RoundPhase) -> &'static str {
     match phase {
         RoundPhase::PreCopy => "pre_copy",
         RoundPhase::StopAndCopy => "stop_and_copy",
+        RoundPhase::PostCopy => "post_copy",
     }
 }
 
@@ -87,7 +91,7 @@ pub(crate) fn subject(subject: &Subject) -> &str {
 /// `pre_copy` becomes `pre-copy` and `not_started` `not started`: for people, not for programs.
 pub(crate) fn spoken(word: &str) -> String {
     match word {
-        "pre_copy" | "stop_and_copy" => word.replace('_', "-"),
+        "pre_copy" | "stop_and_copy" | "post_copy" => word.replace('_', "-"),
         other => other.replace('_', " "),
     }
 }
@@ -110,7 +114,7 @@ mod tests {
         for each in [Outcome::Completed, Outcome::Cancelled, Outcome::Failed, Outcome::NotStarted] {
             assert_eq!(json(each), outcome(each));
         }
-        for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy] {
+        for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy, RoundPhase::PostCopy] {
             assert_eq!(json(each), phase(each));
         }
         for each in [ResourceKind::Link, ResourceKind::Cpu, ResourceKind::Disk, ResourceKind::Iops] {
@@ -119,7 +123,9 @@ mod tests {
         for each in [Level::Information, Level::Warning, Level::Error] {
             assert_eq!(json(each), level(each));
         }
-        for each in [MigrationKind::Live, MigrationKind::Storage, MigrationKind::SharedNothing] {
+        let [quick, stop, start] = [MigrationKind::Quick, MigrationKind::Stop, MigrationKind::Start];
+        let others = [MigrationKind::Live, MigrationKind::Storage, MigrationKind::SharedNothing];
+        for each in [quick, stop, start].into_iter().chain(others) {
             assert_eq!(json(each), kind(each));
         }
     }

@@ -4,8 +4,8 @@
 //!   of one aimed at (VMware, "vMotion Architecture, Performance, and Best Practices in vSphere 5").
 //! - Stun During Page Send (SDPS): where a guest dirties memory faster than it is sent, its vCPUs are
 //!   put to sleep for milliseconds at a time, until it does not (the same; yellow-bricks.com, 2011).
-//! - How far it is slowed down is not published. Assumption: to half of what is sent in the same time,
-//!   so that every pass is half of the one before.
+//! - From where on, and how far, it is slowed down is not published. Assumption: to half of what is sent
+//!   in the same time, where it dirties more, so that every pass is half of the one before.
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, Span};
@@ -55,7 +55,7 @@ impl PreCopyPolicy for VMotion {
             return state;
         };
         let (sent, dirtied) = (last.sent.as_f64(), last.dirtied.as_f64());
-        if dirtied <= sent || sent == 0.0 {
+        if dirtied <= SLOWED_TO * sent || sent == 0.0 {
             return state;
         }
         let running = f64::from(100 - state.percent) / 100.0;

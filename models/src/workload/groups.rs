@@ -37,7 +37,8 @@ pub enum Writes {
     Never,
     /// Each at random times, so many a second on average.
     Random(f64),
-    /// Each once in a period of so many seconds, at a time of its own.
+    /// Each once in a period of so many seconds, at a time of its own. Which were written last is not
+    /// known: whether a page will be is taken not to depend on it.
     Periodic(f64),
     /// In order, as a hand passes that goes round in `period` seconds; the group is from `begin` to
     /// `end` of the round.

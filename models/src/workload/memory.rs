@@ -20,8 +20,11 @@ use sim_core::Bytes;
 use super::Workload;
 use super::groups::{Group, Groups, Writes};
 
-/// Segments that a guest is divided into at most; a piece of the dirty log is no smaller then.
-const MOST_SEGMENTS: u64 = 256;
+/// Pieces that a guest's dirty log is cleared in at most; those of larger guests are larger.
+const MOST_CHUNKS: u64 = 256;
+/// Segments that a guest is divided into at least, where passes leave something over: what is left is
+/// what the next pass begins with.
+const SEGMENTS: usize = 32;
 
 /// The memory of a guest under migration.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct GuestMemory {
     /// The last two groups: content that is never written, and zeros.
     tracking: Tracking,
     segments: usize,
+    /// Segments of a piece of the dirty log that is cleared at once.
+    chunk: usize,
     cells: Vec<Cell>,
     /// The segment whose pages are next.
     cursor: usize,
@@ -96,28 +101,42 @@ impl GuestMemory {
         let never = |size: f64| Group { size: size.max(0.0), writes: Writes::Never };
         let zeros = zeros.as_f64();
         groups.groups.extend([never(memory.as_f64() - written - zeros), never(zeros)]);
-        let segments = match tracking {
+        let (segments, chunk) = match tracking {
             Tracking::Chunks(chunk) if chunk > Bytes::ZERO => {
-                memory.get().div_ceil(chunk.get()).clamp(1, MOST_SEGMENTS) as usize
+                let chunks = memory.get().div_ceil(chunk.get()).clamp(1, MOST_CHUNKS) as usize;
+                let segments = SEGMENTS.div_ceil(chunks);
+                (chunks * segments, segments)
             }
-            _ => 1,
+            _ => (1, 1),
         };
-        let cell = |group: &Group| {
-            let size = group.size / segments as f64;
-            Cell { size, unsent: size, ..Cell::default() }
+        let cells = Vec::new();
+        let (cursor, base, entered, resent) = (0, 0.0, Vec::new(), Resent::No);
+        let workload = workload.clone();
+        let mut guest =
+            GuestMemory { workload, groups, tracking, segments, chunk, cells, cursor, base, entered, resent };
+        guest.cells = guest
+            .groups
+            .groups
+            .iter()
+            .map(|group| Cell { size: group.size, unsent: group.size, ..Cell::default() })
+            .collect();
+        guest.split(segments);
+        guest
+    }
+
+    /// Divides a memory of one segment into so many.
+    fn split(&mut self, segments: usize) {
+        let share = 1.0 / segments as f64;
+        let part = |cell: &Cell| Cell {
+            size: cell.size * share,
+            unsent: cell.unsent * share,
+            sent: cell.sent * share,
+            again: cell.again * share,
+            since: cell.since,
         };
-        let cells = (0..segments).flat_map(|_| groups.groups.iter().map(cell)).collect();
-        GuestMemory {
-            workload: workload.clone(),
-            groups,
-            tracking,
-            segments,
-            cells,
-            cursor: 0,
-            base: 0.0,
-            entered: Vec::new(),
-            resent: Resent::No,
-        }
+        let parts: Vec<Cell> = self.cells.iter().map(part).collect();
+        self.cells = parts.repeat(segments);
+        self.segments = segments;
     }
 
     /// Whether what is on its way was sent before, in part at least.
@@ -133,6 +152,9 @@ impl GuestMemory {
         let (mut batch, mut left) = (Batch { asked: bytes, ..Batch::default() }, bytes.as_f64());
         self.entered.clear();
         let whole = left;
+        if self.segments == 1 && self.tracking == Tracking::AtCount && self.waiting(0) - left >= 1.0 {
+            self.split(SEGMENTS);
+        }
         for _ in 0..=self.segments {
             if left <= 0.0 {
                 break;
@@ -158,7 +180,8 @@ impl GuestMemory {
         }
         let groups = self.groups.groups.len();
         for (segment, share) in self.entered.drain(..) {
-            for cell in &mut self.cells[segment * groups..(segment + 1) * groups] {
+            let first = segment / self.chunk * self.chunk;
+            for cell in &mut self.cells[first * groups..(first + self.chunk) * groups] {
                 if cell.since == 0.0 {
                     cell.since = from + (to - from) * share;
                 }
@@ -168,21 +191,38 @@ impl GuestMemory {
 
     /// The log is read at a point of the workload's time: gives all that is dirty then, in bytes.
     pub fn count(&mut self, at: f64) -> f64 {
-        let (groups, base) = (self.groups.groups.len(), self.base);
+        let groups = self.groups.groups.len();
         let left = self.cells.iter().any(|cell| cell.unsent > 0.0);
         let simple = self.tracking == Tracking::AtCount && !left;
         let mut dirty = 0.0;
-        for (index, cell) in self.cells.iter_mut().enumerate() {
-            let written = |from: f64| self.groups.written(index % groups, base + from, base + at);
+        for index in 0..self.cells.len() {
+            let cell = self.cells[index];
             let untouched = cell.size - cell.unsent - cell.sent - cell.again;
-            let again = cell.again + untouched * written(0.0) + cell.sent * written(cell.since);
-            *cell = Cell { size: cell.size, unsent: (cell.unsent + again).min(cell.size), ..Cell::default() };
-            dirty += cell.unsent;
+            let untouched = untouched * self.written(index % groups, 0.0, at);
+            let again = cell.again + untouched + cell.sent * self.written_again(index, at);
+            let unsent = (cell.unsent + again).min(cell.size);
+            self.cells[index] = Cell { size: cell.size, unsent, ..Cell::default() };
+            dirty += unsent;
         }
         self.base += at;
         self.resent = Resent::Yes;
         // With nothing left over the closed form is the same, to the last bit of it.
         if simple { self.closed_form(at, dirty) } else { dirty }
+    }
+
+    fn written(&self, group: usize, from: f64, to: f64) -> f64 {
+        self.groups.written(group, self.base + from, self.base + to)
+    }
+
+    /// The share of a cell's sent pages that is written between the clearing of their log and `at`. What
+    /// skips dirty pages sends only such as were not written before.
+    fn written_again(&self, index: usize, at: f64) -> f64 {
+        let (group, since) = (index % self.groups.groups.len(), self.cells[index].since);
+        if self.tracking != Tracking::Skipping {
+            return self.written(group, since, at);
+        }
+        let before = self.written(group, 0.0, since);
+        if before < 1.0 { (self.written(group, 0.0, at) - before) / (1.0 - before) } else { 1.0 }
     }
 
     /// The groups with the bytes of each that wait, never-written content and zeros last.
@@ -209,7 +249,7 @@ impl GuestMemory {
         let groups = self.groups.groups.len();
         for group in 0..groups {
             let again = match self.tracking {
-                Tracking::Skipping => self.groups.written(group, self.base, self.base + at),
+                Tracking::Skipping => self.written(group, 0.0, at),
                 _ => 0.0,
             };
             let cell = &mut self.cells[segment * groups + group];
@@ -227,10 +267,9 @@ impl GuestMemory {
 
     /// What was sent and is written again by now is dirty, whenever it is looked at.
     fn notice_writes(&mut self, at: f64) {
-        let groups = self.groups.groups.len();
-        for (index, cell) in self.cells.iter_mut().enumerate() {
-            let written = self.groups.written(index % groups, self.base + cell.since, self.base + at);
-            let again = cell.sent * written;
+        for index in 0..self.cells.len() {
+            let again = self.cells[index].sent * self.written_again(index, at);
+            let cell = &mut self.cells[index];
             cell.again += again;
             cell.sent -= again;
             cell.since = at;

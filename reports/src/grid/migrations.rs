@@ -8,12 +8,14 @@ use super::{Grid, Tone, left, right};
 use crate::{human, words};
 
 /// One row for each migration. `queued` is empty for those asked for at the very beginning, and
-/// `reason` for those that were completed; a column that is empty throughout is left out.
+/// `reason` for those that were completed; `how` and `why` are for what a failover cluster moves. A
+/// column that is empty throughout is left out.
 pub(crate) fn migrations(run: &RunRecords) -> Grid {
     let mut grid = Grid::new([
         left("vm"),
         left("from → to"),
         left("outcome"),
+        left("how"),
         right("queued"),
         right("started"),
         right("total"),
@@ -22,12 +24,17 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
         right("rounds"),
         right("memory\nsent"),
         right("storage\nsent"),
+        right("guest\nslowed"),
+        right("faults"),
         left("reason"),
+        left("why"),
     ]);
     for record in &run.migrations {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
-    grid.without_if_empty("queued").without_if_empty("storage\nsent").without_if_empty("reason")
+    let grid = grid.without_if_empty("how").without_if_empty("queued").without_if_empty("storage\nsent");
+    let grid = grid.without_if_empty("guest\nslowed").without_if_empty("faults");
+    grid.without_if_empty("reason").without_if_empty("why")
 }
 
 /// The same, with what sending took and what held it back: for the page, which has room.
@@ -70,11 +77,12 @@ pub(crate) fn rounds(run: &RunRecords, migration: MigrationId) -> Grid {
         right("sent"),
         right("dirty left"),
         right("rate"),
+        right("throttle"),
     ]);
     for record in run.rounds.iter().filter(|each| each.migration == migration) {
         grid.push(Tone::Plain, round_cells(record));
     }
-    grid
+    grid.without_if_empty("throttle")
 }
 
 /// One row for each line of the log.
@@ -104,6 +112,7 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         record.vm.to_string(),
         format!("{} → {destination}", record.source),
         words::spoken(words::outcome(record.outcome)),
+        how(record),
         if record.queued > SimTime::ZERO {
             human::seconds(record.queued.as_secs_f64())
         } else {
@@ -116,8 +125,28 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         began(record.rounds.to_string()),
         began(human::bytes(record.memory_bytes_sent.as_f64())),
         if storage > 0.0 { human::bytes(storage) } else { String::new() },
+        slowed(record),
+        faults(record),
         reason_of(record),
+        record.why.as_deref().unwrap_or_default().to_string(),
     ]
+}
+
+/// How much slower the guest was before the pause; empty where it was not.
+fn slowed(record: &MigrationRecord) -> String {
+    let share = record.impact.as_ref().map_or(0.0, |impact| impact.slow_down);
+    if share > 0.0 { human::share(share) } else { String::new() }
+}
+
+/// Pages that were fetched over the network; empty where memory did not follow the guest.
+fn faults(record: &MigrationRecord) -> String {
+    let post_copy = record.impact.as_ref().and_then(|impact| impact.post_copy);
+    post_copy.map_or(String::new(), |post_copy| post_copy.faults.to_string())
+}
+
+/// How the cluster moved it; nothing where no cluster did.
+fn how(record: &MigrationRecord) -> String {
+    record.why.as_ref().map(|_| words::spoken(words::kind(record.kind))).unwrap_or_default()
 }
 
 fn reason_of(record: &MigrationRecord) -> String {
@@ -137,6 +166,7 @@ fn round_cells(record: &RoundRecord) -> Vec<String> {
         human::bytes(record.bytes_sent.as_f64()),
         human::bytes(record.dirty_bytes_left.as_f64()),
         human::bits_per_second(record.rate.bits_per_sec() as f64),
+        if record.throttle_percent > 0 { format!("{} %", record.throttle_percent) } else { String::new() },
     ]
 }
 
