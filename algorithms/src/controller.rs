@@ -109,6 +109,11 @@ pub enum Input {
         /// Who wants it so, and why.
         reason: String,
     },
+    /// Go on by other rules of the same hypervisor: what an operator changes while it goes on.
+    Adjust {
+        /// The rules from now on.
+        policy: Box<Policy>,
+    },
     /// A host says that it cannot go on.
     Failed {
         /// In its words.
@@ -246,6 +251,13 @@ impl MigrationController {
             }
             (State::Preparing | State::CopyingDisks | State::Copying, Input::Failed { reason }) => {
                 self.abort(now, Outcome::Failed, reason);
+            }
+            (
+                State::Idle | State::Preparing | State::CopyingDisks | State::Copying,
+                Input::Adjust { policy },
+            ) => {
+                self.pages.adjust(&policy)?;
+                self.order.policy = *policy;
             }
             // What was under way when it was given up may still be answered.
             (

@@ -20,6 +20,7 @@
 //!   what can be set there.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
+//! - [`operation`]: such a plan carried out: gates, retries, what to do when it takes longer than planned.
 //! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
@@ -30,13 +31,14 @@
 pub mod closed_form;
 pub mod controller;
 pub mod drain_plan;
-pub mod failover;
 pub mod handover;
+pub mod failover;
 pub mod hypervisor_loop;
 pub mod ids;
 pub mod levers;
 pub mod machine;
 pub mod measured;
+pub mod operation;
 pub mod orchestrator;
 pub mod page_loop;
 pub mod plan;

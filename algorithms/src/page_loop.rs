@@ -154,6 +154,20 @@ impl PageLoop {
         }
     }
 
+    /// Goes on by other rules of the same hypervisor. They count from the next decision on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the rules are another hypervisor's.
+    pub fn adjust(&mut self, policy: &Policy) -> Result<(), Refused> {
+        if std::mem::discriminant(policy) != std::mem::discriminant(&self.policy) {
+            let input = "the rules of another hypervisor".into();
+            return Err(Refused { input, state: format!("it goes by {:?}", self.policy) });
+        }
+        self.policy = policy.clone();
+        Ok(())
+    }
+
     /// Sent on the stream so far, what is being sent not included.
     pub fn total_sent(&self) -> Bytes {
         self.total_sent

@@ -10,6 +10,7 @@
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
+//! - [`forecast`]: a real migration under way, carried on into many futures.
 //! - [`planning`]: a drain simulated many times, and the plan that comes of it.
 //! - [`closed_form`]: the literature's formulas for the same model; [`convergence`]: whether pre-copy
 //!   converges, and at which bandwidth or downtime limit it would.
@@ -93,6 +94,7 @@
 
 pub mod closed_form;
 pub mod cluster;
+pub mod forecast;
 pub mod convergence;
 pub mod hardware;
 pub mod network;
