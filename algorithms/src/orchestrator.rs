@@ -13,6 +13,7 @@
 //! Migrations of storage alone have slots, and so a queue, of their own; see `orchestrator/storage.rs`.
 
 mod cluster;
+mod failures;
 mod storage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,6 +29,7 @@ use crate::preflight::facts::HostSettings;
 use crate::records::{MigrationKind, Outcome};
 use cluster::NoPlace;
 pub use cluster::{ClusterView, Reach};
+pub use failures::Incident;
 pub use storage::{DiskMove, StorageView};
 
 /// What the orchestrator is told.
@@ -39,6 +41,8 @@ pub enum Input {
     Tick,
     /// Start nothing more.
     Stop,
+    /// Something broke.
+    Befell(Incident),
     /// A migration has ended.
     Ended {
         /// Which.
@@ -106,6 +110,9 @@ pub struct Orchestrator {
     followers: BTreeMap<MigrationId, Vec<MigrationId>>,
     queues: BTreeMap<(HostId, Line), VecDeque<Assignment>>,
     under_way: BTreeMap<MigrationId, Assignment>,
+    /// Of moves that are queued for a destination that the plan does not name: what becomes of disks.
+    #[serde(default)]
+    chosen: BTreeMap<MigrationId, StorageMove>,
     outbox: Outbox<Command, ()>,
 }
 
@@ -139,6 +146,7 @@ impl Orchestrator {
             followers: BTreeMap::new(),
             queues: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            chosen: BTreeMap::new(),
             outbox: Outbox::new(),
         }
     }
@@ -155,6 +163,7 @@ impl Orchestrator {
                 self.plan.phases.truncate(self.next_phase);
                 self.refuse_all("the run ended before its turn");
             }
+            Input::Befell(incident) => self.befall(now, incident),
             Input::Ended { migration, outcome } => {
                 let Some(assignment) = self.under_way.remove(&migration) else {
                     return Err(Refused { input: format!("{input:?}"), state: "it is not under way".into() });
@@ -319,6 +328,9 @@ impl Orchestrator {
         match self.cluster.place(vm, destination, storage) {
             Ok((destination, kind, disks)) => {
                 let assignment = Assignment { migration, vm, source, destination, queued: now, kind };
+                if move_.destination.is_none() && kind != MigrationKind::Storage {
+                    self.chosen.insert(migration, storage.clone());
+                }
                 self.cluster.assigned(&assignment, disks);
                 let line = if kind == MigrationKind::Storage { Line::Disks } else { Line::Guests };
                 self.queues.entry((source, line)).or_default().push_back(assignment);
@@ -333,7 +345,7 @@ impl Orchestrator {
     /// Starts the head of every queue for which both ends have a slot, unless a prerequisite that was
     /// met when it was asked for is so no longer.
     fn dispatch(&mut self) {
-        let Orchestrator { queues, cluster, under_way, outbox, .. } = self;
+        let Orchestrator { queues, cluster, under_way, chosen, outbox, .. } = self;
         let mut refused = Vec::new();
         queues.retain(|_, queue| {
             while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
@@ -345,6 +357,7 @@ impl Orchestrator {
                     under_way.insert(assignment.migration, *assignment);
                     outbox.command(Command::Start(*assignment));
                 }
+                chosen.remove(&assignment.migration);
                 queue.pop_front();
             }
             !queue.is_empty()

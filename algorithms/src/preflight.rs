@@ -10,10 +10,9 @@
 //! ```
 //!
 //! Rules follow Windows Server 2022; where its documentation is silent, the rule says so. What is not
-//! given passes. Not here on purpose: whether disks can be reached and whether there is space for
-//! them, which are rules about storage; [`Rule`] is where they will be added.
+//! given passes. [`Rule::OF_THE_CLUSTER`] are not asked here but where the cluster is known, by
+//! `orchestrator/storage.rs` and `orchestrator/failures.rs`: storage, and which hosts are still there.
 
-mod evidence;
 pub mod facts;
 pub mod network;
 mod passed;
@@ -25,8 +24,9 @@ pub mod versions;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
-use crate::ids::{HostId, VmId};
-pub use evidence::{Event, Evidence};
+use crate::failures::catalogue::Logged;
+pub use crate::failures::catalogue::{Event, Evidence};
+use crate::ids::{HostId, Name, VmId};
 use facts::{Administration, GuestConfiguration, GuestFacts, HostFacts, HostSettings};
 
 /// One prerequisite, in the order in which they are checked.
@@ -65,12 +65,25 @@ pub enum Rule {
     PassThroughDisks,
     /// No image of the source's own disks is in the guest's DVD drive.
     IsoImage,
-    // Rules about storage (reachable from the destination; path and space for disks that move) come
-    // here, in `Rule::ALL`, and in `rules`, `passed` and `evidence`.
+    /// The destination reaches the guest's disks.
+    StorageReachable,
+    /// The destination has a place for disks that move.
+    StoragePath,
+    /// There is space for disks that move.
+    StorageSpace,
+    /// Both hosts allow storage migrations.
+    StorageMigrations,
+    /// Both hosts are there.
+    HostAlive,
 }
 
 impl Rule {
-    /// All of them, in order.
+    /// The event that is logged where the rule refuses a move.
+    pub const fn event(self) -> Event {
+        Logged::Refused(self).event()
+    }
+
+    /// Those about two hosts and a guest, in order.
     pub const ALL: [Rule; 16] = [
         Rule::MigrationEnabled,
         Rule::ProcessorVendor,
@@ -88,6 +101,15 @@ impl Rule {
         Rule::Checkpoints,
         Rule::PassThroughDisks,
         Rule::IsoImage,
+    ];
+
+    /// Those about the cluster as it stands.
+    pub const OF_THE_CLUSTER: [Rule; 5] = [
+        Rule::StorageReachable,
+        Rule::StoragePath,
+        Rule::StorageSpace,
+        Rule::StorageMigrations,
+        Rule::HostAlive,
     ];
 
     /// In a few words.
@@ -109,6 +131,11 @@ impl Rule {
             Rule::Checkpoints => "checkpoints",
             Rule::PassThroughDisks => "pass-through disks",
             Rule::IsoImage => "ISO image",
+            Rule::StorageReachable => "storage reachable",
+            Rule::StoragePath => "storage path",
+            Rule::StorageSpace => "storage space",
+            Rule::StorageMigrations => "storage migrations",
+            Rule::HostAlive => "host alive",
         }
     }
 }
@@ -230,6 +257,16 @@ impl Prerequisites {
     pub fn add_guest(&mut self, guest: GuestFacts) {
         self.special |= guest.configuration != GuestConfiguration::default();
         self.guests.push(guest);
+    }
+
+    /// A host's name, where it is known.
+    pub fn host_name(&self, host: HostId) -> Option<Name> {
+        self.hosts.get(host.index()).map(|facts| facts.name.clone())
+    }
+
+    /// A guest's name, where it is known.
+    pub fn guest_name(&self, vm: VmId) -> Option<Name> {
+        self.guests.get(vm.index()).map(|facts| facts.name.clone())
     }
 
     /// A host's settings have changed; `false` where there is no such host.

@@ -1,5 +1,9 @@
 //! The cluster as the orchestrator knows it: who is where, what is taken, which slots are in use.
 
+mod failures;
+
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
@@ -23,6 +27,9 @@ pub struct ClusterView {
     storage: StorageView,
     #[serde(default)]
     prerequisites: Prerequisites,
+    /// Hosts that have died.
+    #[serde(default)]
+    dead: BTreeSet<HostId>,
 }
 
 /// Why a guest goes nowhere.
@@ -33,9 +40,15 @@ pub(super) struct NoPlace {
     pub(super) refusal: Option<Box<Refusal>>,
 }
 
-impl<T: Into<String>> From<T> for NoPlace {
-    fn from(reason: T) -> NoPlace {
-        NoPlace { reason: reason.into(), refusal: None }
+impl From<String> for NoPlace {
+    fn from(reason: String) -> NoPlace {
+        NoPlace { reason, refusal: None }
+    }
+}
+
+impl From<Refusal> for NoPlace {
+    fn from(refusal: Refusal) -> NoPlace {
+        NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) }
     }
 }
 
@@ -74,7 +87,8 @@ impl ClusterView {
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
         let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
         let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
-        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites }
+        let dead = BTreeSet::new();
+        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites, dead }
     }
 
     /// With what is known of prerequisites; without, nothing is refused for want of one.
@@ -120,7 +134,8 @@ impl ClusterView {
     pub(super) fn close_only(&mut self, closed: &[HostId]) {
         for (index, host) in self.hosts.iter_mut().enumerate() {
             let forbidden = self.slots[index].limit == Some(0);
-            host.open = !forbidden && !closed.iter().any(|id| id.index() == index);
+            let dead = self.dead.contains(&HostId(index as u32));
+            host.open = !forbidden && !dead && !closed.iter().any(|id| id.index() == index);
         }
     }
 
@@ -133,11 +148,12 @@ impl ClusterView {
     ) -> Result<(HostId, MigrationKind, Vec<DiskMove>), NoPlace> {
         let source = self.guests[vm.index()].host;
         if let StorageMove::Only(_) = storage {
-            let disks = self.storage.plan(vm, source, source, storage)?;
+            self.refuse_the_dead(source, None)?;
+            let disks = self.planned(vm, source, source, storage)?;
             return Ok((source, MigrationKind::Storage, disks));
         }
         let destination = self.place_guest(vm, wanted, storage)?;
-        let disks = self.storage.plan(vm, source, destination, storage)?;
+        let disks = self.planned(vm, source, destination, storage)?;
         let kind = if disks.is_empty() { MigrationKind::Live } else { MigrationKind::SharedNothing };
         Ok((destination, kind, disks))
     }
@@ -150,21 +166,22 @@ impl ClusterView {
     ) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
         let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
+        self.refuse_the_dead(source, wanted)?;
         if forbids(source) {
-            return Err("its host allows no migrations".into());
+            return Err("its host allows no migrations".to_string().into());
         }
         let Some(destination) = wanted else {
             return self.best_place(vm, storage);
         };
         let free = self.free(destination);
         if destination == source {
-            Err("it is there already".into())
+            Err("it is there already".to_string().into())
         } else if forbids(destination) {
-            Err("the destination allows no migrations".into())
+            Err("the destination allows no migrations".to_string().into())
         } else if !self.reaches(source, destination) {
-            Err("the network does not lead from its host to the destination".into())
+            Err("the network does not lead from its host to the destination".to_string().into())
         } else if let Some(refusal) = self.prerequisites.first_refusal(vm, source, destination, free) {
-            Err(NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) })
+            Err(refusal.into())
         } else if free < memory {
             Err(format!("the destination has {free} of free memory, and {memory} are needed").into())
         } else {
@@ -175,11 +192,16 @@ impl ClusterView {
     /// What stands against a migration that is about to start, its memory being reserved.
     pub(super) fn refusal_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
         let Assignment { vm, source, destination, kind, .. } = *assignment;
+        if let Some(refusal) = self.storage.refusal_at_start(assignment) {
+            return Some(self.named(refusal, vm, source, destination));
+        }
         if kind == MigrationKind::Storage {
             return None;
         }
-        let reserved = self.guests[vm.index()].memory;
-        self.prerequisites.first_refusal(vm, source, destination, self.free(destination) + reserved)
+        // What is free without what it has reserved itself; others may have taken that meanwhile.
+        let HostView { memory, taken, .. } = self.hosts[destination.index()];
+        let free = memory.saturating_sub(taken - self.guests[vm.index()].memory);
+        self.prerequisites.first_refusal(vm, source, destination, free)
     }
 
     pub(super) fn change_host(&mut self, host: HostId, settings: HostSettings) {
@@ -207,11 +229,11 @@ impl ClusterView {
         if !self.storage.has_disks(vm) {
             return anywhere();
         }
-        let plan = |host| self.storage.plan(vm, source, host, storage);
+        let plan = |host| self.planned(vm, source, host, storage);
         choose(&|host| plan(host).is_ok()).or_else(|_| {
             // It fails on storage only where it would have a place without.
             let best = anywhere()?;
-            Err(plan(best).err().unwrap_or_else(|| "no host suits its disks".into()).into())
+            Err(plan(best).err().map_or_else(|| "no host suits its disks".to_string().into(), NoPlace::from))
         })
     }
 
@@ -261,7 +283,8 @@ impl ClusterView {
 
     /// A migration has ended: the guest gives up its memory at the host where it is not.
     pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
-        self.storage.ended(assignment, outcome);
+        let arrived = self.arrived(assignment, outcome);
+        self.storage.ended(assignment, if arrived { Outcome::Completed } else { outcome });
         if assignment.kind == MigrationKind::Storage {
             return;
         }
@@ -269,12 +292,11 @@ impl ClusterView {
         self.slots[assignment.destination.index()].used -= 1;
         let guest = &mut self.guests[assignment.vm.index()];
         let memory = guest.memory;
-        let left = match outcome {
-            Outcome::Completed => {
-                guest.host = assignment.destination;
-                assignment.source
-            }
-            Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted => assignment.destination,
+        let left = if arrived {
+            guest.host = assignment.destination;
+            assignment.source
+        } else {
+            assignment.destination
         };
         self.leave(left, memory);
     }

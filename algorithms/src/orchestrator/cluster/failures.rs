@@ -1,0 +1,92 @@
+//! What breaks in the cluster, as the orchestrator knows it: hosts that died, memory and space that others
+//! took, storage that went away.
+
+use sim_core::Bytes;
+
+use super::ClusterView;
+use crate::failures::{DIED, how_it_died};
+use crate::ids::{HostId, Name, VmId};
+use crate::orchestrator::Assignment;
+use crate::orchestrator::storage::{DiskMove, StorageView};
+use crate::plan::StorageMove;
+use crate::preflight::{Category, Refusal, Rule};
+use crate::records::{MigrationKind, Outcome};
+
+impl ClusterView {
+    /// Whether a host has died.
+    pub fn is_dead(&self, host: HostId) -> bool {
+        self.dead.contains(&host)
+    }
+
+    /// A host has died: its guests are off, and none comes to it.
+    pub(in crate::orchestrator) fn bury(&mut self, host: HostId) {
+        self.dead.insert(host);
+        self.hosts[host.index()].open = false;
+    }
+
+    /// Guests that are not ours take memory of a host, for good.
+    pub(in crate::orchestrator) fn take_memory(&mut self, host: HostId, memory: Bytes) {
+        self.hosts[host.index()].taken += memory;
+    }
+
+    pub(in crate::orchestrator) fn storage_mut(&mut self) -> &mut StorageView {
+        &mut self.storage
+    }
+
+    /// Whether the guest is at the destination in the end, running or not.
+    pub(super) fn arrived(&self, assignment: &Assignment, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Completed => true,
+            // It was lost with the host that it ran on: the destination, unless the source died.
+            Outcome::Lost => {
+                assignment.kind != MigrationKind::Storage && !self.is_dead(assignment.source)
+            }
+            Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted => false,
+        }
+    }
+
+    /// Refuses a move from a dead host, or to one.
+    pub(super) fn refuse_the_dead(&self, source: HostId, wanted: Option<HostId>) -> Result<(), Refusal> {
+        let dead = [Some(source), wanted].into_iter().flatten().find(|host| self.is_dead(*host));
+        dead.map_or(Ok(()), |host| Err(self.died(host, host == source)))
+    }
+
+    /// Why nothing goes from a dead host, or to it.
+    pub(in crate::orchestrator) fn died(&self, host: HostId, is_source: bool) -> Refusal {
+        let name = self.prerequisites.host_name(host).unwrap_or_else(|| "the host".into());
+        let message = if is_source {
+            format!("{name}, where it ran, has died; it is off")
+        } else {
+            format!("{name}, where it was to go, has died")
+        };
+        let (rule, cause) = (Rule::HostAlive, DIED.to_string());
+        let (category, event, fix) = (Category::Resources, rule.event(), how_it_died(&name));
+        Refusal { rule, category, event, message, cause, fix }
+    }
+
+    /// The disks that move along, or why they cannot.
+    pub(super) fn planned(
+        &self,
+        vm: VmId,
+        source: HostId,
+        destination: HostId,
+        storage: &StorageMove,
+    ) -> Result<Vec<DiskMove>, Refusal> {
+        let planned = self.storage.plan(vm, source, destination, storage);
+        planned.map_err(|refusal| self.named(refusal, vm, source, destination))
+    }
+
+    /// A refusal whose command names those whom it concerns.
+    pub(super) fn named(&self, refusal: Refusal, vm: VmId, source: HostId, destination: HostId) -> Refusal {
+        let quoted = |name: Option<Name>, otherwise: &str| match name {
+            Some(name) => format!("\"{name}\""),
+            None => otherwise.to_string(),
+        };
+        let fix = refusal
+            .fix
+            .replace("<vm>", &quoted(self.prerequisites.guest_name(vm), "<vm>"))
+            .replace("<source>", &quoted(self.prerequisites.host_name(source), "<source>"))
+            .replace("<destination>", &quoted(self.prerequisites.host_name(destination), "<destination>"));
+        Refusal { fix, ..refusal }
+    }
+}
