@@ -163,7 +163,13 @@ impl Orchestrator {
                 self.plan.phases.truncate(self.next_phase);
                 self.refuse_all("the run ended before its turn");
             }
-            Input::Befell(incident) => self.befall(now, incident),
+            Input::Befell(incident) => {
+                self.befall(now, incident);
+                // What befalls before the plan has begun does not begin it.
+                if self.next_phase == 0 {
+                    return Ok(());
+                }
+            }
             Input::Ended { migration, outcome } => {
                 let Some(assignment) = self.under_way.remove(&migration) else {
                     return Err(Refused { input: format!("{input:?}"), state: "it is not under way".into() });

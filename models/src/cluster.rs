@@ -11,6 +11,7 @@ use algorithms::preflight::facts::{Administration, GuestConfiguration};
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Span};
 
+use crate::faults::Faults;
 use crate::hardware::Host;
 use crate::network::Network;
 use crate::storage::{Disk, StorageLocation};
@@ -44,6 +45,8 @@ pub struct ClusterModel {
     pub administration: Administration,
     /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
     pub storage: Vec<StorageLocation>,
+    /// What breaks; nothing by default.
+    pub faults: Faults,
 }
 
 /// A virtual machine.

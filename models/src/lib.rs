@@ -7,6 +7,7 @@
 //! - [`hardware`], [`network`]: hosts, the graph of links between them.
 //! - [`storage`]: where the guests' disks are, and what its devices can do.
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
+//! - [`faults`]: what breaks in a run.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
@@ -22,6 +23,7 @@
 //! use algorithms::policy::{HyperV, Policy};
 //! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+//! use models::faults::Faults;
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
@@ -79,6 +81,7 @@
 //!     placement: Placement::default(),
 //!     administration: Administration::default(),
 //!     storage: vec![],
+//!     faults: Faults::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();
@@ -88,6 +91,7 @@
 
 pub mod closed_form;
 pub mod cluster;
+pub mod faults;
 pub mod hardware;
 pub mod network;
 pub mod preflight;

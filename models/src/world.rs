@@ -13,6 +13,7 @@
 mod background;
 mod check;
 mod fabric;
+mod failing;
 mod log;
 mod migrating;
 mod sending;
@@ -33,6 +34,7 @@ use crate::preflight::cluster_view;
 use background::Background;
 pub use check::ModelError;
 use fabric::Fabric;
+use failing::{Failing, Trigger};
 use log::Log;
 use migrating::{Migrating, Step};
 use storing::Storing;
@@ -102,6 +104,8 @@ struct World<'a> {
     compressing: Vec<Vec<MigrationId>>,
     /// By host: until when it is busy with preparations that go one at a time.
     preparing_until: Vec<SimTime>,
+    /// What breaks; `None` where nothing can.
+    failing: Option<Box<Failing>>,
     log: Log,
     done: bool,
     last_end: SimTime,
@@ -118,6 +122,8 @@ enum Event {
     OrchestratorTick,
     /// Background traffic goes on or off.
     Toggle(usize),
+    /// Something breaks, or is mended.
+    Fault(Trigger),
 }
 
 impl<'a> World<'a> {
@@ -145,6 +151,7 @@ impl<'a> World<'a> {
             owners: Vec::new(),
             compressing: vec![Vec::new(); model.hosts.len()],
             preparing_until: vec![SimTime::ZERO; model.hosts.len()],
+            failing: Failing::new(model, &Streams::new(options.seed, options.replication)),
             log: Log::default(),
             done: false,
             last_end: SimTime::ZERO,
@@ -154,6 +161,7 @@ impl<'a> World<'a> {
     fn run(&mut self) {
         self.begin_background();
         self.begin_guest_io();
+        self.begin_faults();
         self.tell_orchestrator(orchestrator::Input::Begin);
         let horizon = SimTime::ZERO + self.options.horizon;
         while !self.done {
@@ -192,6 +200,7 @@ impl<'a> World<'a> {
                 let next = self.background[index].toggle(self.now, &mut self.fluid);
                 self.schedule_toggle(index, next);
             }
+            Event::Fault(trigger) => self.trigger(trigger),
         }
     }
 
@@ -298,6 +307,7 @@ impl<'a> World<'a> {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            failure: None,
         }));
     }
 
@@ -312,13 +322,15 @@ impl<'a> World<'a> {
         for record in self.fabric.records(&mut self.fluid, self.now) {
             self.log.keep(Record::Resource(record));
         }
-        self.log.records(RunRecord {
+        let guests = self.guest_records();
+        let run = RunRecord {
             scenario: self.model.name.clone(),
             alternative: self.model.alternative.clone(),
             seed: self.options.seed,
             replication: self.options.replication,
             origin: Origin::Planned,
             makespan: self.last_end.since(SimTime::ZERO),
-        })
+        };
+        self.log.records(run, guests)
     }
 }

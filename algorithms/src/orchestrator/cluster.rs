@@ -2,7 +2,7 @@
 
 mod failures;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
@@ -30,6 +30,9 @@ pub struct ClusterView {
     /// Hosts that have died.
     #[serde(default)]
     dead: BTreeSet<HostId>,
+    /// Memory that guests which are not ours have taken.
+    #[serde(default)]
+    foreign: BTreeMap<HostId, Bytes>,
 }
 
 /// Why a guest goes nowhere.
@@ -87,8 +90,8 @@ impl ClusterView {
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
         let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
         let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
-        let dead = BTreeSet::new();
-        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites, dead }
+        let (dead, foreign) = (BTreeSet::new(), BTreeMap::new());
+        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites, dead, foreign }
     }
 
     /// With what is known of prerequisites; without, nothing is refused for want of one.

@@ -9,6 +9,7 @@ use crate::ids::{HostId, Name, VmId};
 use crate::orchestrator::Assignment;
 use crate::orchestrator::storage::{DiskMove, StorageView};
 use crate::plan::StorageMove;
+use crate::planner::HostView;
 use crate::preflight::{Category, Refusal, Rule};
 use crate::records::{MigrationKind, Outcome};
 
@@ -27,6 +28,20 @@ impl ClusterView {
     /// Guests that are not ours take memory of a host, for good.
     pub(in crate::orchestrator) fn take_memory(&mut self, host: HostId, memory: Bytes) {
         self.hosts[host.index()].taken += memory;
+        *self.foreign.entry(host).or_default() += memory;
+    }
+
+    /// Whether memory, space and slots are taken by what is there and by nothing else, as it must be when
+    /// no migration is queued or under way.
+    pub fn is_settled(&self) -> bool {
+        let settled = |(index, host): (usize, &HostView)| {
+            let there = |guest: &&super::GuestView| guest.host.index() == index;
+            let memory: Bytes = self.guests.iter().filter(there).map(|guest| guest.memory).sum();
+            let foreign = self.foreign.get(&HostId(index as u32)).copied().unwrap_or(Bytes::ZERO);
+            let guests = self.guests.iter().filter(there).count();
+            host.taken == memory + foreign && host.guests as usize == guests && self.slots[index].used == 0
+        };
+        self.hosts.iter().enumerate().all(settled) && self.storage.is_settled()
     }
 
     pub(in crate::orchestrator) fn storage_mut(&mut self) -> &mut StorageView {
@@ -49,6 +64,11 @@ impl ClusterView {
     pub(super) fn refuse_the_dead(&self, source: HostId, wanted: Option<HostId>) -> Result<(), Refusal> {
         let dead = [Some(source), wanted].into_iter().flatten().find(|host| self.is_dead(*host));
         dead.map_or(Ok(()), |host| Err(self.died(host, host == source)))
+    }
+
+    /// What is to be said of a host's death.
+    pub fn death_of(&self, host: HostId) -> Refusal {
+        self.died(host, true)
     }
 
     /// Why nothing goes from a dead host, or to it.

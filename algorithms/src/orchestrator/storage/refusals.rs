@@ -10,6 +10,16 @@ use crate::ids::VmId;
 use crate::preflight::{Category, Refusal, Rule};
 
 impl StorageView {
+    /// Whether space and slots are taken by the disks that are there, and by nothing else.
+    pub(in super::super) fn is_settled(&self) -> bool {
+        let mut taken = vec![Bytes::ZERO; self.locations.len()];
+        for disk in self.disks.iter().flatten() {
+            taken[disk.at.index()] += disk.file;
+        }
+        let space = self.locations.iter().zip(&taken).all(|(location, taken)| location.taken == *taken);
+        space && self.moves.is_empty() && self.hosts.iter().all(|host| host.slots.used == 0)
+    }
+
     /// What stands against a migration that is about to start and was allowed when it was asked for.
     pub(in super::super) fn refusal_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
         let moves = self.moves(assignment.migration);
