@@ -45,6 +45,11 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         }),
         rows.column("wire_bytes", |row| row.transfer.as_ref().map(|each| each.wire_bytes.get())),
         rows.column("compressed_share", |row| row.transfer.as_ref().and_then(|each| each.compressed_share)),
+        rows.column("failed_at", |row| row.failure.as_ref().map(|each| words::failure_point(each.point))),
+        rows.column("failure_category", |row| {
+            row.failure.as_ref().and_then(|each| Some(each.advice.as_ref()?.category.name()))
+        }),
+        rows.column("guest_left", |row| row.failure.as_ref().map(|each| words::guest_state(each.guest))),
     ];
     rows.frame("migrations", columns)
 }

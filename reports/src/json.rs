@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use algorithms::failures::FailureRecord;
 use algorithms::ids::MigrationId;
 use algorithms::records::{
-    Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord,
+    Advice, EventRecord, GuestRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord,
     RunRecords, TransferRecord,
 };
 use serde::Serialize;
@@ -39,6 +40,9 @@ pub struct RunJson<'a> {
     pub migrations: Vec<MigrationJson<'a>>,
     /// The log.
     pub events: Vec<EventJson<'a>>,
+    /// Where every guest was in the end; only in runs in which something could break.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub guests: &'a [GuestRecord],
     /// Planned beside measured; only where something was measured.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub measured: &'a [Comparison],
@@ -80,6 +84,9 @@ pub struct MigrationJson<'a> {
     /// What sending took, and what held it back; absent where the driver cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferJson<'a>>,
+    /// How far it had come when it failed, where that left the guest, and what would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<&'a FailureRecord>,
     /// Its rounds in order.
     pub rounds: Vec<RoundJson>,
 }
@@ -158,6 +165,7 @@ pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJ
             .map(|record| migration_json(record, rounds.remove(&record.migration).unwrap_or_default()))
             .collect(),
         events: records.events.iter().map(event_json).collect(),
+        guests: &records.guests,
         measured,
     }
 }
@@ -209,6 +217,7 @@ fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> Migration
         memory_bytes_sent: record.memory_bytes_sent.get(),
         storage_bytes_sent: record.storage_bytes_sent.get(),
         transfer: record.transfer.as_deref().map(transfer_json),
+        failure: record.failure.as_deref(),
         rounds,
     }
 }

@@ -34,7 +34,7 @@
 //!     makespan: Span::from_millis(16_381),
 //! };
 //! let records =
-//!     RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![] };
+//!     RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![], guests: vec![] };
 //! let input = ReportInput { runs: vec![records], version: "0.1.0".into(), ..Default::default() };
 //!
 //! let text = report_text(&input, TableOptions::default());
@@ -52,6 +52,7 @@
 pub mod compare;
 mod error;
 mod export;
+mod failures;
 mod figures;
 pub mod frames;
 mod grid;
@@ -67,6 +68,7 @@ mod words;
 pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summarise};
 pub use error::ReportError;
 pub use export::write_frames;
+pub use failures::failures_text;
 pub use figures::{gantt_figure, rounds_figure, usage_figure};
 pub use json::run_json;
 pub use page::page;

@@ -6,6 +6,7 @@
 
 mod background;
 mod cards;
+mod faults;
 mod guests;
 mod hosts;
 mod hypervisor;
@@ -24,6 +25,7 @@ use algorithms::ids::Name;
 use algorithms::measured::Measured;
 use algorithms::plan::Placement;
 use models::cluster::ClusterModel;
+use models::faults::Faults;
 
 use crate::error::{Problem, Problems};
 use crate::file::{File, PlacementFile};
@@ -61,6 +63,8 @@ impl Checker {
         let ground = Ground { hosts: &hosts, guests: &guests, network: &network, storage: &storage, sound };
         let administration = self.administration(file.administration.as_ref(), &hosts);
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
+        // Names are looked up in what was made of hosts and guests.
+        let faults = if sound { self.faults(file, &ground) } else { Faults::default() };
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
         let measured = self.measured(measured, &guests);
         if self.problems.count() > before || self.problems.are_enough() {
@@ -79,6 +83,7 @@ impl Checker {
             placement: placement(file.placement),
             administration,
             storage: storage.locations,
+            faults,
         };
         Some((model, measured))
     }

@@ -5,6 +5,7 @@
 //! written. The docs of the fields are the descriptions in the JSON schema.
 
 mod cluster;
+mod faults;
 mod forms;
 mod hypervisor;
 mod named;
@@ -15,12 +16,16 @@ mod workload;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sim_core::Span;
 
 use crate::read::at::At;
 
 pub(crate) use cluster::{
     BackgroundFile, DuplexFile, GraphFile, HostFile, LinkFile, NetworkFile, NicFile, PatternFile,
     PlacementFile, RdmaFile,
+};
+pub(crate) use faults::{
+    CategoryFile, FaultFile, LinkDownFile, MigrationStepFile, Often, RandomFaultsFile, RecurringFile, WhatFile,
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{
@@ -83,6 +88,12 @@ pub(crate) struct File {
     pub(crate) administration: Option<At<AdministrationFile>>,
     /// What is to be done, step after step: each begins when the one before has ended.
     pub(crate) plan: Option<Vec<At<StepFile>>>,
+    /// What breaks, and when: [(at: "30 s", fault: HostDies("node2"))].
+    pub(crate) faults: Option<Vec<At<FaultFile>>>,
+    /// What breaks by chance, and how often: (host_dies: "1 per 30 days").
+    pub(crate) random_faults: Option<At<RandomFaultsFile>>,
+    /// How long a connection bears that nothing comes through; "20 s" by default.
+    pub(crate) network_timeout: Option<At<Span>>,
     /// What others measured, to compare with.
     pub(crate) measured: Option<Vec<At<MeasuredFile>>>,
     /// Variants of the scenario by name, each with the fields that it replaces. Every one is run,
@@ -109,6 +120,9 @@ impl File {
             placement: self.placement.or(base.placement),
             administration: self.administration.or(base.administration),
             plan: self.plan.or(base.plan),
+            faults: self.faults.or(base.faults),
+            random_faults: self.random_faults.or(base.random_faults),
+            network_timeout: self.network_timeout.or(base.network_timeout),
             measured: self.measured.or(base.measured),
             alternatives: self.alternatives.or(base.alternatives),
         }

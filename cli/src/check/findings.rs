@@ -97,8 +97,9 @@ impl Groups<'_> {
             }
         }
         if let Some(reason) = blocked.filter(|_| counted.is_empty()) {
-            let key = (None, reason.clone());
-            counted.push(self.index(key, || without_rule(reason)));
+            let refusal = checked.refusal.as_ref();
+            let key = (refusal.map(|refusal| refusal.rule), reason.clone());
+            counted.push(self.index(key, || refusal.map_or_else(|| without_rule(reason), of_refusal)));
         }
         let vm = vm_name(self.model, checked.vm);
         for index in counted {

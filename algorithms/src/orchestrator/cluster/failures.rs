@@ -10,7 +10,7 @@ use crate::orchestrator::Assignment;
 use crate::orchestrator::storage::{DiskMove, StorageView};
 use crate::plan::StorageMove;
 use crate::planner::HostView;
-use crate::preflight::{Category, Refusal, Rule};
+use crate::preflight::{Category, Finding, Refusal, Rule};
 use crate::records::{MigrationKind, Outcome};
 
 impl ClusterView {
@@ -94,6 +94,29 @@ impl ClusterView {
     ) -> Result<Vec<DiskMove>, Refusal> {
         let planned = self.storage.plan(vm, source, destination, storage);
         planned.map_err(|refusal| self.named(refusal, vm, source, destination))
+    }
+
+    /// The rules about storage, for a guest that would move to `destination`: without its disks where
+    /// they are within reach there, and with them otherwise.
+    pub fn explain_storage(&self, vm: VmId, destination: HostId) -> Vec<Finding> {
+        if !self.storage.has_disks(vm) {
+            return Vec::new();
+        }
+        let source = self.host_of(vm);
+        let stays = self.planned(vm, source, destination, &StorageMove::Stays);
+        let along = self.planned(vm, source, destination, &StorageMove::Default);
+        let verdict = |rule: Rule| match (rule, &stays, &along) {
+            (Rule::StorageReachable, Ok(_), _) => Ok("the destination reaches all its disks".to_string()),
+            (Rule::StorageReachable, Err(refusal), _) => Err(refusal.clone()),
+            (_, Ok(_), _) => Ok("no disk has to move".to_string()),
+            (_, _, Err(refusal)) if refusal.rule == rule => Err(refusal.clone()),
+            (Rule::StorageSpace, _, Ok(moves)) => {
+                Ok(format!("{} of disks can go along", moves.iter().map(|each| each.bytes).sum::<Bytes>()))
+            }
+            _ => Ok("nothing against moving its disks along".to_string()),
+        };
+        let rules = [Rule::StorageReachable, Rule::StoragePath, Rule::StorageSpace, Rule::StorageMigrations];
+        rules.into_iter().map(|rule| Finding { rule, verdict: verdict(rule) }).collect()
     }
 
     /// A refusal whose command names those whom it concerns.
