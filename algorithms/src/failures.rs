@@ -184,7 +184,9 @@ impl Failure {
             Failure::Broke(Breakage::Authentication) => (
                 Category::Authentication,
                 "delegation was changed, a ticket or password has expired, or no domain controller answers",
-                format!("Invoke-Command -ComputerName \"{destination}\" -ScriptBlock {{ Get-VMHost }} -Authentication Kerberos"),
+                format!(
+                    "Invoke-Command -ComputerName \"{destination}\" -ScriptBlock {{ Get-VMHost }} -Authentication Kerberos"
+                ),
             ),
             Failure::Broke(Breakage::Connection) => (
                 Category::Network,
@@ -194,22 +196,31 @@ impl Failure {
             Failure::Silence(_) => (
                 Category::Network,
                 "a link, switch or network card between the two was down for longer than the connection waits",
-                format!("Test-NetConnection -ComputerName \"{destination}\" -Port 6600; Get-NetAdapter -CimSession \"{source}\", \"{destination}\" | Select-Object PSComputerName, Name, Status"),
+                format!(
+                    "Test-NetConnection -ComputerName \"{destination}\" -Port 6600; Get-NetAdapter -CimSession \"{source}\", \"{destination}\" | Select-Object PSComputerName, Name, Status"
+                ),
             ),
             Failure::Broke(Breakage::Memory) => (
                 Category::Resources,
                 "other guests have taken the destination's memory since the move was asked for",
-                format!("Get-VM -ComputerName \"{destination}\" | Sort-Object MemoryAssigned -Descending | Select-Object Name, MemoryAssigned  # then move or stop some"),
+                format!(
+                    "Get-VM -ComputerName \"{destination}\" | Sort-Object MemoryAssigned -Descending | Select-Object Name, MemoryAssigned  # then move or stop some"
+                ),
             ),
             Failure::Broke(Breakage::Space { .. }) => (
                 Category::Storage,
                 "other files have taken the space that was free when the copy began",
-                format!("Get-Volume -CimSession \"{destination}\" | Select-Object DriveLetter, SizeRemaining, Size  # then make room, or choose another path"),
+                format!(
+                    "Get-Volume -CimSession \"{destination}\" | Select-Object DriveLetter, SizeRemaining, Size  # then make room, or choose another path"
+                ),
             ),
             Failure::Broke(Breakage::Storage { .. }) => (
                 Category::Storage,
                 "the path to the storage is down, or its share or volume is offline",
-                format!("Get-VMHardDiskDrive -VMName \"{}\" | Test-Path; Get-ClusterSharedVolume | Select-Object Name, State", parties.vm),
+                format!(
+                    "Get-VMHardDiskDrive -VMName \"{}\" | Test-Path; Get-ClusterSharedVolume | Select-Object Name, State",
+                    parties.vm
+                ),
             ),
             Failure::SourceDied => (Category::Resources, DIED, how_it_died(source)),
             Failure::DestinationDied => (Category::Resources, DIED, how_it_died(destination)),

@@ -79,7 +79,13 @@ pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
                     others(model, source)
                 };
                 let refused = refused_by(orchestrator.cluster(), vm, source, &others);
-                preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refusal: None, refused });
+                preflight.moves.push(CheckedMove {
+                    vm,
+                    source,
+                    result: Ok(destination),
+                    refusal: None,
+                    refused,
+                });
                 orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
             }
             Output::Command(Command::Refuse(declined)) => {

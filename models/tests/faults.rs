@@ -131,7 +131,8 @@ fn authentication_is_asked_for_when_the_connection_is_made_and_not_again() {
     }
     let lasts = Span::from_secs(3600);
     for (seconds, outcome) in [(0, Outcome::Failed), (5, Outcome::Completed)] {
-        let records = run(&with(moving(), at(seconds, Fault::AuthenticationFails { host: HostId(1), lasts })));
+        let records =
+            run(&with(moving(), at(seconds, Fault::AuthenticationFails { host: HostId(1), lasts })));
         assert_eq!(only(&records).outcome, outcome);
     }
 }
@@ -192,7 +193,8 @@ fn after_the_hand_over_the_guest_shares_the_fate_of_the_destination() {
     assert_eq!((only(&source).outcome, runs_on(&source)), (Outcome::Completed, Some("host1")));
     let warning = source.events.iter().find(|event| event.level == Level::Warning).unwrap();
     assert_eq!(warning.event_id, Some(21104), "{}", warning.message);
-    let destination = run(&with(moving(), in_step(MigrationStep::CleanUp, Fault::SideDies(Side::Destination))));
+    let destination =
+        run(&with(moving(), in_step(MigrationStep::CleanUp, Fault::SideDies(Side::Destination))));
     assert_eq!((only(&destination).outcome, runs_on(&destination)), (Outcome::Lost, None));
     assert_eq!(&*destination.guests[0].host, "host1");
     assert_eq!(only(&destination).failure.as_deref().unwrap().point, FailurePoint::CleanUp);
@@ -207,7 +209,8 @@ fn a_link_that_flaps_for_a_short_time_only_delays() {
         let record = only(&records);
         assert_eq!(record.outcome, Outcome::Completed, "{step:?}");
         assert!(record.total >= only(&undisturbed).total + Span::from_secs(14), "{step:?}: {}", record.total);
-        let stood_still = records.events.iter().any(|event| event.message.contains("the network was down for 15 s"));
+        let stood_still =
+            records.events.iter().any(|event| event.message.contains("the network was down for 15 s"));
         assert!(stood_still, "{step:?}");
     }
 }
@@ -264,7 +267,9 @@ fn a_destination_disk_that_fills_up_fails_the_copy_and_leaves_the_old_disk() {
     assert_eq!((record.outcome, failure.point), (Outcome::Failed, FailurePoint::Disks));
     assert_eq!(failure.advice.as_ref().unwrap().category, Category::Storage);
     assert!(record.reason.contains("`d1` is full"), "{}", record.reason);
-    assert!(record.storage_bytes_sent > Bytes::from_mib(100) && record.storage_bytes_sent < Bytes::from_gib(2));
+    assert!(
+        record.storage_bytes_sent > Bytes::from_mib(100) && record.storage_bytes_sent < Bytes::from_gib(2)
+    );
     assert_eq!(runs_on(&records), Some("host0"));
     let begun = run(&with(shared_nothing(), in_step(MigrationStep::Preparation, full.clone())));
     assert_eq!(only(&begun).outcome, Outcome::Failed, "the copy cannot even begin");
@@ -291,7 +296,8 @@ fn storage_that_goes_away_fails_copies_and_the_opening_of_disks() {
         assert_eq!(runs_on(&records), Some(if point.is_some() { "host0" } else { "host1" }));
     }
     let before = run(&with(shared_nothing(), at(0, lost)));
-    let advice = before.events.iter().find_map(|event| event.advice.as_deref().filter(|_| event.migration.is_some()));
+    let advice =
+        before.events.iter().find_map(|event| event.advice.as_deref().filter(|_| event.migration.is_some()));
     assert_eq!(only(&before).outcome, Outcome::NotStarted);
     assert_eq!(advice.unwrap().category, Category::Storage);
 }

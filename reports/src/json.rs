@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use algorithms::failures::FailureRecord;
 use algorithms::ids::MigrationId;
 use algorithms::records::{
-    Advice, EventRecord, GuestRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord,
-    RunRecords, TransferRecord,
+    Advice, EventRecord, GuestRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase,
+    RoundRecord, RunRecords, TransferRecord,
 };
 use serde::Serialize;
 

@@ -25,7 +25,8 @@ pub(crate) use cluster::{
     PlacementFile, RdmaFile,
 };
 pub(crate) use faults::{
-    CategoryFile, FaultFile, LinkDownFile, MigrationStepFile, Often, RandomFaultsFile, RecurringFile, WhatFile,
+    CategoryFile, FaultFile, LinkDownFile, MigrationStepFile, Often, RandomFaultsFile, RecurringFile,
+    WhatFile,
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{

@@ -52,14 +52,42 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
     let expected: [Expected; 14] = [
         ("space gone before", "sql1", NotStarted, Some(21502), None, Some("node1")),
         ("destination dead before", "web1", NotStarted, Some(1135), None, Some("node1")),
-        ("not authenticated", "web1", Failed, Some(21111), Some((Preparation, AtSource, Authentication)), Some("node1")),
-        ("memory taken", "web1", Failed, Some(21502), Some((Preparation, AtSource, Resources)), Some("node1")),
+        (
+            "not authenticated",
+            "web1",
+            Failed,
+            Some(21111),
+            Some((Preparation, AtSource, Authentication)),
+            Some("node1"),
+        ),
+        (
+            "memory taken",
+            "web1",
+            Failed,
+            Some(21502),
+            Some((Preparation, AtSource, Resources)),
+            Some("node1"),
+        ),
         ("disk fills up", "sql1", Failed, Some(21502), Some((Disks, AtSource, Storage)), Some("node1")),
         ("short flap", "web1", Completed, None, None, Some("node2")),
         ("long flap", "web1", Failed, Some(21502), Some((Round(1), AtSource, Network)), Some("node1")),
         ("source dies", "web1", Lost, Some(1135), Some((Round(1), Off, Resources)), None),
-        ("destination dies", "web1", Failed, Some(1135), Some((Round(1), AtSource, Resources)), Some("node1")),
-        ("destination dies in the pause", "web1", Failed, Some(1135), Some((Pause, AtSource, Resources)), Some("node1")),
+        (
+            "destination dies",
+            "web1",
+            Failed,
+            Some(1135),
+            Some((Round(1), AtSource, Resources)),
+            Some("node1"),
+        ),
+        (
+            "destination dies in the pause",
+            "web1",
+            Failed,
+            Some(1135),
+            Some((Pause, AtSource, Resources)),
+            Some("node1"),
+        ),
         ("disks not opened", "web1", Failed, Some(21502), Some((Pause, AtSource, Storage)), Some("node1")),
         ("source dies afterwards", "web1", Completed, None, None, Some("node2")),
         ("destination dies afterwards", "web1", Lost, Some(1135), Some((CleanUp, Off, Resources)), None),
@@ -69,7 +97,12 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
     for (alternative, vm, outcome, event_id, failure, host) in expected {
         let records = run(&scenario, alternative);
         let record = of(&records, vm);
-        assert_eq!((record.outcome, record.event_id), (outcome, event_id), "{alternative}: {}", record.reason);
+        assert_eq!(
+            (record.outcome, record.event_id),
+            (outcome, event_id),
+            "{alternative}: {}",
+            record.reason
+        );
         let told = record.failure.as_deref();
         let told = told.map(|it| (it.point, it.guest, it.advice.as_ref().unwrap().category));
         assert_eq!(told, failure, "{alternative}");

@@ -21,7 +21,14 @@ impl MigrationController {
         self.end_badly(now, outcome, reason, brownout, paused);
     }
 
-    pub(super) fn end_badly(&mut self, now: SimTime, outcome: Outcome, reason: String, brownout: Span, blackout: Span) {
+    pub(super) fn end_badly(
+        &mut self,
+        now: SimTime,
+        outcome: Outcome,
+        reason: String,
+        brownout: Span,
+        blackout: Span,
+    ) {
         self.log_end(now, outcome, &reason);
         self.record(now, outcome, reason, brownout, blackout);
     }
@@ -54,7 +61,14 @@ impl MigrationController {
         }));
     }
 
-    pub(super) fn record(&mut self, now: SimTime, outcome: Outcome, reason: String, brownout: Span, blackout: Span) {
+    pub(super) fn record(
+        &mut self,
+        now: SimTime,
+        outcome: Outcome,
+        reason: String,
+        brownout: Span,
+        blackout: Span,
+    ) {
         self.state = State::Done(outcome);
         let (event_id, failure) = (self.failure_event(), self.failure_record(outcome));
         self.outbox.record(Record::Migration(MigrationRecord {

@@ -91,8 +91,7 @@ impl MigrationController {
             self.complete(now, moved);
             return;
         }
-        let failure =
-            if side == Side::Source { Failure::SourceDied } else { Failure::DestinationDied };
+        let failure = if side == Side::Source { Failure::SourceDied } else { Failure::DestinationDied };
         let reason = self.failure_message(&failure);
         self.failed_at = Some((failure, FailurePoint::CleanUp));
         let brownout = moved.paused - self.started;

@@ -81,7 +81,13 @@ impl StorageView {
     /// Adds the next storage location: who reaches it, and how much it holds (`None`: no limit).
     pub fn add_location(&mut self, name: Name, mut hosts: Vec<HostId>, capacity: Option<Bytes>) {
         hosts.sort_unstable();
-        self.locations.push(LocationView { name, hosts, capacity, taken: Bytes::ZERO, trouble: Trouble::default() });
+        self.locations.push(LocationView {
+            name,
+            hosts,
+            capacity,
+            taken: Bytes::ZERO,
+            trouble: Trouble::default(),
+        });
     }
 
     /// Adds the next host: where disks go by default, and storage migrations at a time.

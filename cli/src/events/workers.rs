@@ -5,7 +5,9 @@
 //! looks for them in the real log finds them here.
 
 use algorithms::failures::catalogue::Logged;
-use algorithms::records::{EventRecord, Level, MigrationKind, MigrationRecord, Outcome, RoundPhase, RunRecords};
+use algorithms::records::{
+    EventRecord, Level, MigrationKind, MigrationRecord, Outcome, RoundPhase, RunRecords,
+};
 use models::cluster::ClusterModel;
 use sim_core::Bytes;
 
@@ -26,8 +28,9 @@ pub fn add(records: &mut RunRecords, model: &ClusterModel) {
 
 fn of(record: &MigrationRecord, records: &RunRecords) -> [EventRecord; 3] {
     let mut rounds = records.rounds.iter().filter(|round| round.migration == record.migration);
-    let last: Bytes =
-        rounds.find(|round| round.phase == RoundPhase::StopAndCopy).map_or(Bytes::ZERO, |round| round.bytes_sent);
+    let last: Bytes = rounds
+        .find(|round| round.phase == RoundPhase::StopAndCopy)
+        .map_or(Bytes::ZERO, |round| round.bytes_sent);
     let event = |logged: Logged, message: String| EventRecord {
         time: record.started.unwrap_or(record.queued) + record.total,
         level: Level::Information,

@@ -153,7 +153,9 @@ impl Fabric {
     /// The resources of a link: both directions, and those of a team's members.
     pub(super) fn link(&self, link: usize) -> impl Iterator<Item = ResourceId> + '_ {
         let (pair, team) = (self.links.get(link), self.teams.get(link));
-        pair.into_iter().chain(team.into_iter().flatten()).flat_map(|(forward, backward)| [*forward, *backward])
+        pair.into_iter()
+            .chain(team.into_iter().flatten())
+            .flat_map(|(forward, backward)| [*forward, *backward])
     }
 
     /// Takes resources down, or puts them up again with all that they had.

@@ -218,9 +218,9 @@ impl World<'_> {
         let Some(failing) = &mut self.failing else { return };
         let Some(aimed) = failing.aimed.get_mut(&migrating.assignment.vm) else { return };
         let scheduled = &self.model.faults.scheduled;
-        let (now_due, later): (Vec<usize>, Vec<usize>) = aimed.iter().partition(
-            |index| matches!(scheduled[**index].when, When::InStep { step, .. } if step == begun),
-        );
+        let (now_due, later): (Vec<usize>, Vec<usize>) = aimed
+            .iter()
+            .partition(|index| matches!(scheduled[**index].when, When::InStep { step, .. } if step == begun));
         *aimed = later;
         for index in now_due {
             let When::InStep { after, .. } = scheduled[index].when else { continue };
@@ -331,7 +331,10 @@ impl World<'_> {
     pub(super) fn guest_records(&self) -> Vec<GuestRecord> {
         let Some(failing) = &self.failing else { return Vec::new() };
         let cluster = self.orchestrator.cluster();
-        assert!(cluster.is_settled(), "whatever failed gives back the memory, the space and the slots that it took");
+        assert!(
+            cluster.is_settled(),
+            "whatever failed gives back the memory, the space and the slots that it took"
+        );
         let guests = (0..).map(VmId).zip(&self.model.guests);
         let record = |(vm, guest): (VmId, &crate::cluster::Guest)| {
             let host = cluster.host_of(vm);

@@ -42,7 +42,9 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn is_alike(&self, event: &EventRecord) -> bool {
-        self.events.first().is_some_and(|first| first.level == event.level && first.event_id == event.event_id)
+        self.events
+            .first()
+            .is_some_and(|first| first.level == event.level && first.event_id == event.event_id)
     }
 
     fn tone(&self) -> Tone {
@@ -56,7 +58,8 @@ impl Group<'_> {
     fn cells(&self) -> Vec<String> {
         let first = self.events.first();
         let named = |event: &&EventRecord| event.vm.clone().or_else(|| event.host.clone());
-        let mut names: Vec<String> = self.events.iter().filter_map(named).map(|name| name.to_string()).collect();
+        let mut names: Vec<String> =
+            self.events.iter().filter_map(named).map(|name| name.to_string()).collect();
         names.dedup();
         let more = names.len().saturating_sub(NAMES_TOLD);
         names.truncate(NAMES_TOLD);

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 use sim_core::{Bytes, SimTime, Span};
 
 use crate::read::at::At;
@@ -127,10 +127,7 @@ pub(crate) struct AuthenticationFailsFile {
 
 /// Memory that others take.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "memory, such as MemoryTaken(host: \"node2\", amount: \"40 GiB\")"
-)]
+#[serde(deny_unknown_fields, expecting = "memory, such as MemoryTaken(host: \"node2\", amount: \"40 GiB\")")]
 #[schemars(rename = "MemoryTaken")]
 pub(crate) struct MemoryTakenFile {
     /// Of which host, or hosts.
@@ -141,10 +138,7 @@ pub(crate) struct MemoryTakenFile {
 
 /// Storage that is out of reach for a time.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "storage, such as StorageLost(storage: \"csv1\", lasts: \"30 s\")"
-)]
+#[serde(deny_unknown_fields, expecting = "storage, such as StorageLost(storage: \"csv1\", lasts: \"30 s\")")]
 #[schemars(rename = "StorageLost")]
 pub(crate) struct StorageLostFile {
     /// Which, or several.

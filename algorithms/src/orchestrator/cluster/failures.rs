@@ -53,9 +53,7 @@ impl ClusterView {
         match outcome {
             Outcome::Completed => true,
             // It was lost with the host that it ran on: the destination, unless the source died.
-            Outcome::Lost => {
-                assignment.kind != MigrationKind::Storage && !self.is_dead(assignment.source)
-            }
+            Outcome::Lost => assignment.kind != MigrationKind::Storage && !self.is_dead(assignment.source),
             Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted => false,
         }
     }

@@ -65,8 +65,14 @@ pub(super) fn offline(disk: &str, location: &str) -> Refusal {
 
 /// The destination has no place for a disk.
 pub(super) fn no_path(message: String) -> Refusal {
-    let fix = "Set-VMHost -ComputerName <destination> -VirtualHardDiskPath D:\\VMs -VirtualMachinePath D:\\VMs";
-    refused(Rule::StoragePath, message, "no default path is set at the destination, and the move names none", fix)
+    let fix =
+        "Set-VMHost -ComputerName <destination> -VirtualHardDiskPath D:\\VMs -VirtualMachinePath D:\\VMs";
+    refused(
+        Rule::StoragePath,
+        message,
+        "no default path is set at the destination, and the move names none",
+        fix,
+    )
 }
 
 /// The disks are where they are to go.

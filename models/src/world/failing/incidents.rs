@@ -114,7 +114,11 @@ impl World<'_> {
         };
         match fault {
             Some(Fault::LinkDown { links, .. }) => {
-                self.say(Level::Information, None, format!("the network is up again: {}", self.link_names(&links)));
+                self.say(
+                    Level::Information,
+                    None,
+                    format!("the network is up again: {}", self.link_names(&links)),
+                );
                 self.change_links(&links, -1);
             }
             Some(Fault::AuthenticationFails { host, .. }) => {
@@ -267,8 +271,10 @@ impl World<'_> {
     /// Tells the migrations whose disk under way goes between such places.
     fn break_copies(&mut self, concerns: impl Fn(StorageId, StorageId) -> bool, breakage: &Breakage) {
         for index in 0..self.migrations.len() {
-            let copying = self.migrations[index].as_ref().filter(|each| matches!(each.sending, Sending::Disk(_)));
-            let broken = copying.is_some_and(|each| each.disks.iter().any(|disk| concerns(disk.from, disk.to)));
+            let copying =
+                self.migrations[index].as_ref().filter(|each| matches!(each.sending, Sending::Disk(_)));
+            let broken =
+                copying.is_some_and(|each| each.disks.iter().any(|disk| concerns(disk.from, disk.to)));
             if broken {
                 self.tell(MigrationId(index as u32), Input::Broke(breakage.clone()));
             }
@@ -281,7 +287,8 @@ impl World<'_> {
 
     fn link_names(&self, links: &[usize]) -> String {
         let names: Vec<&Name> = self.model.network.links().map(|(_, _, link)| &link.name).collect();
-        let named: Vec<&str> = links.iter().filter_map(|link| names.get(*link)).map(|name| &***name).collect();
+        let named: Vec<&str> =
+            links.iter().filter_map(|link| names.get(*link)).map(|name| &***name).collect();
         named.join(", ")
     }
 
