@@ -15,6 +15,7 @@
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
+//! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
 //! - [`failures`]: what can break on the way; [`failures::catalogue`]: the events that are logged.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
@@ -24,6 +25,7 @@
 
 pub mod closed_form;
 pub mod controller;
+pub mod drain_plan;
 pub mod failures;
 pub mod ids;
 pub mod machine;

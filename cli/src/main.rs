@@ -4,8 +4,10 @@
 
 mod arguments;
 mod check;
+mod compare_runs;
 mod events;
 mod failure;
+mod plan;
 mod presets;
 mod simulate;
 mod terminal;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, PlanWhat};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
+        Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),

@@ -11,6 +11,7 @@
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
+//! - [`planning`]: a drain simulated many times, and the plan that comes of it.
 //! - [`closed_form`]: the literature's formulas for the same model.
 //!
 //! # A first run
@@ -94,6 +95,7 @@ pub mod cluster;
 pub mod faults;
 pub mod hardware;
 pub mod network;
+pub mod planning;
 pub mod preflight;
 pub mod storage;
 pub mod transport;

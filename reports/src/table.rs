@@ -204,7 +204,7 @@ fn heading(run: &RunRecords) -> String {
     format!("{}{alternative} · seed {}{replication} · {origin}", about.scenario, about.seed)
 }
 
-fn show(grid: &Grid, options: TableOptions) -> String {
+pub(crate) fn show(grid: &Grid, options: TableOptions) -> String {
     if grid.rows.is_empty() {
         return "(nothing)\n".to_string();
     }
