@@ -8,7 +8,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use algorithms::failures::{Breakage, GuestState, Side};
+use algorithms::failures::{Breakage, FailurePoint, GuestState, Side};
 use algorithms::ids::{HostId, StorageId, VmId};
 use algorithms::plan::StorageMove;
 use algorithms::policy::{HyperV, Policy, Qemu, Xen};
@@ -70,7 +70,14 @@ fn scheduled() -> impl Strategy<Value = ScheduledFault> {
         ((0..GUESTS).prop_map(VmId), step(), (0u64..3000).prop_map(Span::from_millis))
             .prop_map(|(vm, step, after)| When::InStep { vm, step, after }),
     ];
-    (when, fault()).prop_map(|(when, fault)| ScheduledFault { when, fault })
+    (when, fault()).prop_map(|(when, fault)| match (when, &fault) {
+        // These are of a migration, and so in a step of it.
+        (When::At(_), Fault::SideDies(_) | Fault::NetworkDown { .. } | Fault::Fails(_)) => {
+            let (vm, step, after) = (VmId(0), MigrationStep::Round(1), Span::ZERO);
+            ScheduledFault { when: When::InStep { vm, step, after }, fault }
+        }
+        _ => ScheduledFault { when, fault },
+    })
 }
 
 fn random() -> impl Strategy<Value = RandomFaults> {
@@ -184,7 +191,8 @@ proptest! {
             prop_assert_eq!(moves.len(), 1);
             let (record, first) = (moves[0], &model.hosts[guest.host.index()].name);
             let failure = record.failure.as_deref().map(|failure| failure.guest);
-            let arrived = record.outcome == Outcome::Completed || record.outcome == Outcome::Lost && !dead.contains(&**first);
+            let lost_there = record.failure.as_deref().is_some_and(|it| it.point == FailurePoint::CleanUp);
+            let arrived = record.outcome == Outcome::Completed || record.outcome == Outcome::Lost && lost_there;
             let expected = if arrived { record.destination.as_ref().unwrap() } else { first };
             prop_assert_eq!(&state.host, expected, "{:?} {}", record.outcome, record.reason);
             prop_assert_eq!(state.power == Power::Off, dead.contains(&*state.host));
