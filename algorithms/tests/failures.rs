@@ -201,8 +201,13 @@ fn plan(destinations: [Option<u32>; 2], storage: &StorageMove) -> Plan {
     Plan { phases: vec![Phase { moves, ..Phase::default() }] }
 }
 
+/// Guests that start, each with its destination.
+type Started = Vec<(u32, u32)>;
+/// Guests that are refused, each with the rule.
+type Refused = Vec<(u32, Option<Rule>)>;
+
 /// What an orchestrator says: who starts, to where, and who is refused, by which rule.
-fn said(orchestrator: &mut Orchestrator) -> (Vec<(u32, u32)>, Vec<(u32, Option<Rule>)>) {
+fn said(orchestrator: &mut Orchestrator) -> (Started, Refused) {
     use algorithms::orchestrator::Command;
     let (mut started, mut refused) = (Vec::new(), Vec::new());
     loop {

@@ -283,8 +283,8 @@ impl World<'_> {
         let there = self.orchestrator.cluster().guests_on(host).into_iter().map(memory).sum::<Bytes>();
         let under_way = self.migrations.iter().flatten();
         let coming = under_way.filter(|each| each.assignment.destination == host && each.state.prepared);
-        let alone = |each: &&Box<Migrating>| each.assignment.kind == MigrationKind::Storage;
-        there + coming.filter(|each| !alone(each)).map(|each| memory(each.assignment.vm)).sum::<Bytes>()
+        let with_memory = coming.filter(|each| each.assignment.kind != MigrationKind::Storage);
+        there + with_memory.map(|each| memory(each.assignment.vm)).sum::<Bytes>()
     }
 
     /// Whether a link that a migration uses is down.
