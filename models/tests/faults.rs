@@ -202,7 +202,7 @@ fn after_the_hand_over_the_guest_shares_the_fate_of_the_destination() {
 
 #[test]
 fn a_link_that_flaps_for_a_short_time_only_delays() {
-    let undisturbed = run(&with(moving(), at(3600, Fault::StorageFull(StorageId(0)))));
+    let undisturbed = run(&moving());
     let lasts = Span::from_secs(15);
     for (step, _) in BEFORE {
         let records = run(&with(moving(), in_step(step, Fault::NetworkDown { lasts })));
