@@ -13,6 +13,8 @@
 //! - [`plan`]: what is asked for; [`orchestrator`]: order, limits, destinations; [`planner`]: where
 //!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
+//! - [`failover`]: clustered roles, their owners and priorities; [`quick_migration`]: a role is saved, moved,
+//!   restored.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
@@ -26,6 +28,7 @@
 pub mod closed_form;
 pub mod controller;
 pub mod drain_plan;
+pub mod failover;
 pub mod failures;
 pub mod ids;
 pub mod machine;
@@ -36,5 +39,6 @@ pub mod plan;
 pub mod planner;
 pub mod policy;
 pub mod preflight;
+pub mod quick_migration;
 pub mod records;
 pub mod storage_mirror;

@@ -17,6 +17,7 @@ pub mod facts;
 pub mod network;
 mod passed;
 pub mod processor;
+mod roles;
 mod rules;
 pub mod subnet;
 pub mod versions;
@@ -26,7 +27,7 @@ use sim_core::Bytes;
 
 use crate::failures::catalogue::Logged;
 pub use crate::failures::catalogue::{Event, Evidence};
-use crate::ids::{HostId, Name, VmId};
+use crate::ids::{HostId, VmId};
 use facts::{Administration, GuestConfiguration, GuestFacts, HostFacts, HostSettings};
 
 /// One prerequisite, in the order in which they are checked.
@@ -237,6 +238,8 @@ pub struct Prerequisites {
     hosts: Vec<HostFacts>,
     guests: Vec<GuestFacts>,
     administration: Administration,
+    /// The same for what the cluster service moves.
+    by_cluster: Administration,
     /// Whether anything differs from the defaults, under which every rule but memory holds.
     special: bool,
 }
@@ -244,7 +247,8 @@ pub struct Prerequisites {
 impl Prerequisites {
     /// Without hosts and guests.
     pub fn new(administration: Administration) -> Prerequisites {
-        Prerequisites { administration, ..Prerequisites::default() }
+        let by_cluster = roles::by_cluster(&administration);
+        Prerequisites { administration, by_cluster, ..Prerequisites::default() }
     }
 
     /// Adds the next host.
@@ -257,16 +261,6 @@ impl Prerequisites {
     pub fn add_guest(&mut self, guest: GuestFacts) {
         self.special |= guest.configuration != GuestConfiguration::default();
         self.guests.push(guest);
-    }
-
-    /// A host's name, where it is known.
-    pub fn host_name(&self, host: HostId) -> Option<Name> {
-        self.hosts.get(host.index()).map(|facts| facts.name.clone())
-    }
-
-    /// A guest's name, where it is known.
-    pub fn guest_name(&self, vm: VmId) -> Option<Name> {
-        self.guests.get(vm.index()).map(|facts| facts.name.clone())
     }
 
     /// A host's settings have changed; `false` where there is no such host.

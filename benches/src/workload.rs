@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
@@ -72,6 +73,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         administration: Administration::default(),
         storage: Vec::new(),
         faults: models::faults::Faults::default(),
+        failover: Failover::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! are numbers, which [`simulate`](crate::world::simulate) checks again.
 
 use algorithms::controller::Deadline;
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, Name};
 use algorithms::plan::{Placement, Plan};
 use algorithms::policy::Policy;
@@ -47,6 +48,8 @@ pub struct ClusterModel {
     pub storage: Vec<StorageLocation>,
     /// What breaks; nothing by default.
     pub faults: Faults,
+    /// The failover cluster's settings and its roles; no guest is clustered by default.
+    pub failover: Failover,
 }
 
 /// A virtual machine.

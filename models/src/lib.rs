@@ -19,6 +19,7 @@
 //! One idle guest of 10 GiB moves from one host to another over a cable of 10 Gbit/s.
 //!
 //! ```
+//! use algorithms::failover::Failover;
 //! use algorithms::ids::{HostId, VmId};
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
@@ -83,6 +84,7 @@
 //!     administration: Administration::default(),
 //!     storage: vec![],
 //!     faults: Faults::default(),
+//!     failover: Failover::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();

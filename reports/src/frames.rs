@@ -50,6 +50,7 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
             row.failure.as_ref().and_then(|each| Some(each.advice.as_ref()?.category.name()))
         }),
         rows.column("guest_left", |row| row.failure.as_ref().map(|each| words::guest_state(each.guest))),
+        rows.column("why", |row| text(&row.why)),
     ];
     rows.frame("migrations", columns)
 }

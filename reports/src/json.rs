@@ -91,6 +91,9 @@ pub struct MigrationJson<'a> {
     /// How far it had come when it failed, where that left the guest, and what would help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Cow<'a, FailureRecord>>,
+    /// Of what a failover cluster moves: what made it move, how, and why to there; absent else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Cow<'a, str>>,
     /// Its rounds in order.
     pub rounds: Vec<RoundJson>,
 }
@@ -222,6 +225,7 @@ pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -
         storage_bytes_sent: record.storage_bytes_sent.get(),
         transfer: record.transfer.as_deref().map(transfer_json),
         failure: record.failure.as_deref().map(Cow::Borrowed),
+        why: record.why.as_deref().map(Cow::Borrowed),
         rounds,
     }
 }

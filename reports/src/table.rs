@@ -94,8 +94,10 @@ pub fn migrations_table(run: &RunRecords, options: TableOptions) -> String {
     if fits(&grid, options.width) {
         return show(&grid, options);
     }
+    let whys = grid.take_column("why");
     let reasons = grid.take_column("reason");
-    let notes = reason_notes(&grid, &reasons, options.most_rows);
+    let notes =
+        reason_notes(&grid, &reasons, options.most_rows) + &why_notes(&grid, &whys, options.most_rows);
     if !fits(&grid, options.width) {
         // The notes name every outcome that is not "completed".
         grid.take_column("outcome");
@@ -189,6 +191,17 @@ fn reason_notes(grid: &Grid, reasons: &[String], most: usize) -> String {
     let mut notes: String = notes.collect();
     if noted().count() > most {
         notes.push_str(&format!("and {} more that were not completed\n", noted().count() - most));
+    }
+    notes
+}
+
+/// A line for each migration of which the records say what made it.
+fn why_notes(grid: &Grid, whys: &[String], most: usize) -> String {
+    let noted = || grid.rows.iter().zip(whys).filter(|(_, why)| !why.is_empty());
+    let notes = noted().take(most).map(|(row, why)| format!("{}, {}: {why}\n", row.cells[0], row.cells[1]));
+    let mut notes: String = notes.collect();
+    if noted().count() > most {
+        notes.push_str(&format!("and {} more; `--format json` says why\n", noted().count() - most));
     }
     notes
 }

@@ -6,6 +6,7 @@
 
 mod background;
 mod cards;
+mod failover;
 mod faults;
 mod guests;
 mod hosts;
@@ -13,6 +14,7 @@ mod hypervisor;
 mod measured;
 mod moves;
 mod network;
+mod nodes;
 mod plan;
 mod settings;
 mod storage;
@@ -21,6 +23,7 @@ mod transfer;
 mod transport;
 mod workload;
 
+use algorithms::failover::Failover;
 use algorithms::ids::Name;
 use algorithms::measured::Measured;
 use algorithms::plan::Placement;
@@ -62,6 +65,7 @@ impl Checker {
         let transport = self.transport(file.transport.as_ref());
         let ground = Ground { hosts: &hosts, guests: &guests, network: &network, storage: &storage, sound };
         let administration = self.administration(file.administration.as_ref(), &hosts);
+        let settings = self.failover_settings(file.cluster.as_ref());
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
         // Names are looked up in what was made of hosts and guests.
         let faults = if sound { self.faults(file, &ground) } else { Faults::default() };
@@ -84,6 +88,7 @@ impl Checker {
             administration,
             storage: storage.locations,
             faults,
+            failover: Failover { settings, roles: guests.roles },
         };
         Some((model, measured))
     }

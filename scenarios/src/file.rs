@@ -5,6 +5,7 @@
 //! written. The docs of the fields are the descriptions in the JSON schema.
 
 mod cluster;
+mod failover;
 mod faults;
 mod forms;
 mod hypervisor;
@@ -23,6 +24,10 @@ use crate::read::at::At;
 pub(crate) use cluster::{
     BackgroundFile, DuplexFile, GraphFile, HostFile, LinkFile, NetworkFile, NicFile, PatternFile,
     PlacementFile, RdmaFile,
+};
+pub(crate) use failover::{
+    AutoFailbackFile, ClusterFile, DrainNodeFile, FailbackFile, HowFile, MaintainFile, MoveRoleFile,
+    OfflineActionFile, PriorityFile, ResumeFile, RoleFile,
 };
 pub(crate) use faults::{
     CategoryFile, FaultFile, LinkDownFile, MigrationStepFile, Often, RandomFaultsFile, RecurringFile,
@@ -87,6 +92,8 @@ pub(crate) struct File {
     pub(crate) placement: Option<PlacementFile>,
     /// From where migrations are begun, which domains trust each other, the cluster's own limit.
     pub(crate) administration: Option<At<AdministrationFile>>,
+    /// The failover cluster's settings; virtual machines with a `role` are clustered.
+    pub(crate) cluster: Option<At<ClusterFile>>,
     /// What is to be done, step after step: each begins when the one before has ended.
     pub(crate) plan: Option<Vec<At<StepFile>>>,
     /// What breaks, and when: [(at: "30 s", fault: HostDies("node2"))].
@@ -120,6 +127,7 @@ impl File {
             transport: self.transport.or(base.transport),
             placement: self.placement.or(base.placement),
             administration: self.administration.or(base.administration),
+            cluster: self.cluster.or(base.cluster),
             plan: self.plan.or(base.plan),
             faults: self.faults.or(base.faults),
             random_faults: self.random_faults.or(base.random_faults),

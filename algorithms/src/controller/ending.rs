@@ -91,6 +91,7 @@ impl MigrationController {
             rounds: self.pages.rounds(),
             transfer: None,
             failure,
+            why: None,
         }));
     }
 }

@@ -5,26 +5,27 @@ mod failures;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sim_core::Bytes;
+use sim_core::{Bytes, SimTime};
 
 use super::Assignment;
 use super::storage::{DiskMove, StorageView};
+use crate::failover::{Failover, OfflineAction};
 use crate::ids::{HostId, VmId};
 use crate::plan::{Placement, StorageMove};
 use crate::planner::{self, HostView};
 use crate::preflight::facts::HostSettings;
 use crate::preflight::{Prerequisites, Refusal};
-use crate::records::{MigrationKind, Outcome};
+use crate::records::MigrationKind;
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterView {
-    placement: Placement,
-    hosts: Vec<HostView>,
-    slots: Vec<Slots>,
-    guests: Vec<GuestView>,
+    pub(super) placement: Placement,
+    pub(super) hosts: Vec<HostView>,
+    pub(super) slots: Vec<Slots>,
+    pub(super) guests: Vec<GuestView>,
     reach: Reach,
-    storage: StorageView,
+    pub(super) storage: StorageView,
     #[serde(default)]
     prerequisites: Prerequisites,
     /// Hosts that have died.
@@ -33,6 +34,22 @@ pub struct ClusterView {
     /// Memory that guests which are not ours have taken.
     #[serde(default)]
     foreign: BTreeMap<HostId, Bytes>,
+    failover: Failover,
+    /// Hosts that the phase under way empties.
+    closed: BTreeSet<HostId>,
+    /// Nodes that take no roles until they are resumed.
+    paused: BTreeSet<HostId>,
+    /// Where guests on their way will be.
+    pub(super) bound: BTreeMap<VmId, HostId>,
+    /// Roles that run nowhere.
+    pub(super) offline: BTreeMap<VmId, Offline>,
+}
+
+/// A role that runs nowhere, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Offline {
+    pub(super) action: OfflineAction,
+    pub(super) since: SimTime,
 }
 
 /// Why a guest goes nowhere.
@@ -46,6 +63,12 @@ pub(super) struct NoPlace {
 impl From<String> for NoPlace {
     fn from(reason: String) -> NoPlace {
         NoPlace { reason, refusal: None }
+    }
+}
+
+impl From<&str> for NoPlace {
+    fn from(reason: &str) -> NoPlace {
+        reason.to_string().into()
     }
 }
 
@@ -71,8 +94,8 @@ impl Slots {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct GuestView {
-    host: HostId,
+pub(super) struct GuestView {
+    pub(super) host: HostId,
     memory: Bytes,
 }
 
@@ -91,7 +114,34 @@ impl ClusterView {
         let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
         let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
         let (dead, foreign) = (BTreeSet::new(), BTreeMap::new());
-        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites, dead, foreign }
+        let (closed, paused) = (BTreeSet::new(), BTreeSet::new());
+        let (failover, bound, offline) = (Failover::default(), BTreeMap::new(), BTreeMap::new());
+        ClusterView {
+            placement,
+            hosts,
+            slots,
+            guests,
+            reach,
+            storage,
+            prerequisites,
+            dead,
+            foreign,
+            failover,
+            closed,
+            paused,
+            bound,
+            offline,
+        }
+    }
+
+    /// With the roles of a failover cluster; without, no guest is clustered.
+    pub fn with_failover(self, failover: Failover) -> ClusterView {
+        ClusterView { failover, ..self }
+    }
+
+    /// The failover cluster's settings and roles.
+    pub fn failover(&self) -> &Failover {
+        &self.failover
     }
 
     /// With what is known of prerequisites; without, nothing is refused for want of one.
@@ -121,7 +171,7 @@ impl ClusterView {
         self.take(host, memory);
     }
 
-    /// Where a guest runs.
+    /// Where a guest runs; of a role that is offline, who owns it.
     pub fn host_of(&self, vm: VmId) -> HostId {
         self.guests[vm.index()].host
     }
@@ -135,11 +185,68 @@ impl ClusterView {
 
     /// No guest may be placed on these hosts; on all others it may.
     pub(super) fn close_only(&mut self, closed: &[HostId]) {
-        for (index, host) in self.hosts.iter_mut().enumerate() {
-            let forbidden = self.slots[index].limit == Some(0);
-            let dead = self.dead.contains(&HostId(index as u32));
-            host.open = !forbidden && !dead && !closed.iter().any(|id| id.index() == index);
+        self.closed = closed.iter().copied().collect();
+        self.open_others();
+    }
+
+    /// A node takes no roles any more, or takes them again.
+    pub(super) fn pause(&mut self, node: HostId) {
+        self.paused.insert(node);
+        self.open_others();
+    }
+
+    pub(super) fn resume(&mut self, node: HostId) {
+        self.paused.remove(&node);
+        self.open_others();
+    }
+
+    fn open_others(&mut self) {
+        for (id, host) in (0..).map(HostId).zip(&mut self.hosts) {
+            let forbidden = self.slots[id.index()].limit == Some(0);
+            host.open = !forbidden
+                && !self.dead.contains(&id)
+                && !self.closed.contains(&id)
+                && !self.paused.contains(&id);
         }
+    }
+
+    pub(super) fn is_open(&self, host: HostId) -> bool {
+        self.hosts[host.index()].open
+    }
+
+    /// Whether a node is paused.
+    pub fn is_paused(&self, host: HostId) -> bool {
+        self.paused.contains(&host)
+    }
+
+    /// Whether a role runs nowhere.
+    pub fn is_offline(&self, vm: VmId) -> bool {
+        self.offline.contains_key(&vm)
+    }
+
+    pub(super) fn offline(&self, vm: VmId) -> Option<Offline> {
+        self.offline.get(&vm).copied()
+    }
+
+    pub(super) fn gone_offline(&mut self, vm: VmId, offline: Offline) {
+        self.offline.insert(vm, offline);
+    }
+
+    /// Where a guest on its way will be.
+    pub(super) fn bound_for(&self, vm: VmId) -> Option<HostId> {
+        self.bound.get(&vm).copied()
+    }
+
+    pub(super) fn host_ids(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..self.hosts.len() as u32).map(HostId)
+    }
+
+    pub(super) fn memory_of(&self, vm: VmId) -> Bytes {
+        self.guests[vm.index()].memory
+    }
+
+    pub(super) fn forbids(&self, host: HostId) -> bool {
+        self.slots[host.index()].limit == Some(0)
     }
 
     /// Where `vm` goes, to `wanted` if that can be, else to the best place; and what moves with it.
@@ -168,21 +275,22 @@ impl ClusterView {
         storage: &StorageMove,
     ) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
-        let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
         self.refuse_the_dead(source, wanted)?;
-        if forbids(source) {
-            return Err("its host allows no migrations".to_string().into());
+        if self.forbids(source) {
+            return Err("its host allows no migrations".into());
         }
         let Some(destination) = wanted else {
             return self.best_place(vm, storage);
         };
         let free = self.free(destination);
         if destination == source {
-            Err("it is there already".to_string().into())
-        } else if forbids(destination) {
-            Err("the destination allows no migrations".to_string().into())
+            Err("it is there already".into())
+        } else if self.forbids(destination) {
+            Err("the destination allows no migrations".into())
+        } else if self.is_paused(destination) {
+            Err("the destination is a paused node".into())
         } else if !self.reaches(source, destination) {
-            Err("the network does not lead from its host to the destination".to_string().into())
+            Err("the network does not lead from its host to the destination".into())
         } else if let Some(refusal) = self.prerequisites.first_refusal(vm, source, destination, free) {
             Err(refusal.into())
         } else if free < memory {
@@ -205,6 +313,13 @@ impl ClusterView {
         let HostView { memory, taken, .. } = self.hosts[destination.index()];
         let free = memory.saturating_sub(taken - self.guests[vm.index()].memory);
         self.prerequisites.first_refusal(vm, source, destination, free)
+    }
+
+    /// The same of a role that the cluster moves.
+    pub(super) fn refusal_of_role_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
+        let Assignment { vm, source, destination, kind, .. } = *assignment;
+        let free = self.free(destination) + self.memory_of(vm);
+        self.prerequisites.refusals_of_role(vm, (source, destination), kind, free).into_iter().next()
     }
 
     pub(super) fn change_host(&mut self, host: HostId, settings: HostSettings) {
@@ -236,7 +351,7 @@ impl ClusterView {
         choose(&|host| plan(host).is_ok()).or_else(|_| {
             // It fails on storage only where it would have a place without.
             let best = anywhere()?;
-            Err(plan(best).err().map_or_else(|| "no host suits its disks".to_string().into(), NoPlace::from))
+            Err(plan(best).err().map_or_else(|| "no host suits its disks".into(), NoPlace::from))
         })
     }
 
@@ -253,70 +368,7 @@ impl ClusterView {
         all_refuse(refusals).unwrap_or_else(|| reason.into())
     }
 
-    /// From now on the guest takes memory, and its disks space, at the destination too.
-    pub(super) fn assigned(&mut self, assignment: &Assignment, disks: Vec<DiskMove>) {
-        if assignment.kind != MigrationKind::Storage {
-            self.take(assignment.destination, self.guests[assignment.vm.index()].memory);
-        }
-        self.storage.reserve(assignment, disks);
-    }
-
-    /// An assignment will not be carried out.
-    pub(super) fn unassigned(&mut self, assignment: &Assignment) {
-        if assignment.kind != MigrationKind::Storage {
-            self.leave(assignment.destination, self.guests[assignment.vm.index()].memory);
-        }
-        self.storage.settle(assignment, Outcome::NotStarted);
-    }
-
-    pub(super) fn has_slots(&self, assignment: &Assignment) -> bool {
-        let free = |host: HostId| self.slots[host.index()].is_free();
-        let for_memory = assignment.kind == MigrationKind::Storage
-            || free(assignment.source) && free(assignment.destination);
-        for_memory && self.storage.has_slots(assignment)
-    }
-
-    pub(super) fn started(&mut self, assignment: &Assignment) {
-        if assignment.kind != MigrationKind::Storage {
-            self.slots[assignment.source.index()].used += 1;
-            self.slots[assignment.destination.index()].used += 1;
-        }
-        self.storage.started(assignment);
-    }
-
-    /// A migration has ended: the guest gives up its memory at the host where it is not.
-    pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
-        let arrived = self.arrived(assignment, outcome);
-        self.storage.ended(assignment, if arrived { Outcome::Completed } else { outcome });
-        if assignment.kind == MigrationKind::Storage {
-            return;
-        }
-        self.slots[assignment.source.index()].used -= 1;
-        self.slots[assignment.destination.index()].used -= 1;
-        let guest = &mut self.guests[assignment.vm.index()];
-        let memory = guest.memory;
-        let left = if arrived {
-            guest.host = assignment.destination;
-            assignment.source
-        } else {
-            assignment.destination
-        };
-        self.leave(left, memory);
-    }
-
-    fn leave(&mut self, host: HostId, memory: Bytes) {
-        let host = &mut self.hosts[host.index()];
-        host.taken = host.taken - memory;
-        host.guests -= 1;
-    }
-
-    fn take(&mut self, host: HostId, memory: Bytes) {
-        let host = &mut self.hosts[host.index()];
-        host.taken += memory;
-        host.guests += 1;
-    }
-
-    fn reaches(&self, a: HostId, b: HostId) -> bool {
+    pub(super) fn reaches(&self, a: HostId, b: HostId) -> bool {
         match &self.reach {
             Reach::All => true,
             Reach::Islands(islands) => islands[a.index()] == islands[b.index()],

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime};
 
-use super::{Assignment, Declined, NoPlace, Orchestrator, Waiting};
+use super::cluster::NoPlace;
+use super::{Assignment, Declined, Orchestrator, Waiting};
 use crate::ids::{HostId, StorageId};
 
 /// What happened to the cluster beside what the plan asks for.
@@ -55,8 +56,10 @@ impl Orchestrator {
             let chosen = self.chosen.remove(&assignment.migration);
             if let Some(storage) = chosen.filter(|_| assignment.source != host) {
                 let (vm, destination, follows) = (assignment.vm, None, BTreeSet::new());
-                self.waiting
-                    .insert(assignment.migration, Waiting { vm, destination, storage, due: now, follows });
+                self.waiting.insert(
+                    assignment.migration,
+                    Waiting { vm, destination, storage, due: now, follows, role: None },
+                );
             } else {
                 self.strand(assignment, host);
             }

@@ -1,5 +1,6 @@
 //! Checks that a model's parts fit together, before anything runs.
 
+mod failover;
 mod faults;
 mod storage;
 
@@ -99,6 +100,7 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
     check_background(model)?;
     storage::check_storage(model)?;
     faults::check_faults(model)?;
+    failover::check_failover(model)?;
     check_plan(model)
 }
 

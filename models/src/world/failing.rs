@@ -338,7 +338,8 @@ impl World<'_> {
         let guests = (0..).map(VmId).zip(&self.model.guests);
         let record = |(vm, guest): (VmId, &crate::cluster::Guest)| {
             let host = cluster.host_of(vm);
-            let power = if failing.off[vm.index()] { Power::Off } else { Power::Running };
+            let off = failing.off[vm.index()] || cluster.is_dead(host) || cluster.is_offline(vm);
+            let power = if off { Power::Off } else { Power::Running };
             GuestRecord { vm: guest.name.clone(), host: self.host_name(host), power }
         };
         guests.map(record).collect()

@@ -1,5 +1,6 @@
 //! Small clusters to test with.
 
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
@@ -56,6 +57,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         administration: Administration::default(),
         storage: Vec::new(),
         faults: Faults::default(),
+        failover: Failover::default(),
     }
 }
 

@@ -100,6 +100,7 @@ fn migration_record(migration: MigrationId, json: MigrationJson, rounds: usize) 
         rounds: rounds as u32,
         transfer: json.transfer.map(|transfer| Box::new(transfer_record(transfer))),
         failure: json.failure.map(|failure| Box::new(failure.into_owned())),
+        why: json.why.map(name),
     }
 }
 

@@ -35,10 +35,13 @@ impl ClusterView {
     /// no migration is queued or under way.
     pub fn is_settled(&self) -> bool {
         let settled = |(index, host): (usize, &HostView)| {
-            let there = |guest: &&super::GuestView| guest.host.index() == index;
-            let memory: Bytes = self.guests.iter().filter(there).map(|guest| guest.memory).sum();
+            let on = |(vm, guest): (u32, &super::GuestView)| {
+                (guest.host.index() == index && !self.offline.contains_key(&VmId(vm))).then_some(guest.memory)
+            };
+            let there: Vec<Bytes> = (0u32..).zip(&self.guests).filter_map(on).collect();
+            let memory: Bytes = there.iter().copied().sum();
             let foreign = self.foreign.get(&HostId(index as u32)).copied().unwrap_or(Bytes::ZERO);
-            let guests = self.guests.iter().filter(there).count();
+            let guests = there.len();
             host.taken == memory + foreign && host.guests as usize == guests && self.slots[index].used == 0
         };
         self.hosts.iter().enumerate().all(settled) && self.storage.is_settled()
@@ -49,7 +52,7 @@ impl ClusterView {
     }
 
     /// Whether the guest is at the destination in the end, running or not.
-    pub(super) fn arrived(&self, assignment: &Assignment, outcome: Outcome) -> bool {
+    pub(in crate::orchestrator) fn arrived(&self, assignment: &Assignment, outcome: Outcome) -> bool {
         match outcome {
             Outcome::Completed => true,
             // It was lost with the host that it ran on: the destination, unless the source died.
@@ -71,7 +74,7 @@ impl ClusterView {
 
     /// Why nothing goes from a dead host, or to it.
     pub(in crate::orchestrator) fn died(&self, host: HostId, is_source: bool) -> Refusal {
-        let name = self.prerequisites.host_name(host).unwrap_or_else(|| "the host".into());
+        let name = self.prerequisites.host_name(host);
         let message = if is_source {
             format!("{name}, where it ran, has died; it is off")
         } else {
@@ -119,15 +122,12 @@ impl ClusterView {
 
     /// A refusal whose command names those whom it concerns.
     pub(super) fn named(&self, refusal: Refusal, vm: VmId, source: HostId, destination: HostId) -> Refusal {
-        let quoted = |name: Option<Name>, otherwise: &str| match name {
-            Some(name) => format!("\"{name}\""),
-            None => otherwise.to_string(),
-        };
+        let quoted = |name: Name| format!("\"{name}\"");
         let fix = refusal
             .fix
-            .replace("<vm>", &quoted(self.prerequisites.guest_name(vm), "<vm>"))
-            .replace("<source>", &quoted(self.prerequisites.host_name(source), "<source>"))
-            .replace("<destination>", &quoted(self.prerequisites.host_name(destination), "<destination>"));
+            .replace("<vm>", &quoted(self.prerequisites.guest_name(vm)))
+            .replace("<source>", &quoted(self.prerequisites.host_name(source)))
+            .replace("<destination>", &quoted(self.prerequisites.host_name(destination)));
         Refusal { fix, ..refusal }
     }
 }

@@ -146,6 +146,7 @@ impl World<'_> {
         }
         self.put_links(&links, 1);
         self.befall(Incident::HostDied(host));
+        self.cancel_quicks_at(host, "a host of it died");
         for index in 0..self.migrations.len() {
             let migrating = self.migrations[index].as_ref();
             let side = migrating.and_then(|migrating| side_of(migrating, host));
