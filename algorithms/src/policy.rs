@@ -228,6 +228,11 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Whether its hosts log under the numbers of Hyper-V's events.
+    pub fn logs_as_hyper_v(&self) -> bool {
+        matches!(self, Policy::HyperV(_))
+    }
+
     fn rules(&self) -> &dyn PreCopyPolicy {
         match self {
             Policy::HyperV(policy) => policy,

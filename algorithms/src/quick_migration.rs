@@ -271,6 +271,7 @@ impl QuickMigration {
             rounds: 0,
             transfer: None,
             impact: None,
+            failure: None,
             why: None,
         }));
     }

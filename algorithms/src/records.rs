@@ -11,6 +11,7 @@ mod transfer;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
+use crate::failures::FailureRecord;
 use crate::ids::{MigrationId, Name};
 use crate::preflight::{Category, Refusal};
 pub use impact::{ImpactRecord, PostCopyRecord};
@@ -42,6 +43,9 @@ pub struct RunRecords {
     pub resources: Vec<ResourceRecord>,
     /// The log, in order of time.
     pub events: Vec<EventRecord>,
+    /// Where every guest was in the end, in runs in which something could break; empty in others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guests: Vec<GuestRecord>,
 }
 
 /// A run as a whole.
@@ -116,6 +120,9 @@ pub struct MigrationRecord {
     /// What it did to the guest, where the driver can tell.
     #[serde(default)]
     pub impact: Option<Box<ImpactRecord>>,
+    /// Of one that failed: how far it had come, where the guest is, and what would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<FailureRecord>>,
     /// Of what a failover cluster moves: what made it move, how, and why to there.
     #[serde(default)]
     pub why: Option<Name>,
@@ -150,8 +157,31 @@ pub enum Outcome {
     Cancelled,
     /// Something broke; the guest runs at the source.
     Failed,
+    /// The host that the guest ran on died during it; the guest is off.
+    Lost,
     /// It never began; the guest runs where it was.
     NotStarted,
+}
+
+/// Where a guest was when the run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestRecord {
+    /// The guest.
+    pub vm: Name,
+    /// The host that it was on last.
+    pub host: Name,
+    /// Whether it ran there.
+    pub power: Power,
+}
+
+/// Whether a guest runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// It runs.
+    Running,
+    /// Its host died.
+    Off,
 }
 
 /// One round of the page loop (QEMU: pass; Hyper-V: transfer pass).

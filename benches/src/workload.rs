@@ -72,6 +72,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         placement: Placement::FewestVms,
         administration: Administration::default(),
         storage: Vec::new(),
+        faults: models::faults::Faults::default(),
         failover: Failover::default(),
     }
 }

@@ -12,6 +12,7 @@ use algorithms::preflight::facts::{Administration, GuestConfiguration};
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Span};
 
+use crate::faults::Faults;
 use crate::hardware::Host;
 use crate::network::Network;
 use crate::storage::{Disk, StorageLocation};
@@ -45,6 +46,8 @@ pub struct ClusterModel {
     pub administration: Administration,
     /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
     pub storage: Vec<StorageLocation>,
+    /// What breaks; nothing by default.
+    pub faults: Faults,
     /// The failover cluster's settings and its roles; no guest is clustered by default.
     pub failover: Failover,
 }

@@ -61,6 +61,11 @@ pub enum ForecastError {
     /// There is nothing to go by.
     #[error("no memory had been sent by then, so its rate is not known; ask for a later time by --at")]
     NothingSent,
+    /// Its pages are a hypervisor's business.
+    #[error(
+        "its page loop is the hypervisor's own, whose state no journal has: simulate its scenario instead"
+    )]
+    NotOurLoop,
     /// Disks are still being copied.
     #[error("disks were being copied then, of which no forecast is made; ask for a later time by --at")]
     Disks,
@@ -125,6 +130,7 @@ impl Situation {
         for (happening, line) in happenings.iter().zip(1..) {
             match happening {
                 Happening::Told(time, _) if *time > at => break,
+                Happening::Told(_, Input::Loop(_)) => return Err(ForecastError::NotOurLoop),
                 Happening::Told(time, input) => {
                     let refused = |why| ForecastError::NotReplayed { line, why };
                     situation.told(*time, input.clone()).map_err(refused)?;

@@ -7,6 +7,7 @@
 //! - [`hardware`], [`network`]: hosts, the graph of links between them.
 //! - [`storage`]: where the guests' disks are, and what its devices can do.
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
+//! - [`faults`]: what breaks in a run.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
@@ -26,6 +27,7 @@
 //! use algorithms::policy::{HyperV, Policy};
 //! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 //! use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
+//! use models::faults::Faults;
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
@@ -84,6 +86,7 @@
 //!     placement: Placement::default(),
 //!     administration: Administration::default(),
 //!     storage: vec![],
+//!     faults: Faults::default(),
 //!     failover: Failover::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
@@ -94,8 +97,9 @@
 
 pub mod closed_form;
 pub mod cluster;
-pub mod forecast;
 pub mod convergence;
+pub mod faults;
+pub mod forecast;
 pub mod hardware;
 pub mod network;
 pub mod planning;

@@ -53,6 +53,11 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("post_copy_s", |row| post_copy(row).map(|each| each.duration.as_secs_f64())),
         rows.column("post_copy_faults", |row| post_copy(row).map(|each| each.faults)),
         rows.column("post_copy_waited_s", |row| post_copy(row).map(|each| each.waited.as_secs_f64())),
+        rows.column("failed_at", |row| row.failure.as_ref().map(|each| words::failure_point(each.point))),
+        rows.column("failure_category", |row| {
+            row.failure.as_ref().and_then(|each| Some(each.advice.as_ref()?.category.name()))
+        }),
+        rows.column("guest_left", |row| row.failure.as_ref().map(|each| words::guest_state(each.guest))),
         rows.column("why", |row| text(&row.why)),
     ];
     rows.frame("migrations", columns)

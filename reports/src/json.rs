@@ -8,10 +8,11 @@ mod read;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use algorithms::failures::FailureRecord;
 use algorithms::ids::MigrationId;
 use algorithms::records::{
-    Advice, EventRecord, ImpactRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase,
-    RoundRecord, RunRecords, TransferRecord,
+    Advice, EventRecord, GuestRecord, ImpactRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome,
+    RoundPhase, RoundRecord, RunRecords, TransferRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,9 @@ pub struct RunJson<'a> {
     pub migrations: Vec<MigrationJson<'a>>,
     /// The log.
     pub events: Vec<EventJson<'a>>,
+    /// Where every guest was in the end; only in runs in which something could break.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub guests: Cow<'a, [GuestRecord]>,
     /// Planned beside measured; only where something was measured.
     #[serde(skip_serializing_if = "<[_]>::is_empty", skip_deserializing)]
     pub measured: &'a [Comparison],
@@ -87,6 +91,9 @@ pub struct MigrationJson<'a> {
     /// What it did to the guest; absent where the driver cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impact: Option<ImpactJson>,
+    /// How far it had come when it failed, where that left the guest, and what would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Cow<'a, FailureRecord>>,
     /// Of what a failover cluster moves: what made it move, how, and why to there; absent else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Cow<'a, str>>,
@@ -196,6 +203,7 @@ pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJ
             .map(|record| migration_json(record, rounds.remove(&record.migration).unwrap_or_default()))
             .collect(),
         events: records.events.iter().map(event_json).collect(),
+        guests: Cow::Borrowed(&records.guests),
         measured,
     }
 }
@@ -248,6 +256,7 @@ pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -
         storage_bytes_sent: record.storage_bytes_sent.get(),
         transfer: record.transfer.as_deref().map(transfer_json),
         impact: record.impact.as_deref().map(impact_json),
+        failure: record.failure.as_deref().map(Cow::Borrowed),
         why: record.why.as_deref().map(Cow::Borrowed),
         rounds,
     }

@@ -35,7 +35,7 @@
 //!     makespan: Span::from_millis(16_381),
 //! };
 //! let records =
-//!     RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![] };
+//!     RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![], guests: vec![] };
 //! let input = ReportInput { runs: vec![records], version: "0.1.0".into(), ..Default::default() };
 //!
 //! let text = report_text(&input, TableOptions::default());
@@ -55,6 +55,7 @@ mod convergence;
 mod drain_plan;
 mod error;
 mod export;
+mod failures;
 mod figures;
 pub mod frames;
 mod grid;
@@ -74,6 +75,7 @@ pub use convergence::{explanation_text, map_text, write_convergence};
 pub use drain_plan::drain_plan_text;
 pub use error::ReportError;
 pub use export::{write_frames, write_text};
+pub use failures::failures_text;
 pub use figures::{convergence_figure, gantt_figure, rounds_figure, usage_figure};
 pub use import::{RecordedMigration, read_migrations};
 pub use json::{read_runs, run_json};

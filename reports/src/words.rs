@@ -3,6 +3,7 @@
 //! They are the same as in the JSON (a test holds them to that), so that a reader can search for
 //! one word everywhere.
 
+use algorithms::failures::{FailurePoint, GuestState};
 use algorithms::measured::{Quantity, Subject};
 use algorithms::records::{Level, MigrationKind, Origin, Outcome, ResourceKind, RoundPhase};
 
@@ -29,7 +30,28 @@ pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Completed => "completed",
         Outcome::Cancelled => "cancelled",
         Outcome::Failed => "failed",
+        Outcome::Lost => "lost",
         Outcome::NotStarted => "not_started",
+    }
+}
+
+/// Where a failure left the guest.
+pub(crate) const fn guest_state(state: GuestState) -> &'static str {
+    match state {
+        GuestState::AtSource => "at_source",
+        GuestState::AtDestination => "at_destination",
+        GuestState::Off => "off",
+    }
+}
+
+/// How far a migration had come when it failed; rounds have their numbers.
+pub(crate) fn failure_point(point: FailurePoint) -> String {
+    match point {
+        FailurePoint::Preparation => "preparation".into(),
+        FailurePoint::Disks => "disks".into(),
+        FailurePoint::Round(round) => format!("round {round}"),
+        FailurePoint::Pause => "pause".into(),
+        FailurePoint::CleanUp => "clean_up".into(),
     }
 }
 
@@ -111,8 +133,12 @@ mod tests {
         for each in [Origin::Planned, Origin::Actual] {
             assert_eq!(json(each), origin(each));
         }
-        for each in [Outcome::Completed, Outcome::Cancelled, Outcome::Failed, Outcome::NotStarted] {
+        use Outcome::{Cancelled, Completed, Failed, Lost, NotStarted};
+        for each in [Completed, Cancelled, Failed, Lost, NotStarted] {
             assert_eq!(json(each), outcome(each));
+        }
+        for each in [GuestState::AtSource, GuestState::AtDestination, GuestState::Off] {
+            assert_eq!(json(each), guest_state(each));
         }
         for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy, RoundPhase::PostCopy] {
             assert_eq!(json(each), phase(each));

@@ -121,6 +121,9 @@ impl Orchestrator {
         match self.cluster.place(vm, destination, storage) {
             Ok((destination, kind, disks)) => {
                 let assignment = Assignment { migration, vm, source, destination, queued: now, kind };
+                if move_.destination.is_none() && kind != MigrationKind::Storage {
+                    self.chosen.insert(migration, storage.clone());
+                }
                 self.cluster.assigned(&assignment, disks);
                 let line = if kind == MigrationKind::Storage { Line::Disks } else { Line::Guests };
                 self.queues.entry((source, line)).or_default().push_back(assignment);
@@ -135,7 +138,7 @@ impl Orchestrator {
     /// Starts the head of every queue for which both ends have a slot, unless a prerequisite that was
     /// met when it was asked for is so no longer; whether any was refused for that.
     pub(super) fn dispatch(&mut self) -> bool {
-        let Orchestrator { queues, cluster, under_way, outbox, orders, .. } = self;
+        let Orchestrator { queues, cluster, under_way, chosen, outbox, orders, .. } = self;
         let mut refused = Vec::new();
         queues.retain(|_, queue| {
             while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
@@ -151,6 +154,7 @@ impl Orchestrator {
                     under_way.insert(assignment.migration, *assignment);
                     outbox.command(Command::Start(*assignment));
                 }
+                chosen.remove(&assignment.migration);
                 queue.pop_front();
             }
             !queue.is_empty()

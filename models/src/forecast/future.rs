@@ -131,8 +131,8 @@ impl Future {
             Command::Finish => Input::Finished,
             Command::Abort => Input::Aborted { sent: Bytes::ZERO },
             Command::EndMirror => Input::MirrorEnded { written: Bytes::ZERO },
-            // There is no forecast while disks are copied.
-            Command::Storage(_) => Input::Tick,
+            // There is no forecast while disks are copied, or of a hypervisor's own loop.
+            Command::Storage(_) | Command::Loop(_) => Input::Tick,
         }
     }
 

@@ -174,6 +174,21 @@ impl Fabric {
         members.map(|(forward, backward)| if hop.forward { *forward } else { *backward }).collect()
     }
 
+    /// The resources of a link: both directions, and those of a team's members.
+    pub(super) fn link(&self, link: usize) -> impl Iterator<Item = ResourceId> + '_ {
+        let (pair, team) = (self.links.get(link), self.teams.get(link));
+        pair.into_iter()
+            .chain(team.into_iter().flatten())
+            .flat_map(|(forward, backward)| [*forward, *backward])
+    }
+
+    /// Takes resources down, or puts them up again with all that they had.
+    pub(super) fn set_up(&self, fluid: &mut Fluid, now: SimTime, resource: ResourceId, up: bool) {
+        if let Some(described) = self.described.get(resource.index()) {
+            fluid.set_capacity(now, resource, if up { described.capacity } else { 0.0 });
+        }
+    }
+
     /// A resource as people call it.
     pub(super) fn name_of(&self, resource: ResourceId) -> Name {
         let described = self.described.get(resource.index());

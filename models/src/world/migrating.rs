@@ -9,6 +9,7 @@ use algorithms::records::{EventRecord, Level, Outcome, Record};
 use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span};
 
+use super::failing::Watched;
 use super::guest::GuestUnderWay;
 use super::sending::{Account, Flow};
 use super::way::Way;
@@ -24,7 +25,9 @@ pub(super) struct Migrating {
     pub(super) disks: Vec<DiskMove>,
     pub(super) guest: GuestUnderWay,
     /// What takes its time just now.
-    step: Option<EventKey>,
+    pub(super) step: Option<Pending>,
+    /// What can be seen of the network from here, and how far it has come.
+    pub(super) state: Watched,
     pub(super) sending: Sending,
     /// When the controller is to be told the time.
     tick: SimTime,
@@ -39,6 +42,14 @@ impl Migrating {
             Sending::Nothing => Bytes::ZERO,
         }
     }
+}
+
+/// A step under way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pending {
+    pub(super) key: EventKey,
+    pub(super) due: SimTime,
+    pub(super) step: Step,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +80,16 @@ pub(super) enum Step {
     Finished,
 }
 
+impl Step {
+    /// Whether it needs both hosts, so that it stands still while nothing comes through between them.
+    pub(super) fn crosses_the_network(self) -> bool {
+        match self {
+            Step::Prepared | Step::Opened | Step::Resumed => true,
+            Step::Paused | Step::Finished => false,
+        }
+    }
+}
+
 impl World<'_> {
     /// A migration begins: its controller is made, told to begin, and followed.
     pub(super) fn start(&mut self, assignment: Assignment) {
@@ -86,12 +107,13 @@ impl World<'_> {
             assignment,
             guest: self.guest_under_way(&assignment),
             step: None,
+            state: Watched::default(),
             sending: Sending::Nothing,
             tick: SimTime::MAX,
         };
         let slots = self.migrations.len().max(assignment.migration.index() + 1);
         self.migrations.resize_with(slots, || None);
-        self.follow(Box::new(migrating), Some(Input::Begin));
+        self.begin_watched(Box::new(migrating));
     }
 
     /// Hands `input` to a migration, if it is still under way.
@@ -126,7 +148,7 @@ impl World<'_> {
     ///
     /// A command that takes no time is answered here, when the controller has said all it has to
     /// say; the others are answered by events.
-    fn follow(&mut self, mut migrating: Box<Migrating>, input: Option<Input>) {
+    pub(super) fn follow(&mut self, mut migrating: Box<Migrating>, input: Option<Input>) {
         let mut answer = input;
         loop {
             if let Some(input) = answer.take()
@@ -195,6 +217,11 @@ impl World<'_> {
     /// Begins what a command asks for; its answer, where that takes no time.
     fn carry_out(&mut self, migrating: &mut Migrating, command: Command) -> Option<Input> {
         let timing = self.model.hypervisor.timing;
+        if self.failing.is_some()
+            && let Some(broken) = self.watch(migrating, command)
+        {
+            return Some(broken);
+        }
         match command {
             Command::Prepare => {
                 let span = self.preparation(&migrating.assignment);
@@ -234,16 +261,29 @@ impl World<'_> {
     }
 
     fn spend(&mut self, migrating: &mut Migrating, span: Span, step: Step) -> Option<Input> {
-        if span == Span::ZERO {
+        if migrating.state.holds(span, step) {
+            return None;
+        }
+        if span == Span::ZERO && !migrating.state.is_aimed_at() {
             return self.take_step(migrating, step);
         }
-        let event = Event::Step(migrating.assignment.migration, step);
-        migrating.step = Some(self.queue.schedule(self.now + span, event));
+        self.schedule_step(migrating, span, step);
         None
+    }
+
+    pub(super) fn schedule_step(&mut self, migrating: &mut Migrating, span: Span, step: Step) {
+        let due = self.now + span;
+        let key = self.queue.schedule(due, Event::Step(migrating.assignment.migration, step));
+        migrating.step = Some(Pending { key, due, step });
     }
 
     /// A step's time is over: what that means to the controller.
     fn take_step(&mut self, migrating: &mut Migrating, step: Step) -> Option<Input> {
+        if self.failing.is_some()
+            && let Some(broken) = self.breaks(migrating, step)
+        {
+            return Some(broken);
+        }
         match step {
             Step::Prepared => {
                 migrating.guest.begin(self.now);
@@ -285,9 +325,10 @@ impl World<'_> {
 
     /// Stops whatever is going on; says how much of the round under way was sent.
     fn abort(&mut self, migrating: &mut Migrating) -> Input {
-        if let Some(step) = migrating.step.take() {
-            self.queue.cancel(step);
+        if let Some(Pending { key, .. }) = migrating.step.take() {
+            self.queue.cancel(key);
         }
+        migrating.state.let_go();
         let mut sent = Bytes::ZERO;
         if let Sending::Flowing(flow) | Sending::Disk(flow) = migrating.sending {
             let left = self.stop_flow(migrating, flow);

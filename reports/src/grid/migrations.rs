@@ -186,7 +186,7 @@ fn tone_of(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Completed => Tone::Plain,
         Outcome::Cancelled => Tone::Warning,
-        Outcome::Failed | Outcome::NotStarted => Tone::Bad,
+        Outcome::Failed | Outcome::Lost | Outcome::NotStarted => Tone::Bad,
     }
 }
 

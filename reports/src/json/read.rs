@@ -78,6 +78,7 @@ fn records(run: RunJson) -> RunRecords {
         rounds,
         resources: Vec::new(),
         events: run.events.into_iter().map(event_record).collect(),
+        guests: run.guests.into_owned(),
     }
 }
 
@@ -102,6 +103,7 @@ fn migration_record(migration: MigrationId, json: MigrationJson, rounds: usize) 
         rounds: rounds as u32,
         transfer: json.transfer.map(|transfer| Box::new(transfer_record(transfer))),
         impact: json.impact.map(|impact| Box::new(impact_record(&impact))),
+        failure: json.failure.map(|failure| Box::new(failure.into_owned())),
         why: json.why.map(name),
     }
 }
