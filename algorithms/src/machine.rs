@@ -18,6 +18,7 @@ use crate::records::Record;
 
 /// What a machine of commands `C` that ends in `D` tells its driver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "made and taken apart one by one, never kept in numbers")]
 pub enum Output<C, D> {
     /// Do this; its result comes back as an input.
     Command(C),

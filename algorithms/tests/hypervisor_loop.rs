@@ -78,13 +78,19 @@ impl Told {
     }
 
     fn rounds(&self) -> Vec<&RoundRecord> {
-        let round = |record| if let &Record::Round(ref round) = record { Some(round) } else { None };
-        self.records.iter().filter_map(round).collect()
+        let found = self.records.iter().filter_map(|record| match record {
+            Record::Round(round) => Some(round),
+            _ => None,
+        });
+        found.collect()
     }
 
     fn migration(&self) -> &MigrationRecord {
-        let found = |record| if let &Record::Migration(ref found) = record { Some(found) } else { None };
-        self.records.iter().find_map(found).unwrap()
+        let mut found = self.records.iter().filter_map(|record| match record {
+            Record::Migration(migration) => Some(migration),
+            _ => None,
+        });
+        found.next().unwrap()
     }
 
     fn resumed(&self) -> usize {

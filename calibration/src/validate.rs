@@ -257,7 +257,7 @@ fn got(quantity: Quantity, records: &RunRecords, migration: &MigrationRecord) ->
         Quantity::Total => total,
         Quantity::Blackout => migration.blackout.as_secs_f64(),
         Quantity::Memory => migration.memory_bytes_sent.as_f64() / MB,
-        Quantity::MemoryInPause => sent(rounds().last()?),
+        Quantity::MemoryInPause => sent(rounds().next_back()?),
         Quantity::MemoryInRound(number) => sent(rounds().find(|round| round.round == number)?),
         Quantity::RoundTime(number) => rounds().find(|round| round.round == number)?.duration.as_secs_f64(),
         Quantity::Stream => transfer?.wire_bytes.as_f64() / MB,

@@ -37,7 +37,7 @@ impl Problem for Line {
 
 fn line(memories: &[f64]) -> Line {
     let measured = memories.iter().enumerate();
-    let mistake = |index: usize| 1.0 + 0.005 * if index % 2 == 0 { 1.0 } else { -1.0 };
+    let mistake = |index: usize| 1.0 + 0.005 * if index.is_multiple_of(2) { 1.0 } else { -1.0 };
     let measured = measured.map(|(index, memory)| (3.0 + memory / 1.1e8) * mistake(index)).collect();
     Line { memories: memories.to_vec(), measured }
 }

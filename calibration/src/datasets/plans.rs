@@ -141,8 +141,8 @@ pub(super) fn plan(source: &Source) -> Result<PlanFile, DataError> {
 /// The last number in a file's name: 7 of `plans/random.7.json`.
 fn number_in(name: &str) -> Option<u32> {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let numbers = file.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
-    numbers.last()?.parse().ok()
+    let mut numbers = file.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
+    numbers.next_back()?.parse().ok()
 }
 
 /// Reads the rows of migrations.

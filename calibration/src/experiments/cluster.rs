@@ -7,6 +7,7 @@ use algorithms::policy::{Policy, Qemu};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use algorithms::records::RunRecords;
 use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
+use models::faults::Faults;
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::{Disk, DiskFormat, DiskIo, HostStorage, StorageKind, StorageLocation, Throughput};
@@ -112,6 +113,7 @@ impl Bed {
             placement: Placement::default(),
             administration: Administration::default(),
             failover: Failover::default(),
+            faults: Faults::default(),
             storage: self.disk_rate.map_or_else(Vec::new, |rate| self.storage(rate)),
         }
     }

@@ -19,6 +19,7 @@
 //! | `disk_rate`, `disk_rate_tunnelled` | bytes a second of a disk that goes along |
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use algorithms::policy::Qemu;
 use models::cluster::Timing;
@@ -200,10 +201,10 @@ impl Problem for Drains {
         let mut all = Vec::new();
         for drain in groups.iter().map(|group| &self.drains[*group]) {
             let kind = kind_of(drain);
-            if !outcomes.contains_key(&kind) {
-                outcomes.insert(kind, self.run(values, drain)?);
-            }
-            let outcome = &outcomes[&kind];
+            let outcome = match outcomes.entry(kind) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.run(values, drain)?),
+            };
             let run = format!("{} × {}, drain {}", drain.file, drain.parallel, drain.number);
             let row = |subject: String, quantity: &str, measured, predicted, scale| Prediction {
                 run: run.clone(),

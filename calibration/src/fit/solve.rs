@@ -60,7 +60,7 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
 
 impl Search<'_> {
     fn values(&self, at: &DVector<f64>) -> Vec<f64> {
-        self.parameters.iter().zip(at.iter()).map(|(parameter, x)| parameter.from_unbounded(*x)).collect()
+        self.parameters.iter().zip(at.iter()).map(|(parameter, x)| parameter.bounded(*x)).collect()
     }
 
     fn evaluate(&self, at: &DVector<f64>) -> Result<DVector<f64>, FitError> {
@@ -149,7 +149,7 @@ impl Parameter {
         (self.high / self.low).ln()
     }
 
-    fn from_unbounded(&self, x: f64) -> f64 {
+    fn bounded(&self, x: f64) -> f64 {
         self.low * (self.span() / (1.0 + (-x).exp())).exp()
     }
 

@@ -16,7 +16,7 @@ use crate::terminal;
 pub(super) fn run(arguments: &arguments::Forecast) -> Result<(), Failure> {
     let failed = |what: String| Failure::NoForecast { path: arguments.journal.clone(), what };
     let mut lines = journal::read(&arguments.journal)?.into_iter();
-    let Some(Line::Order { version: journal::VERSION, order }) = lines.next() else {
+    let Some(Line::Order { version: journal::VERSION, order, .. }) = lines.next() else {
         return Err(failed(format!("it does not begin with an order of version {}", journal::VERSION)));
     };
     let happenings: Vec<Happening> = lines.filter_map(happening).collect();

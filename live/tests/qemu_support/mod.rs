@@ -99,6 +99,7 @@ pub fn limits(mbit: u64, downtime_ms: u64) -> Levers {
     let policy = Qemu {
         downtime_limit: Span::from_millis(downtime_ms),
         max_bandwidth: Some(Bandwidth::from_mbit(mbit)),
+        ..Qemu::default()
     };
     Levers { policy, ..Levers::default() }
 }
@@ -130,20 +131,20 @@ pub struct Left {
 impl Left {
     /// The migration's own record.
     pub fn migration(&self) -> &MigrationRecord {
-        let record = |record| match record {
-            &Record::Migration(ref migration) => Some(migration),
+        let mut found = self.ended.records.iter().filter_map(|record| match record {
+            Record::Migration(migration) => Some(migration),
             _ => None,
-        };
-        self.ended.records.iter().find_map(record).unwrap()
+        });
+        found.next().unwrap()
     }
 
     /// Its rounds.
     pub fn rounds(&self) -> Vec<&RoundRecord> {
-        let round = |record| match record {
-            &Record::Round(ref round) => Some(round),
+        let found = self.ended.records.iter().filter_map(|record| match record {
+            Record::Round(round) => Some(round),
             _ => None,
-        };
-        self.ended.records.iter().filter_map(round).collect()
+        });
+        found.collect()
     }
 }
 
