@@ -386,6 +386,7 @@ impl MigrationController {
             storage_bytes_sent: self.storage_sent(),
             rounds: self.pages.rounds(),
             transfer: None,
+            why: None,
         }));
     }
 }

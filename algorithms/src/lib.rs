@@ -13,9 +13,12 @@
 //! - [`plan`]: what is asked for; [`orchestrator`]: order, limits, destinations; [`planner`]: where
 //!   a guest can go; [`preflight`]: whether it may, and if not, why and what to do.
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
+//! - [`failover`]: clustered roles, their owners and priorities; [`quick_migration`]: a role is saved, moved,
+//!   restored.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
+//! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
 //!
@@ -24,6 +27,8 @@
 
 pub mod closed_form;
 pub mod controller;
+pub mod drain_plan;
+pub mod failover;
 pub mod handover;
 pub mod ids;
 pub mod machine;
@@ -34,5 +39,6 @@ pub mod plan;
 pub mod planner;
 pub mod policy;
 pub mod preflight;
+pub mod quick_migration;
 pub mod records;
 pub mod storage_mirror;

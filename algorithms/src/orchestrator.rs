@@ -11,9 +11,17 @@
 //! ```
 //!
 //! Migrations of storage alone have slots, and so a queue, of their own; see `orchestrator/storage.rs`.
+//!
+//! What is done to nodes of a failover cluster (`orchestrator/lanes.rs`) asks for moves of the clustered roles
+//! on them, which are placed by rules of their own (`orchestrator/roles.rs`) and go through the same queues.
 
+mod accounts;
 mod cluster;
+mod lanes;
+mod moves;
+mod roles;
 mod storage;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -22,13 +30,14 @@ use sim_core::SimTime;
 
 use crate::ids::{HostId, MigrationId, VmId};
 use crate::machine::{Outbox, Output, Refused};
-use crate::plan::{Move, Phase, Plan, StorageMove};
+use crate::plan::{Plan, StorageMove};
 use crate::preflight::Refusal;
 use crate::preflight::facts::HostSettings;
 use crate::records::{MigrationKind, Outcome};
-use cluster::NoPlace;
 pub use cluster::{ClusterView, Reach};
+use lanes::{Lane, LateFailback};
 pub use storage::{DiskMove, StorageView};
+use tasks::{RoleOrder, RoleTask};
 
 /// What the orchestrator is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +115,14 @@ pub struct Orchestrator {
     followers: BTreeMap<MigrationId, Vec<MigrationId>>,
     queues: BTreeMap<(HostId, Line), VecDeque<Assignment>>,
     under_way: BTreeMap<MigrationId, Assignment>,
+    /// What is done to nodes in this phase, each beside the others.
+    lanes: Vec<Lane>,
+    /// Roles that go back when their failback window opens.
+    failbacks: Vec<LateFailback>,
+    /// By node: roles that were drained from it since it was last resumed.
+    drained: BTreeMap<HostId, Vec<VmId>>,
+    /// Of roles that the cluster moves: what made it, and how.
+    orders: BTreeMap<MigrationId, RoleOrder>,
     outbox: Outbox<Command, ()>,
 }
 
@@ -116,6 +133,8 @@ enum Line {
     Guests,
     /// Disks only.
     Disks,
+    /// Roles that go offline or come online: they need no slots.
+    Offline,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,6 +144,8 @@ struct Waiting {
     storage: StorageMove,
     due: SimTime,
     follows: BTreeSet<MigrationId>,
+    /// Where the cluster moves it as a role.
+    role: Option<RoleTask>,
 }
 
 impl Orchestrator {
@@ -139,6 +160,10 @@ impl Orchestrator {
             followers: BTreeMap::new(),
             queues: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            lanes: Vec::new(),
+            failbacks: Vec::new(),
+            drained: BTreeMap::new(),
+            orders: BTreeMap::new(),
             outbox: Outbox::new(),
         }
     }
@@ -153,6 +178,8 @@ impl Orchestrator {
             Input::Begin | Input::Tick => {}
             Input::Stop => {
                 self.plan.phases.truncate(self.next_phase);
+                self.lanes.clear();
+                self.failbacks.clear();
                 self.refuse_all("the run ended before its turn");
             }
             Input::Ended { migration, outcome } => {
@@ -160,6 +187,7 @@ impl Orchestrator {
                     return Err(Refused { input: format!("{input:?}"), state: "it is not under way".into() });
                 };
                 self.cluster.ended(&assignment, outcome);
+                self.role_ended(now, &assignment, outcome);
                 self.release_followers(migration);
             }
         }
@@ -171,7 +199,12 @@ impl Orchestrator {
     pub fn poll(&mut self) -> Output<Command, ()> {
         match self.outbox.pop() {
             Some(output) => output,
-            None if self.is_idle() && self.next_phase >= self.plan.phases.len() => Output::Done(()),
+            None if self.is_idle()
+                && self.next_phase >= self.plan.phases.len()
+                && self.failbacks.is_empty() =>
+            {
+                Output::Done(())
+            }
             None => Output::Wait(self.next_due()),
         }
     }
@@ -187,13 +220,9 @@ impl Orchestrator {
         self.cluster.change_host(host, settings);
     }
 
-    /// Migrations asked for so far, the refused included.
-    pub fn asked_for(&self) -> u32 {
-        self.next_migration
-    }
-
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.queues.is_empty() && self.under_way.is_empty()
+        let no_moves = self.waiting.is_empty() && self.queues.is_empty() && self.under_way.is_empty();
+        no_moves && self.lanes.is_empty()
     }
 
     fn next_due(&self) -> SimTime {
@@ -202,25 +231,31 @@ impl Orchestrator {
             Some(phase) if self.is_idle() => phase.not_before.unwrap_or(SimTime::ZERO),
             _ => SimTime::MAX,
         };
-        due.min().unwrap_or(SimTime::MAX).min(phase)
+        let serviced = self.lanes.iter().filter_map(Lane::serviced_until);
+        let failbacks = self.failbacks.iter().map(|failback| failback.due);
+        due.chain(serviced).chain(failbacks).min().unwrap_or(SimTime::MAX).min(phase)
     }
 
-    /// Does everything that can be done at `now`.
+    /// Does everything that can be done at `now`, until nothing more is due.
     fn go_on(&mut self, now: SimTime) {
+        // Every pass but the last takes something away that waits, or moves a node on.
         loop {
-            if self.is_idle() {
-                match self.plan.phases.get(self.next_phase) {
-                    Some(phase) if phase.not_before.is_none_or(|time| time <= now) => self.begin_phase(now),
-                    _ => return,
-                }
+            let nodes = self.go_along(now);
+            let failbacks = self.begin_failbacks(now);
+            let enqueued = self.enqueue_due(now);
+            let refused = self.dispatch();
+            if nodes || failbacks || enqueued || refused {
+                continue;
             }
-            self.enqueue_due(now);
-            self.dispatch();
             if self.is_stuck() {
                 self.refuse_all("it follows a move that waits for it in turn");
+                continue;
             }
-            if !self.is_idle() {
-                return;
+            match self.plan.phases.get(self.next_phase) {
+                Some(phase) if self.is_idle() && phase.not_before.is_none_or(|time| time <= now) => {
+                    self.begin_phase(now);
+                }
+                _ => return,
             }
         }
     }
@@ -228,148 +263,7 @@ impl Orchestrator {
     /// Whether everything that waits follows something else that waits.
     fn is_stuck(&self) -> bool {
         let none_can_go = self.waiting.values().all(|move_| !move_.follows.is_empty());
-        self.under_way.is_empty() && self.queues.is_empty() && none_can_go
+        let nothing_goes = self.under_way.is_empty() && self.queues.is_empty();
+        !self.waiting.is_empty() && nothing_goes && none_can_go
     }
-
-    fn refuse_all(&mut self, reason: &str) {
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let waiting = waiting
-            .map(|(migration, move_)| (migration, move_.vm, move_.destination, kind_wanted(&move_.storage)));
-        let queued = std::mem::take(&mut self.queues).into_values().flatten();
-        let queued = queued.map(|each| {
-            self.cluster.unassigned(&each);
-            (each.migration, each.vm, Some(each.destination), each.kind)
-        });
-        let refused: Vec<_> = waiting.chain(queued).collect();
-        for (migration, vm, destination, kind) in refused {
-            let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
-            let refusal = None;
-            self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
-        }
-    }
-
-    fn decline(&mut self, declined: Declined) {
-        let migration = declined.migration;
-        self.outbox.command(Command::Refuse(declined));
-        self.release_followers(migration);
-    }
-
-    fn begin_phase(&mut self, now: SimTime) {
-        let phase = std::mem::take(&mut self.plan.phases[self.next_phase]);
-        self.next_phase += 1;
-        self.cluster.close_only(&phase.drains);
-        self.followers.clear();
-        let first = self.next_migration;
-        for (index, move_) in phase.moves.iter().enumerate() {
-            let follows = followed_by(&phase, index).map(|other| MigrationId(first + other as u32)).collect();
-            let (due, storage) = (now + move_.delay, move_.storage.clone());
-            let (vm, destination) = (move_.vm, move_.destination);
-            self.wait(Waiting { vm, destination, storage, due, follows });
-        }
-        // A guest that this phase moves by itself is not drained as well.
-        let moved: BTreeSet<VmId> = phase.moves.iter().map(|move_| move_.vm).collect();
-        for host in phase.drains.iter().collect::<BTreeSet<_>>() {
-            for vm in self.cluster.guests_on(*host) {
-                if !moved.contains(&vm) {
-                    let (storage, follows) = (StorageMove::Stays, BTreeSet::new());
-                    self.wait(Waiting { vm, destination: None, storage, due: now, follows });
-                }
-            }
-        }
-    }
-
-    fn wait(&mut self, waiting: Waiting) {
-        let migration = MigrationId(self.next_migration);
-        self.next_migration += 1;
-        for followed in &waiting.follows {
-            self.followers.entry(*followed).or_default().push(migration);
-        }
-        self.waiting.insert(migration, waiting);
-    }
-
-    fn release_followers(&mut self, ended: MigrationId) {
-        for follower in self.followers.remove(&ended).unwrap_or_default() {
-            if let Some(move_) = self.waiting.get_mut(&follower) {
-                move_.follows.remove(&ended);
-            }
-        }
-    }
-
-    /// Gives every due move its destination and a place in its source's queue, in order.
-    fn enqueue_due(&mut self, now: SimTime) {
-        // A refusal can make others due; each pass takes at least one away.
-        loop {
-            let is_due = |move_: &Waiting| move_.follows.is_empty() && move_.due <= now;
-            let due: Vec<MigrationId> =
-                self.waiting.iter().filter(|(_, move_)| is_due(move_)).map(|(id, _)| *id).collect();
-            if due.is_empty() {
-                return;
-            }
-            for migration in due {
-                if let Some(move_) = self.waiting.remove(&migration) {
-                    self.enqueue(now, migration, &move_);
-                }
-            }
-        }
-    }
-
-    fn enqueue(&mut self, now: SimTime, migration: MigrationId, move_: &Waiting) {
-        let Waiting { vm, destination, ref storage, .. } = *move_;
-        let source = self.cluster.host_of(vm);
-        match self.cluster.place(vm, destination, storage) {
-            Ok((destination, kind, disks)) => {
-                let assignment = Assignment { migration, vm, source, destination, queued: now, kind };
-                self.cluster.assigned(&assignment, disks);
-                let line = if kind == MigrationKind::Storage { Line::Disks } else { Line::Guests };
-                self.queues.entry((source, line)).or_default().push_back(assignment);
-            }
-            Err(NoPlace { reason, refusal }) => {
-                let kind = kind_wanted(storage);
-                self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
-            }
-        }
-    }
-
-    /// Starts the head of every queue for which both ends have a slot, unless a prerequisite that was
-    /// met when it was asked for is so no longer.
-    fn dispatch(&mut self) {
-        let Orchestrator { queues, cluster, under_way, outbox, .. } = self;
-        let mut refused = Vec::new();
-        queues.retain(|_, queue| {
-            while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
-                if let Some(refusal) = cluster.refusal_at_start(assignment) {
-                    cluster.unassigned(assignment);
-                    refused.push((*assignment, refusal));
-                } else {
-                    cluster.started(assignment);
-                    under_way.insert(assignment.migration, *assignment);
-                    outbox.command(Command::Start(*assignment));
-                }
-                queue.pop_front();
-            }
-            !queue.is_empty()
-        });
-        for (Assignment { migration, vm, source, destination, kind, .. }, refusal) in refused {
-            let (reason, refusal) = (refusal.message.clone(), Some(Box::new(refusal)));
-            let destination = Some(destination);
-            self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
-        }
-    }
-}
-
-/// What a move that was never begun would have been, as far as was said.
-fn kind_wanted(storage: &StorageMove) -> MigrationKind {
-    match storage {
-        StorageMove::Stays | StorageMove::Default => MigrationKind::Live,
-        StorageMove::To(_) => MigrationKind::SharedNothing,
-        StorageMove::Only(_) => MigrationKind::Storage,
-    }
-}
-
-/// The moves of `phase` that number `index` follows: those that it names, and an earlier move of the
-/// same guest.
-fn followed_by(phase: &Phase, index: usize) -> impl Iterator<Item = usize> {
-    let Move { vm, after, .. } = &phase.moves[index];
-    let earlier = phase.moves[..index].iter().rposition(|other| other.vm == *vm);
-    after.iter().copied().chain(earlier)
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::{SimTime, Span};
 
+use crate::failover::OfflineAction;
 use crate::ids::{HostId, StorageId, VmId};
 
 /// Phases, each begun when the one before has ended.
@@ -24,6 +25,91 @@ pub struct Phase {
     pub moves: Vec<Move>,
     /// Hosts to empty, all their guests at once.
     pub drains: Vec<HostId>,
+    /// Clustered roles that the cluster is told to move.
+    pub roles: Vec<RoleMove>,
+    /// What is done to nodes of the cluster, each beside the others.
+    pub nodes: Vec<NodeTask>,
+}
+
+/// One clustered role to move: `Move-ClusterVirtualMachineRole`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleMove {
+    /// Which.
+    pub vm: VmId,
+    /// Where to; where the cluster would place it if `None`.
+    pub destination: Option<HostId>,
+    /// How: `-MigrationType`.
+    pub how: RoleMoveType,
+}
+
+/// How a role is moved: `-MigrationType` of `Move-ClusterVirtualMachineRole`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum RoleMoveType {
+    /// While it runs.
+    #[default]
+    Live,
+    /// Taken offline in this way, its ownership moved, and brought online again; to save it is what is
+    /// called quick migration.
+    Offline(OfflineAction),
+}
+
+/// What is done to nodes of the cluster, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTask {
+    /// In order.
+    pub nodes: Vec<HostId>,
+    /// To each.
+    pub work: NodeWork,
+}
+
+/// What is done to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeWork {
+    /// `Suspend-ClusterNode -Drain`: it is paused, and its roles move elsewhere.
+    Drain(DrainOptions),
+    /// `Resume-ClusterNode`: it takes roles again, and those that were drained from it may go back.
+    Resume(Failback),
+    /// Drained, serviced for a time, and resumed; one that cannot be drained is not serviced.
+    Maintain {
+        /// How it is drained.
+        drain: DrainOptions,
+        /// How long it is serviced.
+        time: Span,
+        /// What becomes of its roles then.
+        failback: Failback,
+    },
+}
+
+/// How a node is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DrainOptions {
+    /// What becomes of roles that cannot be moved.
+    pub force: Force,
+    /// `-TargetNode`: the only host that they move to; any where `None`.
+    pub target: Option<HostId>,
+}
+
+/// What a drain does with roles that it cannot move: `-ForceDrain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Force {
+    /// They stay, and the drain has failed.
+    #[default]
+    Off,
+    /// They are taken offline by their offline action, and moved to another node as failed roles.
+    On,
+}
+
+/// What becomes of the roles that were drained from a node when it is resumed: `-Failback`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Failback {
+    /// They go back at once. The default: the cmdlet's reference says that drained roles "are returned"
+    /// when a node is resumed.
+    #[default]
+    Immediate,
+    /// Each as its own policy says.
+    Policy,
+    /// They stay where they are.
+    NoFailback,
 }
 
 /// One guest to move.

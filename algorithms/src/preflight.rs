@@ -18,6 +18,7 @@ pub mod facts;
 pub mod network;
 mod passed;
 pub mod processor;
+mod roles;
 mod rules;
 pub mod subnet;
 pub mod versions;
@@ -210,6 +211,8 @@ pub struct Prerequisites {
     hosts: Vec<HostFacts>,
     guests: Vec<GuestFacts>,
     administration: Administration,
+    /// The same for what the cluster service moves.
+    by_cluster: Administration,
     /// Whether anything differs from the defaults, under which every rule but memory holds.
     special: bool,
 }
@@ -217,7 +220,8 @@ pub struct Prerequisites {
 impl Prerequisites {
     /// Without hosts and guests.
     pub fn new(administration: Administration) -> Prerequisites {
-        Prerequisites { administration, ..Prerequisites::default() }
+        let by_cluster = roles::by_cluster(&administration);
+        Prerequisites { administration, by_cluster, ..Prerequisites::default() }
     }
 
     /// Adds the next host.

@@ -103,13 +103,17 @@ pub struct MigrationRecord {
     /// Memory sent over the network, all rounds together.
     pub memory_bytes_sent: Bytes,
     /// Disk content written at the destination: copied, and mirrored there meanwhile. Where the
-    /// hosts differ, all of it went over the network.
+    /// hosts differ, all of it went over the network. Of a role that was saved: its saved state, which
+    /// is written to its storage and crosses no network of ours.
     pub storage_bytes_sent: Bytes,
     /// Rounds, the stop-and-copy round included.
     pub rounds: u32,
     /// What sending took, and what held it back, where the driver can tell.
     #[serde(default)]
     pub transfer: Option<Box<TransferRecord>>,
+    /// Of what a failover cluster moves: what made it move, how, and why to there.
+    #[serde(default)]
+    pub why: Option<Name>,
 }
 
 /// What was moved, and how.
@@ -122,6 +126,13 @@ pub enum MigrationKind {
     Storage,
     /// Disks copied and mirrored first, then memory by pre-copy.
     SharedNothing,
+    /// A clustered role taken offline, moved and brought online again: quick migration, where its state is
+    /// saved and restored.
+    Quick,
+    /// A clustered role that a forced drain takes offline; its ownership moves, it runs nowhere.
+    Stop,
+    /// A clustered role that was offline, brought online at its destination.
+    Start,
 }
 
 /// How a migration ended.

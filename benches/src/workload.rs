@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
@@ -71,6 +72,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         placement: Placement::FewestVms,
         administration: Administration::default(),
         storage: Vec::new(),
+        failover: Failover::default(),
     }
 }
 

@@ -25,6 +25,13 @@ pub enum Command {
     /// Say whether plans can run, without running them: what stands against which move, and how to
     /// mend it.
     Check(Check),
+    /// Make a plan: what will move where, when, how long it takes, and why.
+    Plan {
+        #[command(subcommand)]
+        what: PlanWhat,
+    },
+    /// Set what happened beside what was planned, and say what made the difference.
+    CompareRuns(CompareRuns),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
     /// Drive real hosts: agents with synthetic guests, their migrations, and a laboratory of them.
@@ -72,6 +79,57 @@ pub struct Check {
     /// Instead, every rule for moving this virtual machine to this host, with why it holds or not.
     #[arg(long, num_args = 2, value_names = ["VM", "HOST"])]
     pub explain: Option<Vec<String>>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Subcommand)]
+pub enum PlanWhat {
+    /// The emptying of a host.
+    Drain(PlanDrain),
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 1 a guest would stay, 2 bad input.")]
+pub struct PlanDrain {
+    /// The host to empty.
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// The scenario file (RON) with hosts, guests and network; its own plan does not count.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write the plan into this file, for `live apply`.
+    #[arg(long, value_name = "PLAN")]
+    pub out: Option<PathBuf>,
+    /// Which alternative, where the scenario has several.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Seed of all chance, in place of the scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// Simulate the drain this many times, each with its own luck.
+    #[arg(long, value_name = "N", default_value_t = 200, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..=MOST_REPLICATIONS))]
+    pub replications: u32,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input.")]
+pub struct CompareRuns {
+    /// The plan: records.json, the directory that holds it (`simulate --out`), or what `--format json` printed.
+    #[arg(value_name = "PLANNED")]
+    pub planned: PathBuf,
+    /// What happened: the same of a live run, or of another simulated one.
+    #[arg(value_name = "ACTUAL")]
+    pub actual: PathBuf,
+    /// Which alternative, where a file holds several.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
+    /// Also write the comparison as a page into this file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }

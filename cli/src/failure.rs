@@ -1,6 +1,7 @@
 //! How a command fails, and with which exit status.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use live::LiveError;
@@ -24,6 +25,9 @@ pub enum Failure {
     /// A name that no scenario has.
     #[error("there is no {what} `{name}` in {scenario}; there are {known}")]
     Unknown { what: &'static str, name: String, scenario: String, known: String },
+    /// A scenario has alternatives, and one must be chosen.
+    #[error("{scenario} has several alternatives; name one by --alternative: {known}")]
+    SeveralAlternatives { scenario: String, known: String },
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),
@@ -36,6 +40,9 @@ pub enum Failure {
     /// A report cannot be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A file of records cannot be used.
+    #[error("cannot compare `{}`: {what}", path.display())]
+    NoRecords { path: PathBuf, what: String },
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),

@@ -4,9 +4,11 @@
 
 mod arguments;
 mod check;
+mod compare_runs;
 mod events;
 mod failure;
 mod live;
+mod plan;
 mod presets;
 mod simulate;
 mod terminal;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, PlanWhat};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
+        Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
         Command::Live(arguments) => live::run(arguments),
         Command::Presets { output } => presets::run(output.format),

@@ -9,7 +9,6 @@ use algorithms::closed_form::ClosedFormRound;
 use algorithms::ids::{HostId, MigrationId, VmId};
 use algorithms::measured::Measured;
 use algorithms::records::RunRecords;
-use indicatif::{ProgressBar, ProgressStyle};
 use models::closed_form::closed_form;
 use models::cluster::ClusterModel;
 use models::world::{Metering, ModelError, RunOptions, simulate};
@@ -79,7 +78,7 @@ fn run_all<'a, 'b>(
     jobs: &'b [Job<'a>],
     interrupted: &AtomicBool,
 ) -> Result<Vec<(&'b Job<'a>, RunRecords)>, Failure> {
-    let bar = progress(jobs.len());
+    let bar = terminal::progress(jobs.len());
     let one = |index: u32| {
         let job = &jobs[index as usize];
         if interrupted.load(Ordering::Relaxed) {
@@ -98,17 +97,6 @@ fn run_all<'a, 'b>(
         .flatten()
         .map(|(job, result)| Ok((job, result.map_err(|error| failed(job, error))?)))
         .collect()
-}
-
-/// A bar on standard error, where that is a terminal.
-fn progress(jobs: usize) -> ProgressBar {
-    let bar = ProgressBar::new(jobs as u64);
-    let template = "{elapsed_precise} {bar:40} {pos} of {len} runs, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    bar
 }
 
 /// Set when the user has pressed Ctrl-C; pressed twice, the program ends at once.

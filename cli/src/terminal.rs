@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr, stdout};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use reports::{Colour, TableOptions};
 use terminal_size::{Width, terminal_size_of};
 
@@ -20,6 +21,17 @@ pub fn error_width() -> Option<u16> {
 /// Whether to colour standard error.
 pub fn error_has_colour() -> bool {
     stderr().is_terminal() && colour_is_wanted()
+}
+
+/// A bar on standard error, where that is a terminal.
+pub fn progress(jobs: usize) -> ProgressBar {
+    let bar = ProgressBar::new(jobs as u64);
+    let template = "{elapsed_precise} {bar:40} {pos} of {len} runs, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
 }
 
 /// See no-color.org: set to anything but nothing, it asks for plain text.

@@ -133,3 +133,34 @@ fn events_follow_the_seed() {
     assert_eq!(of("5"), of("5"));
     assert_ne!(of("5"), of("6"));
 }
+
+const MAINTENANCE: &str = "scenarios/library/rolling-maintenance-16.ron";
+
+#[test]
+fn the_check_of_a_night_of_maintenance_names_what_stays_and_what_is_stopped() {
+    let output = run(&["check", MAINTENANCE]);
+    assert_eq!(output.status.code(), Some(1));
+    let all = text(&output.stdout);
+    let plans: Vec<&str> = all.split("rolling-maintenance-16 · ").skip(1).collect();
+    let [one_by_one, forced, _] = plans[..] else { panic!("{all}") };
+    assert!(one_by_one.contains("144 GiB are needed"), "{one_by_one}");
+    assert!(one_by_one.contains("no possible owner of it"), "{one_by_one}");
+    assert!(one_by_one.contains("event 21111 · blocks 1 move"), "{one_by_one}");
+    assert!(forced.contains("stops 1 guest") && forced.contains("forced drain of node12"), "{forced}");
+    let (report, status) = json(&["check", MAINTENANCE]);
+    assert_eq!((status, &report["checks"][0]["blocked"]), (1, &3.into()));
+    let moves = report["checks"][0]["moves"].as_array().unwrap();
+    let front = moves.iter().find(|each| each["vm"] == "front1").unwrap();
+    assert_eq!(front["kind"], "live");
+    assert!(front["why"].as_str().unwrap().starts_with("drain of node01"), "{front}");
+}
+
+#[test]
+fn the_report_of_a_night_of_maintenance_says_how_and_why_each_role_moved() {
+    let output = run(&["simulate", MAINTENANCE]);
+    let table = text(&output.stdout);
+    assert!(table.contains("drain of node01, High priority; to node06: the most free memory"), "{table}");
+    assert!(table.contains("failback to node01, Low priority, below the threshold and so quick"), "{table}");
+    let log = run(&["events", MAINTENANCE, "--level", "error", "--last", "0"]);
+    assert!(text(&log.stdout).contains("drain failed: 1 role could not be moved: warehouse"));
+}

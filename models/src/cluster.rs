@@ -4,6 +4,7 @@
 //! are numbers, which [`simulate`](crate::world::simulate) checks again.
 
 use algorithms::controller::Deadline;
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, Name};
 use algorithms::plan::{Placement, Plan};
 use algorithms::policy::Policy;
@@ -44,6 +45,8 @@ pub struct ClusterModel {
     pub administration: Administration,
     /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
     pub storage: Vec<StorageLocation>,
+    /// The failover cluster's settings and its roles; no guest is clustered by default.
+    pub failover: Failover,
 }
 
 /// A virtual machine.

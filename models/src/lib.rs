@@ -10,6 +10,7 @@
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
+//! - [`planning`]: a drain simulated many times, and the plan that comes of it.
 //! - [`closed_form`]: the literature's formulas for the same model.
 //!
 //! # A first run
@@ -17,6 +18,7 @@
 //! One idle guest of 10 GiB moves from one host to another over a cable of 10 Gbit/s.
 //!
 //! ```
+//! use algorithms::failover::Failover;
 //! use algorithms::ids::{HostId, VmId};
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
@@ -79,6 +81,7 @@
 //!     placement: Placement::default(),
 //!     administration: Administration::default(),
 //!     storage: vec![],
+//!     failover: Failover::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
 //! let total = records.migrations[0].total.as_secs_f64();
@@ -90,6 +93,7 @@ pub mod closed_form;
 pub mod cluster;
 pub mod hardware;
 pub mod network;
+pub mod planning;
 pub mod preflight;
 pub mod storage;
 pub mod transport;

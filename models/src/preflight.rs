@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use algorithms::ids::{HostId, VmId};
+use algorithms::ids::{HostId, Name, VmId};
 use algorithms::machine::{Output, Refused};
 use algorithms::orchestrator::{
     Assignment, ClusterView, Command, Declined, Input, Orchestrator, StorageView,
@@ -37,6 +37,10 @@ pub struct CheckedMove {
     /// Hosts that came into question and refuse: the destination that the plan names, or every
     /// candidate where it names none.
     pub refused: Vec<RefusedBy>,
+    /// How it would move.
+    pub kind: MigrationKind,
+    /// Of a role that the cluster moves: what makes it, and why to there.
+    pub why: Option<Name>,
 }
 
 /// A host that a guest may not move to.
@@ -71,28 +75,36 @@ pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
         match orchestrator.poll() {
             Output::Command(Command::Start(assignment)) => {
                 let Assignment { migration, vm, source, destination, kind, .. } = assignment;
-                let others = if kind == MigrationKind::Storage || named.contains(&(vm, destination)) {
+                let why = orchestrator.why(migration).cloned();
+                let others = if why.is_some() {
+                    // It has its place; a role that is stopped has none, and its reason says why.
+                    Vec::new()
+                } else if kind == MigrationKind::Storage || named.contains(&(vm, destination)) {
                     Vec::new()
                 } else {
                     others(model, source)
                 };
                 let refused = refused_by(orchestrator.cluster(), vm, source, &others);
-                preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refused });
+                preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refused, kind, why });
                 orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
             }
             Output::Command(Command::Refuse(declined)) => {
-                let Declined { vm, source, destination, kind, reason, refusal, .. } = declined;
+                let Declined { migration, vm, source, destination, kind, reason, refusal } = declined;
+                let why = orchestrator.why(migration).cloned();
                 let asked = match destination {
                     _ if kind == MigrationKind::Storage => Vec::new(),
                     Some(host) => vec![host],
                     None => others(model, source),
                 };
-                let mut refused = refused_by(orchestrator.cluster(), vm, source, &asked);
+                let mut refused = match &why {
+                    None => refused_by(orchestrator.cluster(), vm, source, &asked),
+                    Some(_) => role_refused_by(orchestrator.cluster(), vm, source, (&asked, kind)),
+                };
                 let memory = refusal.filter(|refusal| refusal.rule == Rule::Memory);
                 if let (Some(refusal), Some(destination)) = (memory, destination) {
                     refused.push(RefusedBy { destination, refusals: vec![*refusal] });
                 }
-                preflight.moves.push(CheckedMove { vm, source, result: Err(reason), refused });
+                preflight.moves.push(CheckedMove { vm, source, result: Err(reason), refused, kind, why });
             }
             Output::Record(_) => {}
             Output::Wait(until) if until < SimTime::MAX => {
@@ -116,7 +128,8 @@ pub fn explain(model: &ClusterModel, vm: VmId, destination: HostId) -> Option<Ve
 /// The cluster as the orchestrator is to know it.
 pub fn cluster_view(model: &ClusterModel) -> ClusterView {
     let reach = model.network.reach(model.hosts.len());
-    let mut view = ClusterView::new(model.placement, reach).with_prerequisites(prerequisites(model));
+    let view = ClusterView::new(model.placement, reach).with_prerequisites(prerequisites(model));
+    let mut view = view.with_failover(model.failover.clone());
     for host in &model.hosts {
         let limits = [host.migration_limit, model.administration.maximum_parallel_migrations];
         view.add_host(host.memory, limits.into_iter().flatten().min());
@@ -182,4 +195,21 @@ fn refused_by(view: &ClusterView, vm: VmId, source: HostId, candidates: &[HostId
         Some(RefusedBy { destination: *destination, refusals })
     };
     candidates.iter().filter_map(one).collect()
+}
+
+/// The same for a role that the cluster moves, of the hosts that may own it.
+fn role_refused_by(
+    view: &ClusterView,
+    vm: VmId,
+    source: HostId,
+    (candidates, kind): (&[HostId], MigrationKind),
+) -> Vec<RefusedBy> {
+    let enough = Bytes::new(u64::MAX);
+    let role = view.failover().role(vm);
+    let owners = candidates.iter().filter(|host| role.is_none_or(|role| role.may_be_owned_by(**host)));
+    let one = |destination: &HostId| {
+        let refusals = view.prerequisites().refusals_of_role(vm, (source, *destination), kind, enough);
+        (!refusals.is_empty()).then_some(RefusedBy { destination: *destination, refusals })
+    };
+    owners.filter_map(one).collect()
 }

@@ -15,9 +15,12 @@ mod check;
 mod fabric;
 mod log;
 mod migrating;
+mod quick;
 mod sending;
 mod storing;
 mod way;
+
+use std::collections::BTreeMap;
 
 use algorithms::controller;
 use algorithms::ids::{HostId, MigrationId, Name};
@@ -35,6 +38,7 @@ pub use check::ModelError;
 use fabric::Fabric;
 use log::Log;
 use migrating::{Migrating, Step};
+use quick::Quick;
 use storing::Storing;
 
 /// How to run a model.
@@ -96,6 +100,8 @@ struct World<'a> {
     orchestrator_tick: SimTime,
     /// By number; those that have ended are gone.
     migrations: Vec<Option<Box<Migrating>>>,
+    /// Roles that go offline or come online.
+    quicks: BTreeMap<MigrationId, Box<Quick>>,
     /// By the slot of an activity: the migration whose memory it carries.
     owners: Vec<Option<MigrationId>>,
     /// By host: the migrations that compress what leaves it.
@@ -112,6 +118,8 @@ struct World<'a> {
 enum Event {
     /// A step of a migration has taken its time.
     Step(MigrationId, Step),
+    /// A step of a role that goes offline or comes online has taken its time.
+    Quick(MigrationId),
     /// A migration's deadline may have come.
     Tick(MigrationId),
     /// The orchestrator wanted to be told.
@@ -142,6 +150,7 @@ impl<'a> World<'a> {
             orchestrator: Orchestrator::new(model.plan.clone(), cluster_view(model)),
             orchestrator_tick: SimTime::MAX,
             migrations: Vec::new(),
+            quicks: BTreeMap::new(),
             owners: Vec::new(),
             compressing: vec![Vec::new(); model.hosts.len()],
             preparing_until: vec![SimTime::ZERO; model.hosts.len()],
@@ -183,6 +192,7 @@ impl<'a> World<'a> {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Step(migration, step) => self.step_done(migration, step),
+            Event::Quick(migration) => self.quick_step_done(migration),
             Event::Tick(migration) => self.tell(migration, controller::Input::Tick),
             Event::OrchestratorTick => {
                 self.orchestrator_tick = SimTime::MAX;
@@ -204,6 +214,9 @@ impl<'a> World<'a> {
                 let migration = MigrationId(index as u32);
                 self.tell(migration, controller::Input::Cancel { reason: reason.clone() });
             }
+        }
+        for migration in self.quicks.keys().copied().collect::<Vec<_>>() {
+            self.cancel_quick(migration, &reason);
         }
         // A guest that was handed over has still to be cleaned up behind; no more than that.
         while let Some((time, event)) = self.queue.pop().filter(|_| !self.done) {
@@ -254,6 +267,10 @@ impl<'a> World<'a> {
                 }
                 Output::Done(()) => {
                     self.done = true;
+                    // A plan that services nodes goes on until the last is done.
+                    if self.model.plan.phases.iter().any(|phase| !phase.nodes.is_empty()) {
+                        self.last_end = self.now;
+                    }
                     return;
                 }
             }
@@ -298,13 +315,17 @@ impl<'a> World<'a> {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            why: self.orchestrator.why(migration).cloned(),
         }));
     }
 
     /// An activity has completed.
     fn sent(&mut self, activity: ActivityId) {
         if let Some(migration) = self.owners.get_mut(activity.slot()).and_then(Option::take) {
-            self.round_sent(migration);
+            match self.quicks.contains_key(&migration) {
+                true => self.quick_step_done(migration),
+                false => self.round_sent(migration),
+            }
         }
     }
 

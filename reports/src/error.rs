@@ -42,6 +42,14 @@ pub enum ReportError {
         /// What plotters said.
         message: String,
     },
+    /// A text was to be read as records and is none.
+    #[error(
+        "not the records of a run, as `--out DIR` leaves in records.json and `--format json` prints: {what}"
+    )]
+    NotRecords {
+        /// What is wrong, and where.
+        what: String,
+    },
     /// The records could not be written as JSON.
     #[error("cannot write the records as JSON: a mistake in migtwin, please report it with the scenario")]
     Json(#[from] serde_json::Error),

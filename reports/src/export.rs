@@ -34,8 +34,8 @@ pub fn write_frames(directory: &Path, runs: &[RunRecords]) -> Result<Vec<PathBuf
     Ok(written)
 }
 
-/// Writes text to `path`, whole or not at all.
-pub(crate) fn write_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
+/// Writes text to `path`, whole or not at all, and says where.
+pub fn write_text(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
     write_whole(&path, |file| {
         file.write_all(text.as_bytes()).map_err(|source| ReportError::Write { path: path.clone(), source })
     })?;

@@ -45,6 +45,7 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         }),
         rows.column("wire_bytes", |row| row.transfer.as_ref().map(|each| each.wire_bytes.get())),
         rows.column("compressed_share", |row| row.transfer.as_ref().and_then(|each| each.compressed_share)),
+        rows.column("why", |row| text(&row.why)),
     ];
     rows.frame("migrations", columns)
 }

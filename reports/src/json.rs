@@ -1,8 +1,11 @@
 //! The JSON for programs, version 1.
 //!
 //! Keys never change their meaning within a version; keys may be added. Bytes are integers, times
-//! are seconds since the run began, rates are bits per second.
+//! are seconds since the run began, rates are bits per second. [`read_runs`] reads it back.
 
+mod read;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use algorithms::ids::MigrationId;
@@ -10,23 +13,24 @@ use algorithms::records::{
     Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord,
     RunRecords, TransferRecord,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
 use crate::error::ReportError;
+pub use read::read_runs;
 
 /// The version of the JSON that [`run_json`] makes.
 pub const SCHEMA: u32 = 1;
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunJson<'a> {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The scenario's name.
-    pub scenario: &'a str,
+    pub scenario: Cow<'a, str>,
     /// The alternative within it, where it has several.
-    pub alternative: Option<&'a str>,
+    pub alternative: Option<Cow<'a, str>>,
     /// The seed of every random stream.
     pub seed: u64,
     /// Which replication under that seed, from 0.
@@ -40,27 +44,27 @@ pub struct RunJson<'a> {
     /// The log.
     pub events: Vec<EventJson<'a>>,
     /// Planned beside measured; only where something was measured.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty", skip_deserializing)]
     pub measured: &'a [Comparison],
 }
 
 /// One migration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MigrationJson<'a> {
     /// The guest.
-    pub vm: &'a str,
+    pub vm: Cow<'a, str>,
     /// Where it ran before.
-    pub source: &'a str,
+    pub source: Cow<'a, str>,
     /// Where it was to go; null where no place was found.
-    pub destination: Option<&'a str>,
+    pub destination: Option<Cow<'a, str>>,
     /// What was moved, and how.
     pub kind: MigrationKind,
     /// The transport's name.
-    pub transport: &'a str,
+    pub transport: Cow<'a, str>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it ended so.
-    pub reason: &'a str,
+    pub reason: Cow<'a, str>,
     /// The event id that the hypervisor would log.
     pub event_id: Option<u32>,
     /// When it was asked for.
@@ -80,15 +84,18 @@ pub struct MigrationJson<'a> {
     /// What sending took, and what held it back; absent where the driver cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferJson<'a>>,
+    /// Of what a failover cluster moves: what made it move, how, and why to there; absent else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Cow<'a, str>>,
     /// Its rounds in order.
     pub rounds: Vec<RoundJson>,
 }
 
 /// What sending a migration's memory took.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransferJson<'a> {
     /// What held it back for most of its sending time; null where nothing was sent.
-    pub bottleneck: Option<&'a str>,
+    pub bottleneck: Option<Cow<'a, str>>,
     /// The share of its sending time for which that was so.
     pub bottleneck_share: f64,
     /// Processor time at the source.
@@ -102,7 +109,7 @@ pub struct TransferJson<'a> {
 }
 
 /// One round.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundJson {
     /// From 1.
     pub round: u32,
@@ -121,7 +128,7 @@ pub struct RoundJson {
 }
 
 /// One line of the log.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventJson<'a> {
     /// When.
     pub time_s: f64,
@@ -130,14 +137,14 @@ pub struct EventJson<'a> {
     /// The id under which the hypervisor would log it.
     pub event_id: Option<u32>,
     /// The guest concerned.
-    pub vm: Option<&'a str>,
+    pub vm: Option<Cow<'a, str>>,
     /// The host concerned.
-    pub host: Option<&'a str>,
+    pub host: Option<Cow<'a, str>>,
     /// What happened.
-    pub message: &'a str,
+    pub message: Cow<'a, str>,
     /// Of a failure: its category, likely cause, and the command that would mend it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<&'a Advice>,
+    pub advice: Option<Cow<'a, Advice>>,
 }
 
 /// The JSON of one run, with what was measured beside it (or an empty slice).
@@ -146,8 +153,8 @@ pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJ
     let run = &records.run;
     RunJson {
         schema: SCHEMA,
-        scenario: &run.scenario,
-        alternative: run.alternative.as_deref(),
+        scenario: Cow::Borrowed(&run.scenario),
+        alternative: run.alternative.as_deref().map(Cow::Borrowed),
         seed: run.seed,
         replication: run.replication,
         origin: run.origin,
@@ -183,7 +190,7 @@ pub fn json_text(
     Ok(text?)
 }
 
-fn rounds_by_migration(records: &RunRecords) -> BTreeMap<MigrationId, Vec<RoundJson>> {
+pub(crate) fn rounds_by_migration(records: &RunRecords) -> BTreeMap<MigrationId, Vec<RoundJson>> {
     let mut rounds: BTreeMap<MigrationId, Vec<RoundJson>> = BTreeMap::new();
     for round in &records.rounds {
         rounds.entry(round.migration).or_default().push(round_json(round));
@@ -191,15 +198,15 @@ fn rounds_by_migration(records: &RunRecords) -> BTreeMap<MigrationId, Vec<RoundJ
     rounds
 }
 
-fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> MigrationJson<'_> {
+pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> MigrationJson<'_> {
     MigrationJson {
-        vm: &record.vm,
-        source: &record.source,
-        destination: record.destination.as_deref(),
+        vm: Cow::Borrowed(&record.vm),
+        source: Cow::Borrowed(&record.source),
+        destination: record.destination.as_deref().map(Cow::Borrowed),
         kind: record.kind,
-        transport: &record.transport,
+        transport: Cow::Borrowed(&record.transport),
         outcome: record.outcome,
-        reason: &record.reason,
+        reason: Cow::Borrowed(&record.reason),
         event_id: record.event_id,
         queued_s: record.queued.as_secs_f64(),
         started_s: record.started.map(|time| time.as_secs_f64()),
@@ -209,13 +216,14 @@ fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> Migration
         memory_bytes_sent: record.memory_bytes_sent.get(),
         storage_bytes_sent: record.storage_bytes_sent.get(),
         transfer: record.transfer.as_deref().map(transfer_json),
+        why: record.why.as_deref().map(Cow::Borrowed),
         rounds,
     }
 }
 
 fn transfer_json(record: &TransferRecord) -> TransferJson<'_> {
     TransferJson {
-        bottleneck: record.bottleneck.as_deref(),
+        bottleneck: record.bottleneck.as_deref().map(Cow::Borrowed),
         bottleneck_share: record.bottleneck_share,
         source_core_s: record.source_core_seconds,
         destination_core_s: record.destination_core_seconds,
@@ -241,9 +249,9 @@ fn event_json(record: &EventRecord) -> EventJson<'_> {
         time_s: record.time.as_secs_f64(),
         level: record.level,
         event_id: record.event_id,
-        vm: record.vm.as_deref(),
-        host: record.host.as_deref(),
-        message: &record.message,
-        advice: record.advice.as_deref(),
+        vm: record.vm.as_deref().map(Cow::Borrowed),
+        host: record.host.as_deref().map(Cow::Borrowed),
+        message: Cow::Borrowed(&record.message),
+        advice: record.advice.as_deref().map(Cow::Borrowed),
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!                        ┌─ frames  ─ export    Parquet and CSV, for programs and spreadsheets
-//!  records ──────────────┼─ json                one object, version 1, for programs
+//!  records ──────────────┼─ json                one object, version 1, for programs; and read back
+//!                        ├─ planned_actual      a run beside its plan, and why they differ
 //!   + measured ─ compare ┼─ grid ─┬─ table      text for the terminal
 //!   + closed forms       │        └─ page ──┐   one HTML file
 //!                        └─ figures ────────┘   SVG
@@ -50,6 +51,7 @@
 //! [`RunRecords`]: algorithms::records::RunRecords
 
 pub mod compare;
+mod drain_plan;
 mod error;
 mod export;
 mod figures;
@@ -58,6 +60,7 @@ mod grid;
 mod human;
 pub mod json;
 mod page;
+pub mod planned_actual;
 mod report;
 mod sending;
 mod summary;
@@ -65,14 +68,16 @@ mod table;
 mod words;
 
 pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summarise};
+pub use drain_plan::drain_plan_text;
 pub use error::ReportError;
-pub use export::write_frames;
+pub use export::{write_frames, write_text};
 pub use figures::{gantt_figure, rounds_figure, usage_figure};
-pub use json::run_json;
+pub use json::{read_runs, run_json};
 pub use page::page;
+pub use planned_actual::{comparison_page, comparison_text, planned_actual};
 pub use report::{ReportInput, report_json, write_report};
 pub use sending::SendingSummary;
-pub use summary::{Alternative, Quantiles, RunSummary, alternatives};
+pub use summary::{Alternative, RunSummary, alternatives};
 pub use table::{
     Colour, TableOptions, alternatives_table, comparison_table, migrations_table, plain_table,
     replications_table, report_text, rounds_tables, summary_text,

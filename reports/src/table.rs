@@ -93,8 +93,10 @@ pub fn migrations_table(run: &RunRecords, options: TableOptions) -> String {
     if fits(&grid, options.width) {
         return show(&grid, options);
     }
+    let whys = grid.take_column("why");
     let reasons = grid.take_column("reason");
-    let notes = reason_notes(&grid, &reasons, options.most_rows);
+    let notes =
+        reason_notes(&grid, &reasons, options.most_rows) + &why_notes(&grid, &whys, options.most_rows);
     if !fits(&grid, options.width) {
         // The notes name every outcome that is not "completed".
         grid.take_column("outcome");
@@ -191,6 +193,17 @@ fn reason_notes(grid: &Grid, reasons: &[String], most: usize) -> String {
     notes
 }
 
+/// A line for each migration of which the records say what made it.
+fn why_notes(grid: &Grid, whys: &[String], most: usize) -> String {
+    let noted = || grid.rows.iter().zip(whys).filter(|(_, why)| !why.is_empty());
+    let notes = noted().take(most).map(|(row, why)| format!("{}, {}: {why}\n", row.cells[0], row.cells[1]));
+    let mut notes: String = notes.collect();
+    if noted().count() > most {
+        notes.push_str(&format!("and {} more; `--format json` says why\n", noted().count() - most));
+    }
+    notes
+}
+
 fn heading(run: &RunRecords) -> String {
     let about = &run.run;
     let alternative = about.alternative.as_ref().map(|name| format!(" · {name}")).unwrap_or_default();
@@ -202,7 +215,7 @@ fn heading(run: &RunRecords) -> String {
     format!("{}{alternative} · seed {}{replication} · {origin}", about.scenario, about.seed)
 }
 
-fn show(grid: &Grid, options: TableOptions) -> String {
+pub(crate) fn show(grid: &Grid, options: TableOptions) -> String {
     if grid.rows.is_empty() {
         return "(nothing)\n".to_string();
     }

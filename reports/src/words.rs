@@ -18,6 +18,9 @@ pub(crate) const fn kind(kind: MigrationKind) -> &'static str {
         MigrationKind::Live => "live",
         MigrationKind::Storage => "storage",
         MigrationKind::SharedNothing => "shared_nothing",
+        MigrationKind::Quick => "quick",
+        MigrationKind::Stop => "stop",
+        MigrationKind::Start => "start",
     }
 }
 
@@ -119,7 +122,9 @@ mod tests {
         for each in [Level::Information, Level::Warning, Level::Error] {
             assert_eq!(json(each), level(each));
         }
-        for each in [MigrationKind::Live, MigrationKind::Storage, MigrationKind::SharedNothing] {
+        let [quick, stop, start] = [MigrationKind::Quick, MigrationKind::Stop, MigrationKind::Start];
+        let others = [MigrationKind::Live, MigrationKind::Storage, MigrationKind::SharedNothing];
+        for each in [quick, stop, start].into_iter().chain(others) {
             assert_eq!(json(each), kind(each));
         }
     }

@@ -6,12 +6,14 @@
 
 mod background;
 mod cards;
+mod failover;
 mod guests;
 mod hosts;
 mod hypervisor;
 mod measured;
 mod moves;
 mod network;
+mod nodes;
 mod plan;
 mod settings;
 mod storage;
@@ -20,6 +22,7 @@ mod transfer;
 mod transport;
 mod workload;
 
+use algorithms::failover::Failover;
 use algorithms::ids::Name;
 use algorithms::measured::Measured;
 use algorithms::plan::Placement;
@@ -60,6 +63,7 @@ impl Checker {
         let transport = self.transport(file.transport.as_ref());
         let ground = Ground { hosts: &hosts, guests: &guests, network: &network, storage: &storage, sound };
         let administration = self.administration(file.administration.as_ref(), &hosts);
+        let settings = self.failover_settings(file.cluster.as_ref());
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
         let measured = self.measured(measured, &guests);
@@ -79,6 +83,7 @@ impl Checker {
             placement: placement(file.placement),
             administration,
             storage: storage.locations,
+            failover: Failover { settings, roles: guests.roles },
         };
         Some((model, measured))
     }

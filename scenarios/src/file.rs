@@ -5,6 +5,7 @@
 //! written. The docs of the fields are the descriptions in the JSON schema.
 
 mod cluster;
+mod failover;
 mod forms;
 mod hypervisor;
 mod named;
@@ -21,6 +22,10 @@ use crate::read::at::At;
 pub(crate) use cluster::{
     BackgroundFile, DuplexFile, GraphFile, HostFile, LinkFile, NetworkFile, NicFile, PatternFile,
     PlacementFile, RdmaFile,
+};
+pub(crate) use failover::{
+    AutoFailbackFile, ClusterFile, DrainNodeFile, FailbackFile, HowFile, MaintainFile, MoveRoleFile,
+    OfflineActionFile, PriorityFile, ResumeFile, RoleFile,
 };
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{
@@ -81,6 +86,8 @@ pub(crate) struct File {
     pub(crate) placement: Option<PlacementFile>,
     /// From where migrations are begun, which domains trust each other, the cluster's own limit.
     pub(crate) administration: Option<At<AdministrationFile>>,
+    /// The failover cluster's settings; virtual machines with a `role` are clustered.
+    pub(crate) cluster: Option<At<ClusterFile>>,
     /// What is to be done, step after step: each begins when the one before has ended.
     pub(crate) plan: Option<Vec<At<StepFile>>>,
     /// What others measured, to compare with.
@@ -108,6 +115,7 @@ impl File {
             transport: self.transport.or(base.transport),
             placement: self.placement.or(base.placement),
             administration: self.administration.or(base.administration),
+            cluster: self.cluster.or(base.cluster),
             plan: self.plan.or(base.plan),
             measured: self.measured.or(base.measured),
             alternatives: self.alternatives.or(base.alternatives),

@@ -46,6 +46,10 @@
 //!   says where disks can be, and a guest's `disks: [(on: "san", size: "127 GiB", used: "40 GiB")]` are on
 //!   it. `Move(…, storage: Default)` takes them along where they must be, `storage: "d2"` to where it is said;
 //!   `MoveStorage(vm: "vm1", to: "san")` moves them alone. A guest without disks moves without regard to any.
+//! - `role: (priority: High, possible_owners: ["node1", "node2"], anti_affinity: ["web"])` makes a guest a clustered
+//!   role. `MoveRole(vm: "web1", how: Quick)`, `DrainNode(node: "node1", force: true)`, `Resume(node: "node1",
+//!   failback: Policy)` and `Maintain(nodes: "node*", time: "20 min")` are the cluster's steps; `cluster: (…)` has
+//!   its settings.
 //! - `include: ["common.ron"]` takes every field that the file does not give from another.
 //! - `alternatives: {"25 GbE": (…), …}` are variants, each with the fields that it replaces.
 //! - `measured` carries values that others measured, with their source, to be compared with.

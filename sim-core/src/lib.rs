@@ -75,6 +75,7 @@
 mod fluid;
 mod heap;
 mod meter;
+mod quantiles;
 mod quantity;
 mod queue;
 mod random;
@@ -84,6 +85,7 @@ mod units;
 
 pub use fluid::{ActivityId, Demand, Fluid, HeldBy, ResourceId};
 pub use meter::{MAX_INTERVALS, Meter};
+pub use quantiles::Quantiles;
 pub use quantity::QuantityError;
 pub use queue::{EventKey, EventQueue};
 pub use random::Streams;

@@ -80,6 +80,10 @@ impl MigrationController {
             MigrationKind::SharedNothing => {
                 format!("migration with storage to {}", self.order.destination)
             }
+            // Never this machine's: see `quick_migration`.
+            kind @ (MigrationKind::Quick | MigrationKind::Stop | MigrationKind::Start) => {
+                format!("{kind:?} at {}", self.order.destination)
+            }
         }
     }
 }

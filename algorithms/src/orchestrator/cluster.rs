@@ -1,28 +1,47 @@
 //! The cluster as the orchestrator knows it: who is where, what is taken, which slots are in use.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
-use sim_core::Bytes;
+use sim_core::{Bytes, SimTime};
 
 use super::Assignment;
 use super::storage::{DiskMove, StorageView};
+use crate::failover::{Failover, OfflineAction};
 use crate::ids::{HostId, VmId};
 use crate::plan::{Placement, StorageMove};
 use crate::planner::{self, HostView};
 use crate::preflight::facts::HostSettings;
 use crate::preflight::{Prerequisites, Refusal};
-use crate::records::{MigrationKind, Outcome};
+use crate::records::MigrationKind;
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterView {
-    placement: Placement,
-    hosts: Vec<HostView>,
-    slots: Vec<Slots>,
-    guests: Vec<GuestView>,
+    pub(super) placement: Placement,
+    pub(super) hosts: Vec<HostView>,
+    pub(super) slots: Vec<Slots>,
+    pub(super) guests: Vec<GuestView>,
     reach: Reach,
-    storage: StorageView,
+    pub(super) storage: StorageView,
     #[serde(default)]
     prerequisites: Prerequisites,
+    failover: Failover,
+    /// Hosts that the phase under way empties.
+    closed: BTreeSet<HostId>,
+    /// Nodes that take no roles until they are resumed.
+    paused: BTreeSet<HostId>,
+    /// Where guests on their way will be.
+    pub(super) bound: BTreeMap<VmId, HostId>,
+    /// Roles that run nowhere.
+    pub(super) offline: BTreeMap<VmId, Offline>,
+}
+
+/// A role that runs nowhere, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Offline {
+    pub(super) action: OfflineAction,
+    pub(super) since: SimTime,
 }
 
 /// Why a guest goes nowhere.
@@ -55,8 +74,8 @@ impl Slots {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct GuestView {
-    host: HostId,
+pub(super) struct GuestView {
+    pub(super) host: HostId,
     memory: Bytes,
 }
 
@@ -74,7 +93,32 @@ impl ClusterView {
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
         let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
         let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
-        ClusterView { placement, hosts, slots, guests, reach, storage, prerequisites }
+        let (closed, paused) = (BTreeSet::new(), BTreeSet::new());
+        let (failover, bound, offline) = (Failover::default(), BTreeMap::new(), BTreeMap::new());
+        ClusterView {
+            placement,
+            hosts,
+            slots,
+            guests,
+            reach,
+            storage,
+            prerequisites,
+            failover,
+            closed,
+            paused,
+            bound,
+            offline,
+        }
+    }
+
+    /// With the roles of a failover cluster; without, no guest is clustered.
+    pub fn with_failover(self, failover: Failover) -> ClusterView {
+        ClusterView { failover, ..self }
+    }
+
+    /// The failover cluster's settings and roles.
+    pub fn failover(&self) -> &Failover {
+        &self.failover
     }
 
     /// With what is known of prerequisites; without, nothing is refused for want of one.
@@ -104,7 +148,7 @@ impl ClusterView {
         self.take(host, memory);
     }
 
-    /// Where a guest runs.
+    /// Where a guest runs; of a role that is offline, who owns it.
     pub fn host_of(&self, vm: VmId) -> HostId {
         self.guests[vm.index()].host
     }
@@ -118,10 +162,65 @@ impl ClusterView {
 
     /// No guest may be placed on these hosts; on all others it may.
     pub(super) fn close_only(&mut self, closed: &[HostId]) {
-        for (index, host) in self.hosts.iter_mut().enumerate() {
-            let forbidden = self.slots[index].limit == Some(0);
-            host.open = !forbidden && !closed.iter().any(|id| id.index() == index);
+        self.closed = closed.iter().copied().collect();
+        self.open_others();
+    }
+
+    /// A node takes no roles any more, or takes them again.
+    pub(super) fn pause(&mut self, node: HostId) {
+        self.paused.insert(node);
+        self.open_others();
+    }
+
+    pub(super) fn resume(&mut self, node: HostId) {
+        self.paused.remove(&node);
+        self.open_others();
+    }
+
+    fn open_others(&mut self) {
+        for (id, host) in (0..).map(HostId).zip(&mut self.hosts) {
+            let forbidden = self.slots[id.index()].limit == Some(0);
+            host.open = !forbidden && !self.closed.contains(&id) && !self.paused.contains(&id);
         }
+    }
+
+    pub(super) fn is_open(&self, host: HostId) -> bool {
+        self.hosts[host.index()].open
+    }
+
+    /// Whether a node is paused.
+    pub fn is_paused(&self, host: HostId) -> bool {
+        self.paused.contains(&host)
+    }
+
+    /// Whether a role runs nowhere.
+    pub fn is_offline(&self, vm: VmId) -> bool {
+        self.offline.contains_key(&vm)
+    }
+
+    pub(super) fn offline(&self, vm: VmId) -> Option<Offline> {
+        self.offline.get(&vm).copied()
+    }
+
+    pub(super) fn gone_offline(&mut self, vm: VmId, offline: Offline) {
+        self.offline.insert(vm, offline);
+    }
+
+    /// Where a guest on its way will be.
+    pub(super) fn bound_for(&self, vm: VmId) -> Option<HostId> {
+        self.bound.get(&vm).copied()
+    }
+
+    pub(super) fn host_ids(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..self.hosts.len() as u32).map(HostId)
+    }
+
+    pub(super) fn memory_of(&self, vm: VmId) -> Bytes {
+        self.guests[vm.index()].memory
+    }
+
+    pub(super) fn forbids(&self, host: HostId) -> bool {
+        self.slots[host.index()].limit == Some(0)
     }
 
     /// Where `vm` goes, to `wanted` if that can be, else to the best place; and what moves with it.
@@ -149,8 +248,7 @@ impl ClusterView {
         storage: &StorageMove,
     ) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
-        let forbids = |host: HostId| self.slots[host.index()].limit == Some(0);
-        if forbids(source) {
+        if self.forbids(source) {
             return Err("its host allows no migrations".into());
         }
         let Some(destination) = wanted else {
@@ -159,8 +257,10 @@ impl ClusterView {
         let free = self.free(destination);
         if destination == source {
             Err("it is there already".into())
-        } else if forbids(destination) {
+        } else if self.forbids(destination) {
             Err("the destination allows no migrations".into())
+        } else if self.is_paused(destination) {
+            Err("the destination is a paused node".into())
         } else if !self.reaches(source, destination) {
             Err("the network does not lead from its host to the destination".into())
         } else if let Some(refusal) = self.prerequisites.first_refusal(vm, source, destination, free) {
@@ -180,6 +280,13 @@ impl ClusterView {
         }
         let reserved = self.guests[vm.index()].memory;
         self.prerequisites.first_refusal(vm, source, destination, self.free(destination) + reserved)
+    }
+
+    /// The same of a role that the cluster moves.
+    pub(super) fn refusal_of_role_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
+        let Assignment { vm, source, destination, kind, .. } = *assignment;
+        let free = self.free(destination) + self.memory_of(vm);
+        self.prerequisites.refusals_of_role(vm, (source, destination), kind, free).into_iter().next()
     }
 
     pub(super) fn change_host(&mut self, host: HostId, settings: HostSettings) {
@@ -228,70 +335,7 @@ impl ClusterView {
         all_refuse(refusals).unwrap_or_else(|| reason.into())
     }
 
-    /// From now on the guest takes memory, and its disks space, at the destination too.
-    pub(super) fn assigned(&mut self, assignment: &Assignment, disks: Vec<DiskMove>) {
-        if assignment.kind != MigrationKind::Storage {
-            self.take(assignment.destination, self.guests[assignment.vm.index()].memory);
-        }
-        self.storage.reserve(assignment, disks);
-    }
-
-    /// An assignment will not be carried out.
-    pub(super) fn unassigned(&mut self, assignment: &Assignment) {
-        if assignment.kind != MigrationKind::Storage {
-            self.leave(assignment.destination, self.guests[assignment.vm.index()].memory);
-        }
-        self.storage.settle(assignment, Outcome::NotStarted);
-    }
-
-    pub(super) fn has_slots(&self, assignment: &Assignment) -> bool {
-        let free = |host: HostId| self.slots[host.index()].is_free();
-        let for_memory = assignment.kind == MigrationKind::Storage
-            || free(assignment.source) && free(assignment.destination);
-        for_memory && self.storage.has_slots(assignment)
-    }
-
-    pub(super) fn started(&mut self, assignment: &Assignment) {
-        if assignment.kind != MigrationKind::Storage {
-            self.slots[assignment.source.index()].used += 1;
-            self.slots[assignment.destination.index()].used += 1;
-        }
-        self.storage.started(assignment);
-    }
-
-    /// A migration has ended: the guest gives up its memory at the host where it is not.
-    pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
-        self.storage.ended(assignment, outcome);
-        if assignment.kind == MigrationKind::Storage {
-            return;
-        }
-        self.slots[assignment.source.index()].used -= 1;
-        self.slots[assignment.destination.index()].used -= 1;
-        let guest = &mut self.guests[assignment.vm.index()];
-        let memory = guest.memory;
-        let left = match outcome {
-            Outcome::Completed => {
-                guest.host = assignment.destination;
-                assignment.source
-            }
-            Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted => assignment.destination,
-        };
-        self.leave(left, memory);
-    }
-
-    fn leave(&mut self, host: HostId, memory: Bytes) {
-        let host = &mut self.hosts[host.index()];
-        host.taken = host.taken - memory;
-        host.guests -= 1;
-    }
-
-    fn take(&mut self, host: HostId, memory: Bytes) {
-        let host = &mut self.hosts[host.index()];
-        host.taken += memory;
-        host.guests += 1;
-    }
-
-    fn reaches(&self, a: HostId, b: HostId) -> bool {
+    pub(super) fn reaches(&self, a: HostId, b: HostId) -> bool {
         match &self.reach {
             Reach::All => true,
             Reach::Islands(islands) => islands[a.index()] == islands[b.index()],

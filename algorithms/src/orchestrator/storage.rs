@@ -247,7 +247,9 @@ impl StorageView {
 fn ends(assignment: &Assignment) -> impl Iterator<Item = HostId> + use<> {
     let (source, destination) = (assignment.source, assignment.destination);
     let (first, second) = match assignment.kind {
-        MigrationKind::Live => (None, None),
+        MigrationKind::Live | MigrationKind::Quick | MigrationKind::Stop | MigrationKind::Start => {
+            (None, None)
+        }
         MigrationKind::Storage => (Some(source), None),
         MigrationKind::SharedNothing => (Some(source), Some(destination)),
     };

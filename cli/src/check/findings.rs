@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use algorithms::ids::{HostId, Name, VmId};
 use algorithms::preflight::{Category, Evidence, Refusal, Rule};
+use algorithms::records::MigrationKind;
 use models::cluster::ClusterModel;
 use models::preflight::{CheckedMove, Preflight};
 use serde::Serialize;
@@ -29,6 +30,11 @@ pub struct Moved {
     destination: Option<Name>,
     /// Why it would stay.
     reason: Option<String>,
+    /// How it would move.
+    kind: MigrationKind,
+    /// Of what a failover cluster moves: what makes it move, and why to there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Name>,
 }
 
 /// One thing that is wrong.
@@ -50,6 +56,8 @@ pub struct Group {
     pub blocks: usize,
     /// Moves that go elsewhere because of it.
     pub diverts: usize,
+    /// Guests that a forced drain stops because of it.
+    pub stops: usize,
 }
 
 /// Groups what `preflight` found.
@@ -57,7 +65,7 @@ pub fn of(model: &ClusterModel, preflight: &Preflight) -> Checked {
     let mut groups = Groups { model, groups: Vec::new(), by_key: HashMap::new() };
     preflight.moves.iter().for_each(|checked| groups.add(checked));
     let mut findings = groups.groups;
-    findings.sort_by_key(|group| group.blocks == 0);
+    findings.sort_by_key(|group| (group.blocks == 0, group.stops == 0));
     Checked {
         scenario: model.name.clone(),
         alternative: model.alternative.clone(),
@@ -73,6 +81,8 @@ fn moved(model: &ClusterModel, checked: &CheckedMove) -> Moved {
         source: host_name(model, checked.source),
         destination: checked.result.as_ref().ok().map(|host| host_name(model, *host)),
         reason: checked.result.as_ref().err().cloned(),
+        kind: checked.kind,
+        why: checked.why.clone(),
     }
 }
 
@@ -96,11 +106,20 @@ impl Groups<'_> {
                 }
             }
         }
-        if let Some(reason) = blocked.filter(|_| counted.is_empty()) {
+        // A role has many hosts to go to, of which some are no prerequisite's: its own reason has them all.
+        let is_told = checked.refused.iter().flat_map(|by| &by.refusals);
+        let is_told = is_told.map(|refusal| &refusal.message).any(|told| Some(told) == blocked);
+        let of_role = checked.why.is_some() && !is_told;
+        if let Some(reason) = blocked.filter(|_| counted.is_empty() || of_role) {
             let key = (None, reason.clone());
             counted.push(self.index(key, || without_rule(reason)));
         }
         let vm = vm_name(self.model, checked.vm);
+        if let Some(why) = checked.why.as_ref().filter(|_| checked.kind == MigrationKind::Stop) {
+            let stopped = self.index((None, why.to_string()), || without_rule(why));
+            self.groups[stopped].vms.push(vm.clone());
+            self.groups[stopped].stops += 1;
+        }
         for index in counted {
             self.groups[index].count(&vm, blocked.is_some());
         }
@@ -165,6 +184,7 @@ fn without_rule(reason: &str) -> Group {
         destinations: Vec::new(),
         blocks: 0,
         diverts: 0,
+        stops: 0,
     }
 }
 

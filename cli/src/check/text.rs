@@ -54,6 +54,12 @@ fn finding(number: usize, group: &Group) -> String {
 }
 
 fn effect(group: &Group) -> String {
+    if group.stops > 0 {
+        return format!(
+            "stops {}",
+            if group.stops == 1 { "1 guest".into() } else { format!("{} guests", group.stops) }
+        );
+    }
     match (group.blocks, group.diverts) {
         (0, 1) => "1 move goes elsewhere".to_string(),
         (0, diverts) => format!("{} go elsewhere", moves(diverts)),

@@ -1,5 +1,6 @@
 //! Checks that a model's parts fit together, before anything runs.
 
+mod failover;
 mod storage;
 
 use algorithms::ids::{HostId, Name, StorageId};
@@ -97,6 +98,7 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
     }
     check_background(model)?;
     storage::check_storage(model)?;
+    failover::check_failover(model)?;
     check_plan(model)
 }
 

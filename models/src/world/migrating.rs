@@ -75,6 +75,9 @@ fn speed(guest: &Guest, streams: &Streams) -> f64 {
 impl World<'_> {
     /// A migration begins: its controller is made, told to begin, and followed.
     pub(super) fn start(&mut self, assignment: Assignment) {
+        if let Some((kind, offline)) = self.orchestrator.quick(&assignment) {
+            return self.start_quick(assignment, kind, offline);
+        }
         let way = self.way(&assignment);
         self.say_how(&assignment, &way);
         let order = self.order(&assignment, &way);
@@ -159,13 +162,14 @@ impl World<'_> {
 
     /// Keeps a record; a migration's own with what its sending took.
     fn keep(&mut self, migrating: &Migrating, record: Record) {
-        self.log.keep(match record {
+        let record = match record {
             Record::Migration(mut record) => {
                 record.transfer = Some(Box::new(self.transfer_record(migrating)));
                 Record::Migration(record)
             }
             other => other,
-        });
+        };
+        self.keep_with_why(migrating.assignment.migration, record);
     }
 
     /// Where the way is not the one that was asked for, the log says why.

@@ -94,7 +94,7 @@ impl World<'_> {
     }
 
     /// The end of an activity is told to its migration.
-    fn own(&mut self, activity: ActivityId, migration: MigrationId) {
+    pub(super) fn own(&mut self, activity: ActivityId, migration: MigrationId) {
         if self.owners.len() <= activity.slot() {
             self.owners.resize(activity.slot() + 1, None);
         }

@@ -20,7 +20,7 @@ use crate::cluster::ClusterModel;
 use crate::storage::{DiskIo, Throughput};
 
 /// One operation of a copy. Assumption: not published for Hyper-V.
-const COPY_BLOCK: Bytes = Bytes::from_mib(1);
+pub(super) const COPY_BLOCK: Bytes = Bytes::from_mib(1);
 /// Processor time to read or write a disk in such operations, at either end. Assumption.
 pub(super) const DISK_CORE_SECONDS_PER_GB: f64 = 0.05;
 /// The most that one copy within a host moves, where nothing else limits it. Assumption.
@@ -62,7 +62,7 @@ struct Mirror {
     cap: f64,
 }
 
-type Uses = Vec<(ResourceId, f64)>;
+pub(super) type Uses = Vec<(ResourceId, f64)>;
 
 impl Storing {
     /// Adds the devices of `model` to `fluid`.
@@ -103,13 +103,18 @@ impl Storing {
         }
     }
 
-    fn reads(&self, at: StorageId, block: Bytes, uses: &mut Uses) {
+    /// Where a guest's first disk is.
+    pub(super) fn first_location(&self, vm: VmId) -> Option<StorageId> {
+        self.disks.get(vm.index())?.first().map(|disk| disk.at)
+    }
+
+    pub(super) fn reads(&self, at: StorageId, block: Bytes, uses: &mut Uses) {
         let device = &self.devices[at.index()];
         take(uses, device.read, 1.0);
         take(uses, device.iops, 1.0 / block.as_f64());
     }
 
-    fn writes(&self, at: StorageId, block: Bytes, uses: &mut Uses) {
+    pub(super) fn writes(&self, at: StorageId, block: Bytes, uses: &mut Uses) {
         let device = &self.devices[at.index()];
         take(uses, device.write, 1.0);
         take(uses, device.iops, 1.0 / block.as_f64());
@@ -117,7 +122,7 @@ impl Storing {
 }
 
 /// Adds a use; where a resource is used already, both count.
-fn take(uses: &mut Uses, resource: Option<ResourceId>, coefficient: f64) {
+pub(super) fn take(uses: &mut Uses, resource: Option<ResourceId>, coefficient: f64) {
     let Some(resource) = resource else { return };
     match uses.iter_mut().find(|(used, _)| *used == resource) {
         Some((_, so_far)) => *so_far += coefficient,
@@ -229,7 +234,9 @@ impl World<'_> {
     /// The disks that move, as the controller is to know them.
     pub(super) fn storage_order(&self, assignment: &Assignment) -> Option<StorageOrder> {
         let switch = match assignment.kind {
-            MigrationKind::Live => return None,
+            MigrationKind::Live | MigrationKind::Quick | MigrationKind::Stop | MigrationKind::Start => {
+                return None;
+            }
             MigrationKind::Storage => Switch::WhenCopied,
             MigrationKind::SharedNothing => Switch::WithMemory,
         };

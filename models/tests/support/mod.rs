@@ -1,5 +1,6 @@
 //! Small clusters to test with.
 
+use algorithms::failover::Failover;
 use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
@@ -54,6 +55,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         placement: Placement::FewestVms,
         administration: Administration::default(),
         storage: Vec::new(),
+        failover: Failover::default(),
     }
 }
 

@@ -8,12 +8,14 @@ use super::{Grid, Tone, left, right};
 use crate::{human, words};
 
 /// One row for each migration. `queued` is empty for those asked for at the very beginning, and
-/// `reason` for those that were completed; a column that is empty throughout is left out.
+/// `reason` for those that were completed; `how` and `why` are for what a failover cluster moves. A
+/// column that is empty throughout is left out.
 pub(crate) fn migrations(run: &RunRecords) -> Grid {
     let mut grid = Grid::new([
         left("vm"),
         left("from → to"),
         left("outcome"),
+        left("how"),
         right("queued"),
         right("started"),
         right("total"),
@@ -23,11 +25,13 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
         right("memory\nsent"),
         right("storage\nsent"),
         left("reason"),
+        left("why"),
     ]);
     for record in &run.migrations {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
-    grid.without_if_empty("queued").without_if_empty("storage\nsent").without_if_empty("reason")
+    let grid = grid.without_if_empty("how").without_if_empty("queued").without_if_empty("storage\nsent");
+    grid.without_if_empty("reason").without_if_empty("why")
 }
 
 /// The same, with what sending took and what held it back: for the page, which has room.
@@ -104,6 +108,7 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         record.vm.to_string(),
         format!("{} → {destination}", record.source),
         words::spoken(words::outcome(record.outcome)),
+        how(record),
         if record.queued > SimTime::ZERO {
             human::seconds(record.queued.as_secs_f64())
         } else {
@@ -117,7 +122,13 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         began(human::bytes(record.memory_bytes_sent.as_f64())),
         if storage > 0.0 { human::bytes(storage) } else { String::new() },
         reason_of(record),
+        record.why.as_deref().unwrap_or_default().to_string(),
     ]
+}
+
+/// How the cluster moved it; nothing where no cluster did.
+fn how(record: &MigrationRecord) -> String {
+    record.why.as_ref().map(|_| words::spoken(words::kind(record.kind))).unwrap_or_default()
 }
 
 fn reason_of(record: &MigrationRecord) -> String {

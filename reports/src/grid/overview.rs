@@ -2,14 +2,14 @@
 
 use algorithms::ids::Name;
 use algorithms::records::RunRecords;
-use sim_core::Span;
+use sim_core::{Quantiles, Span};
 
 use super::{Grid, Tone, left, right};
 use crate::compare::summarise;
 use crate::human;
 use crate::report::LabelledComparisons;
 use crate::sending::SendingSummary;
-use crate::summary::{Alternative, Quantiles, RunSummary};
+use crate::summary::{Alternative, RunSummary};
 
 /// A run in a few lines: what, and how much.
 pub(crate) fn summary(run: &RunRecords) -> Grid {

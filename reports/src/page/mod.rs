@@ -8,7 +8,7 @@ mod section;
 
 use algorithms::records::{Origin, RunRecords};
 
-pub(crate) use html::escape;
+pub(crate) use html::{Html, escape};
 pub(crate) use section::migrations_with_charts;
 
 use crate::compare::Comparison;
@@ -16,7 +16,6 @@ use crate::error::ReportError;
 use crate::grid;
 use crate::report::ReportInput;
 use crate::summary::{Alternative, alternatives};
-use html::Html;
 use section::Place;
 
 const STYLE: &str = include_str!("style.css");
@@ -40,7 +39,8 @@ pub fn page(input: &ReportInput) -> Result<String, ReportError> {
     Ok(document(&title_of(&input.runs), &body.into_text()))
 }
 
-fn document(title: &str, body: &str) -> String {
+/// A whole page around `body`.
+pub(crate) fn document(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\

@@ -1,6 +1,9 @@
 //! Virtual machines, and whether they fit where they start.
 
-use algorithms::ids::HostId;
+use std::collections::BTreeMap;
+
+use algorithms::failover::Role;
+use algorithms::ids::{HostId, VmId};
 use algorithms::preflight::facts::GuestConfiguration;
 use models::cluster::Guest;
 use models::transport::Compressibility;
@@ -10,7 +13,7 @@ use super::hosts::Hosts;
 use super::storage::Storages;
 use super::table::Table;
 use super::workload;
-use super::{Checker, missing, settings};
+use super::{Checker, failover, missing, settings};
 use crate::error::Problem;
 use crate::file::{File, GuestFile, Named, WorkloadFile};
 use crate::names;
@@ -27,6 +30,8 @@ const MAX_RATIO: f64 = 1000.0;
 pub(crate) struct Guests {
     pub(crate) guests: Vec<Guest>,
     pub(crate) table: Table,
+    /// Those that are clustered.
+    pub(crate) roles: BTreeMap<VmId, Role>,
 }
 
 impl Checker {
@@ -36,8 +41,8 @@ impl Checker {
         (hosts, storage): (&Hosts, &Storages),
         whole: Place,
     ) -> Guests {
-        let mut guests =
-            Guests { guests: Vec::new(), table: Table::new("virtual machine", "virtual machines") };
+        let table = Table::new("virtual machine", "virtual machines");
+        let mut guests = Guests { guests: Vec::new(), table, roles: BTreeMap::new() };
         let example = "vms: [(name: \"vm1\", host: \"node1\", memory: \"8 GiB\")]";
         let own = file.workloads.clone().unwrap_or_default();
         for problem in own.bad_names("workloads") {
@@ -77,6 +82,9 @@ impl Checker {
             let parts = workload::parts(&template.workload);
             self.budget.spend(names.len().saturating_mul(parts), &file.name)?;
         }
+        let role = self.role(file.role.as_ref(), hosts);
+        let owners = role.as_ref().map_or(0, |role| role.possible_owners.len() + role.preferred_owners.len());
+        self.budget.spend(names.len().saturating_mul(owners), &file.name)?;
         for (index, name) in names.into_iter().enumerate() {
             guests.table.add(name.clone(), file.name.place)?;
             // A guest with mistakes is kept by name, so that its name is not reported as unknown.
@@ -86,6 +94,10 @@ impl Checker {
                 settings::runs_here(file.configuration.as_ref(), &guest.configuration, host)?;
             }
             let host = HostId(host);
+            failover::owned_here(file.role.as_ref(), role.as_ref(), host, hosts)?;
+            if let Some(role) = &role {
+                guests.roles.insert(VmId(guests.guests.len() as u32), role.clone());
+            }
             let files = file.disks.as_deref().unwrap_or(&[]);
             self.budget.spend(files.len(), &file.name)?;
             let disks = storage.disks(files, host, hosts);

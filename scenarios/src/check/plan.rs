@@ -9,6 +9,7 @@ use super::guests::Guests;
 use super::hosts::Hosts;
 use super::moves::Moves;
 use super::network::Joined;
+use super::nodes::{ClusterSteps, ClusterTask};
 use super::storage::Storages;
 use super::{Checker, missing};
 use crate::error::Problem;
@@ -38,6 +39,7 @@ enum Task<'a> {
     Drain(&'a At<String>),
     Move(&'a MoveFile),
     MoveStorage(&'a MoveStorageFile),
+    Cluster(ClusterTask<'a>),
 }
 
 impl Checker {
@@ -67,7 +69,20 @@ impl Checker {
         let checked = whereabouts.check(&moves, &drains, ground);
         self.problems.take(checked);
         whereabouts.follow(&moves, &drains);
-        Phase { not_before, moves: moves.moves, drains: drains.into_iter().map(|(host, _)| host).collect() }
+        let steps = self.cluster_steps(&tasks, ground);
+        whereabouts.follow_cluster(&steps, ground);
+        let drains = drains.into_iter().map(|(host, _)| host).collect();
+        Phase { not_before, moves: moves.moves, drains, roles: steps.roles, nodes: steps.nodes }
+    }
+
+    fn cluster_steps(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> ClusterSteps {
+        let mut steps = ClusterSteps::default();
+        for task in tasks {
+            if let Task::Cluster(task) = task {
+                self.cluster_task(task, ground, &mut steps);
+            }
+        }
+        steps
     }
 
     fn drains(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> Vec<(HostId, Place)> {
@@ -95,7 +110,7 @@ impl Checker {
         let mut moves = Moves::default();
         for task in tasks {
             let added = match task {
-                Task::Drain(_) => Ok(()),
+                Task::Drain(_) | Task::Cluster(_) => Ok(()),
                 Task::Move(file) => moves.add(file, ground, &mut self.budget),
                 Task::MoveStorage(file) => moves.add_storage(file, ground, &mut self.budget),
             };
@@ -103,7 +118,7 @@ impl Checker {
         }
         for task in tasks {
             let (vm, after) = match task {
-                Task::Drain(_) => continue,
+                Task::Drain(_) | Task::Cluster(_) => continue,
                 Task::Move(file) => (&file.vm, file.after.as_ref()),
                 Task::MoveStorage(file) => (&file.vm, file.after.as_ref()),
             };
@@ -121,6 +136,10 @@ fn tasks_of(step: &StepFile) -> (Option<SimTime>, Vec<Task<'_>>) {
         StepFile::Drain(host) => (None, vec![Task::Drain(host)]),
         StepFile::Move(file) => (None, vec![Task::Move(file)]),
         StepFile::MoveStorage(file) => (None, vec![Task::MoveStorage(file)]),
+        StepFile::MoveRole(file) => (None, vec![Task::Cluster(ClusterTask::MoveRole(file))]),
+        StepFile::DrainNode(file) => (None, vec![Task::Cluster(ClusterTask::DrainNode(file))]),
+        StepFile::Resume(file) => (None, vec![Task::Cluster(ClusterTask::Resume(file))]),
+        StepFile::Maintain(file) => (None, vec![Task::Cluster(ClusterTask::Maintain(file))]),
         StepFile::Together(tasks) => (None, tasks.iter().map(task_of).collect()),
         StepFile::Phase(phase) => (phase.not_before, phase.tasks.iter().map(task_of).collect()),
     }
@@ -131,12 +150,16 @@ fn task_of(task: &At<TaskFile>) -> Task<'_> {
         TaskFile::Drain(host) => Task::Drain(host),
         TaskFile::Move(file) => Task::Move(file),
         TaskFile::MoveStorage(file) => Task::MoveStorage(file),
+        TaskFile::MoveRole(file) => Task::Cluster(ClusterTask::MoveRole(file)),
+        TaskFile::DrainNode(file) => Task::Cluster(ClusterTask::DrainNode(file)),
+        TaskFile::Resume(file) => Task::Cluster(ClusterTask::Resume(file)),
+        TaskFile::Maintain(file) => Task::Cluster(ClusterTask::Maintain(file)),
     }
 }
 
 /// A guest whose destination is still to be chosen may go to any other host: there must be one, and
 /// a path to each.
-fn can_leave(host: HostId, at: &At<String>, ground: &Ground<'_>) -> Result<(), Problem> {
+pub(super) fn can_leave(host: HostId, at: &At<String>, ground: &Ground<'_>) -> Result<(), Problem> {
     let count = ground.hosts.hosts.len() as u32;
     if count < 2 {
         let message = "there is no other host to move to";
@@ -189,6 +212,14 @@ impl Whereabouts {
             }
         }
         Ok(())
+    }
+
+    /// Where the cluster has moved roles, only a run tells.
+    fn follow_cluster(&mut self, steps: &ClusterSteps, ground: &Ground<'_>) {
+        if !steps.nodes.is_empty() {
+            ground.guests.roles.keys().for_each(|vm| self.of_guest[vm.index()] = None);
+        }
+        steps.roles.iter().for_each(|role| self.of_guest[role.vm.index()] = None);
     }
 
     /// Where guests are after the step.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{Bytes, SimTime, Span};
 
-use super::{IncludeFile, MoveStorageFile, OrPreset};
+use super::{DrainNodeFile, IncludeFile, MaintainFile, MoveRoleFile, MoveStorageFile, OrPreset, ResumeFile};
 use crate::read::at::At;
 
 /// A step of the plan.
@@ -17,6 +17,14 @@ pub(crate) enum StepFile {
     Move(MoveFile),
     /// Move disks of a guest that stays: MoveStorage(vm: "web01", to: "nvme2").
     MoveStorage(MoveStorageFile),
+    /// Move a clustered role: MoveRole(vm: "web01", how: Quick).
+    MoveRole(MoveRoleFile),
+    /// Pause a node of the cluster and move its roles elsewhere: DrainNode(node: "node01").
+    DrainNode(DrainNodeFile),
+    /// Let a node take roles again, and perhaps those back that were drained from it.
+    Resume(ResumeFile),
+    /// Drain, service and resume nodes one after the other: Maintain(nodes: "node*", time: "20 min").
+    Maintain(MaintainFile),
     /// Several of these at the same time: Together([Drain("node01"), Move(vm: "db1")]).
     Together(Vec<At<TaskFile>>),
     /// The same, not before some point of the run.
@@ -33,6 +41,14 @@ pub(crate) enum TaskFile {
     Move(MoveFile),
     /// Move disks of a guest that stays.
     MoveStorage(MoveStorageFile),
+    /// Move a clustered role.
+    MoveRole(MoveRoleFile),
+    /// Pause a node of the cluster and move its roles elsewhere.
+    DrainNode(DrainNodeFile),
+    /// Let a node take roles again, and perhaps those back that were drained from it.
+    Resume(ResumeFile),
+    /// Drain, service and resume nodes one after the other.
+    Maintain(MaintainFile),
 }
 
 /// Tasks that go on at the same time, not before some point of the run.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sim_core::{ByteRate, Bytes, Span};
 
 use super::settings::ConfigurationFile;
-use super::{DiskFile, OrPreset, Size};
+use super::{DiskFile, OrPreset, RoleFile, Size};
 use crate::read::at::At;
 
 /// A virtual machine, or several that are alike.
@@ -36,6 +36,8 @@ pub(crate) struct GuestFile {
     pub(crate) configuration: Option<At<ConfigurationFile>>,
     /// Its disks; by default none are known, and it moves as if every host reached them.
     pub(crate) disks: Option<Vec<At<DiskFile>>>,
+    /// Makes it a clustered role of the failover cluster: `()`, or what is special; none by default.
+    pub(crate) role: Option<At<RoleFile>>,
 }
 
 /// How a guest dirties its memory.

@@ -1,0 +1,141 @@
+//! The plan of a drain as an artifact: what will move where, when, how long it will take, and why.
+//!
+//! It is made by simulating the drain many times, can be kept and read, and is carried out on real hosts
+//! only while they still are what it was made for: it holds the [`Inventory`] that it saw, with a
+//! fingerprint.
+
+mod inventory;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+use crate::records::MigrationKind;
+pub use inventory::{Inventory, InventoryGuest, InventoryHost};
+
+/// The version of [`DrainPlan`] that this code writes and reads.
+pub const SCHEMA: u32 = 1;
+
+/// What draining a host will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainPlan {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The scenario's name.
+    pub scenario: Name,
+    /// The alternative within the scenario, if it has several.
+    pub alternative: Option<Name>,
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// How often the drain was simulated.
+    pub replications: u32,
+    /// The host that is emptied.
+    pub host: Name,
+    /// [`Inventory::fingerprint`] of `inventory`.
+    pub fingerprint: String,
+    /// The hosts and guests that it was made for.
+    pub inventory: Inventory,
+    /// From the beginning to the end of the last migration.
+    pub makespan_s: Expected,
+    /// Migrations in the order in which they start.
+    pub moves: Vec<PlannedMove>,
+    /// Guests that will not move.
+    pub stays: Vec<PlannedStay>,
+}
+
+/// A migration that is to take place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedMove {
+    /// The guest.
+    pub vm: Name,
+    /// Where it goes.
+    pub destination: Name,
+    /// What is moved, and how.
+    pub kind: MigrationKind,
+    /// Why there.
+    pub reason: String,
+    /// The share of the simulated drains in which it was completed, from 0 to 1.
+    pub completes: f64,
+    /// When it starts, since the drain began.
+    pub start_s: Expected,
+    /// Its total migration time.
+    pub total_s: Expected,
+    /// Its blackout.
+    pub blackout_s: Expected,
+}
+
+/// A guest that will stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStay {
+    /// The guest.
+    pub vm: Name,
+    /// Why.
+    pub reason: String,
+    /// The event that the hypervisor would log.
+    pub event_id: Option<u32>,
+    /// The command that would mend it, where one is known.
+    pub fix: Option<String>,
+}
+
+/// How long something takes, over all simulated drains, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// The median.
+    pub p50: f64,
+    /// 95 in 100 take less.
+    pub p95: f64,
+}
+
+/// Why a plan cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Written by another version.
+    #[error("it is of version {found}, and this migtwin reads version {SCHEMA}: make it anew")]
+    Version {
+        /// The version that it says.
+        found: u32,
+    },
+    /// Edited by hand, or damaged.
+    #[error("its inventory does not have its fingerprint: it was changed after it was made; make it anew")]
+    Altered,
+    /// The hosts are no longer what it was made for.
+    #[error("the inventory has changed since the plan was made: {what}; make the plan anew")]
+    Changed {
+        /// The first difference, in words.
+        what: String,
+    },
+}
+
+impl DrainPlan {
+    /// Whether the plan is whole, and of a version that can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Version`], [`PlanError::Altered`].
+    pub fn check(&self) -> Result<(), PlanError> {
+        if self.schema != SCHEMA {
+            return Err(PlanError::Version { found: self.schema });
+        }
+        if self.inventory.fingerprint() != self.fingerprint {
+            return Err(PlanError::Altered);
+        }
+        Ok(())
+    }
+
+    /// Whether it may be carried out on what is there `now`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DrainPlan::check`], and [`PlanError::Changed`] with the first difference.
+    pub fn fits(&self, now: &Inventory) -> Result<(), PlanError> {
+        self.check()?;
+        if now.fingerprint() == self.fingerprint {
+            return Ok(());
+        }
+        let what = self.inventory.difference(now).unwrap_or_else(|| "its fingerprint differs".into());
+        Err(PlanError::Changed { what })
+    }
+}
