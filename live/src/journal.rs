@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::hypervisor_loop::PostCopy;
 use algorithms::machine::Output;
 use algorithms::records::{Outcome, Record};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub enum Line {
         version: u32,
         /// The order.
         order: Box<MigrationOrder>,
+        /// Where the hypervisor's own page loop was watched: when it was to go over to post-copy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hypervisor: Option<PostCopy>,
     },
     /// It was told this at this time.
     Told(SimTime, Input),
@@ -42,6 +46,13 @@ pub enum Line {
     Wanted(Command),
     /// It had ended.
     Ended(Outcome),
+}
+
+impl Line {
+    /// The first line of a journal of this version.
+    pub fn order(order: &MigrationOrder, hypervisor: Option<PostCopy>) -> Line {
+        Line::Order { version: VERSION, order: Box::new(order.clone()), hypervisor }
+    }
 }
 
 /// A journal that is being written.
@@ -58,9 +69,18 @@ impl Journal {
     ///
     /// [`LiveError`] where the disk cannot be written.
     pub fn begin(path: PathBuf, order: &MigrationOrder) -> Result<Journal, LiveError> {
+        Journal::begin_with(path, &Line::order(order, None))
+    }
+
+    /// Begins a journal at `path` with `first`, which [`Line::order`] makes.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where the disk cannot be written.
+    pub fn begin_with(path: PathBuf, first: &Line) -> Result<Journal, LiveError> {
         let file = File::create_new(&path).map_err(LiveError::file("write", &path))?;
         let mut journal = Journal { path, file };
-        journal.write(&Line::Order { version: VERSION, order: Box::new(order.clone()) })?;
+        journal.write(first)?;
         Ok(journal)
     }
 
@@ -140,10 +160,14 @@ pub fn replay(path: &Path, lines: &[Line]) -> Result<Replayed, LiveError> {
         line: line + 1,
         reason,
     };
-    let Some((Line::Order { version: VERSION, order }, rest)) = lines.split_first() else {
+    let Some((Line::Order { version: VERSION, order, hypervisor }, rest)) = lines.split_first() else {
         return Err(stored(0, format!("it does not begin with an order of version {VERSION}")));
     };
-    let controller = MigrationController::new((**order).clone());
+    let order = (**order).clone();
+    let controller = match hypervisor {
+        Some(post_copy) => MigrationController::of_hypervisor(order, *post_copy),
+        None => MigrationController::new(order),
+    };
     let (now, records) = (SimTime::ZERO, Vec::new());
     let mut replayed = Replayed { controller, now, records, outcome: None, commands: 0 };
     let mut wanted: Vec<Line> = Vec::new();

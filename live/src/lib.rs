@@ -13,14 +13,17 @@
 //!   nothing. [`journal`]: what it was told, and its replay.
 //! - [`source`]: an agent's host side of the driver: rounds over real sockets.
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
+//! - [`apply`]: a whole drain over many agents, by the operation that its plan says.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
 //! - [`lab`]: hosts on one machine, in namespaces of their own.
+//! - [`qemu`]: QEMU's virtual machines, over QMP.
 //! - [`identity`], [`tls`], [`connection`], [`protocol`]: who may talk, and how.
 //!
 //! Threads and blocking calls, no async: there is a handful of connections, and pages go as fast as the
 //! kernel takes them. Linux only, so far.
 
 pub mod agent;
+pub mod apply;
 mod bitmap;
 pub mod client;
 pub mod clock;
@@ -37,6 +40,7 @@ pub mod machine;
 pub mod memory;
 pub mod process;
 pub mod protocol;
+pub mod qemu;
 pub mod recover;
 mod source;
 pub mod stamp;

@@ -186,8 +186,8 @@ impl Outgoing {
             }
             Command::Abort => self.stop.store(true, Ordering::SeqCst),
             Command::Prepare | Command::Page(_) | Command::Finish => {}
-            Command::Storage(_) | Command::EndMirror => {
-                let reason = "agents move no disks".into();
+            Command::Storage(_) | Command::EndMirror | Command::Loop(_) => {
+                let reason = "agents move no disks, and their page loop is our own".into();
                 return self.answer(Answer::Input(Input::Failed { reason }));
             }
         }

@@ -52,6 +52,8 @@
 //!   its settings.
 //! - `include: ["common.ron"]` takes every field that the file does not give from another.
 //! - `alternatives: {"25 GbE": (…), …}` are variants, each with the fields that it replaces.
+//! - `hypervisor: (preset: "qemu-7.2", live: (auto_converge: true, multifd: 4))` sets levers of real QEMU machines,
+//!   on which `migtwin live qemu` runs the same scenario.
 //! - `measured` carries values that others measured, with their source, to be compared with.
 //!
 //! [`schema`] describes every field. The files in `scenarios/library` are commented for students.
@@ -89,6 +91,7 @@ mod schema;
 mod source;
 
 use algorithms::ids::Name;
+use algorithms::levers::QemuLevers;
 use algorithms::measured::Measured;
 use models::cluster::ClusterModel;
 
@@ -119,4 +122,6 @@ pub struct ScenarioRun {
     pub model: ClusterModel,
     /// What others measured, to compare with.
     pub measured: Vec<Measured>,
+    /// What is set on real QEMU machines; `None` where the hypervisor's rules are not QEMU's.
+    pub qemu: Option<QemuLevers>,
 }

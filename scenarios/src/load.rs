@@ -154,7 +154,8 @@ impl Checker {
         };
         if alternatives.0.is_empty() {
             let (model, measured) = self.model(&file, &name, None, whole)?;
-            scenario.runs.push(ScenarioRun { alternative: None, model, measured });
+            let qemu = self.qemu(file.hypervisor.as_ref(), &model.hypervisor);
+            scenario.runs.push(ScenarioRun { alternative: None, model, measured, qemu });
             return Some(scenario);
         }
         self.check_alternatives(&alternatives);
@@ -165,10 +166,9 @@ impl Checker {
             let alternative_name: Name = alternative.value.into();
             let given = overrides.value.over(file.clone());
             let run = self.model(&given, &name, Some(alternative_name.clone()), alternative.place);
-            scenario.runs.extend(run.map(|(model, measured)| ScenarioRun {
-                alternative: Some(alternative_name),
-                model,
-                measured,
+            scenario.runs.extend(run.map(|(model, measured)| {
+                let qemu = self.qemu(given.hypervisor.as_ref(), &model.hypervisor);
+                ScenarioRun { alternative: Some(alternative_name), model, measured, qemu }
             }));
         }
         Some(scenario)

@@ -9,9 +9,10 @@
 
 use sim_core::{Bytes, SimTime};
 
+use super::failing::Connection;
 use super::{Command, MigrationController, MigrationOrder, State};
 use crate::machine::{Output, Refused};
-use crate::page_loop::{PageInput, PagesMoved};
+use crate::page_loop::PagesMoved;
 use crate::policy::StopReason;
 use crate::records::MigrationKind;
 use crate::storage_mirror::{MirrorInput, StorageMirror, StorageOrder, Switch};
@@ -44,13 +45,30 @@ impl MigrationController {
         match mirror.switch() {
             Switch::WithMemory => {
                 self.state = State::Copying;
-                self.page_input(now, PageInput::Begin)?;
+                self.begin_memory(now)?;
             }
             Switch::WhenCopied => {
                 self.moved(PagesMoved { reason: StopReason::DisksCopied, paused: now, resumed: now });
             }
         }
         Ok(())
+    }
+
+    /// All that was to be moved is.
+    pub(super) fn moved(&mut self, moved: PagesMoved) {
+        self.deadline = SimTime::MAX;
+        self.connection = Connection::default();
+        if self.mirror.is_some() {
+            self.state = State::EndingMirror(moved);
+            self.outbox.command(Command::EndMirror);
+        } else {
+            self.finish(moved);
+        }
+    }
+
+    pub(super) fn finish(&mut self, moved: PagesMoved) {
+        self.state = State::Finishing(moved);
+        self.outbox.command(Command::Finish);
     }
 
     /// Notes what of the round or the disk under way was sent when it was given up.

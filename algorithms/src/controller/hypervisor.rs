@@ -1,0 +1,70 @@
+//! The controller's part where the hypervisor owns the page loop: [`HypervisorLoop`] is told what the
+//! hypervisor says, and its commands go to the hypervisor's levers.
+//!
+//! Everything else — preparing, disks, deadlines, giving up — is as it is with our own loop.
+
+use sim_core::{Bytes, SimTime};
+
+use super::{Command, MigrationController, MigrationOrder};
+use crate::hypervisor_loop::{HypervisorLoop, LoopInput, PostCopy};
+use crate::machine::{Output, Refused};
+use crate::page_loop::PageInput;
+
+impl MigrationController {
+    /// A controller of a hypervisor that has a page loop of its own; it waits for
+    /// [`Input::Begin`](super::Input::Begin).
+    pub fn of_hypervisor(order: MigrationOrder, post_copy: PostCopy) -> MigrationController {
+        let hypervisor = HypervisorLoop::new(order.migration, post_copy);
+        MigrationController { hypervisor: Some(hypervisor), ..MigrationController::new(order) }
+    }
+
+    /// Whether the guest was told to start at the destination: from then on the source must not run it,
+    /// whatever happens.
+    pub fn is_handed_over(&self) -> bool {
+        self.hypervisor.as_ref().is_some_and(HypervisorLoop::is_handed_over)
+    }
+
+    pub(super) fn begin_memory(&mut self, now: SimTime) -> Result<(), Refused> {
+        match self.hypervisor {
+            Some(_) => self.loop_input(now, LoopInput::Begin),
+            None => self.page_input(now, PageInput::Begin),
+        }
+    }
+
+    pub(super) fn force_pause(&mut self, now: SimTime) -> Result<(), Refused> {
+        match self.hypervisor {
+            Some(_) => self.loop_input(now, LoopInput::ForcePause),
+            None => self.page_input(now, PageInput::ForcePause),
+        }
+    }
+
+    pub(super) fn loop_input(&mut self, now: SimTime, input: LoopInput) -> Result<(), Refused> {
+        let Some(hypervisor) = &mut self.hypervisor else {
+            return Err(Refused { input: format!("{input:?}"), state: "the page loop is our own".into() });
+        };
+        hypervisor.handle(now, input)?;
+        loop {
+            match hypervisor.poll() {
+                Output::Command(command) => self.outbox.command(Command::Loop(command)),
+                Output::Record(record) => self.outbox.record(record),
+                Output::Wait(_) => return Ok(()),
+                Output::Done(moved) => {
+                    self.moved(moved);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    pub(super) fn paused_since(&self) -> Option<SimTime> {
+        self.hypervisor.as_ref().map_or(self.pages.paused_since(), HypervisorLoop::paused_since)
+    }
+
+    pub(super) fn memory_sent(&self) -> Bytes {
+        self.hypervisor.as_ref().map_or(self.pages.total_sent(), HypervisorLoop::total_sent)
+    }
+
+    pub(super) fn rounds(&self) -> u32 {
+        self.hypervisor.as_ref().map_or(self.pages.rounds(), HypervisorLoop::rounds)
+    }
+}

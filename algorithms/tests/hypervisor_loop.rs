@@ -1,0 +1,223 @@
+//! The page loop of a hypervisor that has its own: what is told becomes records, and the guest is handed
+//! over once and only when all is sent.
+
+#![allow(clippy::unwrap_used)]
+
+use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput, PostCopy};
+use algorithms::ids::MigrationId;
+use algorithms::machine::Output;
+use algorithms::policy::{Policy, Qemu};
+use algorithms::records::{MigrationRecord, Outcome, Record, RoundPhase, RoundRecord};
+use proptest::prelude::*;
+use sim_core::{Bytes, SimTime, Span};
+
+fn order() -> MigrationOrder {
+    MigrationOrder {
+        migration: MigrationId(0),
+        vm: "vm1".into(),
+        source: "a".into(),
+        destination: "b".into(),
+        transport: "tcp".into(),
+        memory: Bytes::from_mib(100),
+        policy: Policy::Qemu(Qemu::default()),
+        deadline: None,
+        queued: SimTime::ZERO,
+        storage: None,
+    }
+}
+
+fn at(millis: u64) -> SimTime {
+    SimTime::ZERO + Span::from_millis(millis)
+}
+
+fn mb(count: u64) -> Bytes {
+    Bytes::new(count * 1_000_000)
+}
+
+/// A controller, and all that it has said.
+struct Told {
+    controller: MigrationController,
+    commands: Vec<Command>,
+    records: Vec<Record>,
+    outcome: Option<Outcome>,
+}
+
+impl Told {
+    /// One that is copying.
+    fn copying(post_copy: PostCopy) -> Told {
+        let controller = MigrationController::of_hypervisor(order(), post_copy);
+        let mut told = Told { controller, commands: vec![], records: vec![], outcome: None };
+        told.tell(0, Input::Begin);
+        told.tell(10, Input::Prepared);
+        assert_eq!(told.commands, [Command::Prepare, Command::Loop(LoopCommand::Start)]);
+        told
+    }
+
+    fn tell(&mut self, millis: u64, input: Input) {
+        self.controller.handle(at(millis), input).unwrap();
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.controller.poll() {
+                Output::Command(command) => self.commands.push(command),
+                Output::Record(record) => self.records.push(record),
+                Output::Wait(_) => return,
+                Output::Done(outcome) => {
+                    self.outcome = Some(outcome);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn says(&mut self, millis: u64, input: LoopInput) {
+        self.tell(millis, Input::Loop(input));
+    }
+
+    fn rounds(&self) -> Vec<&RoundRecord> {
+        let round = |record| if let &Record::Round(ref round) = record { Some(round) } else { None };
+        self.records.iter().filter_map(round).collect()
+    }
+
+    fn migration(&self) -> &MigrationRecord {
+        let found = |record| if let &Record::Migration(ref found) = record { Some(found) } else { None };
+        self.records.iter().find_map(found).unwrap()
+    }
+
+    fn resumed(&self) -> usize {
+        self.commands.iter().filter(|command| **command == Command::Loop(LoopCommand::Resume)).count()
+    }
+}
+
+#[test]
+fn passes_become_rounds_and_the_blackout_is_from_stop_to_resume() {
+    let mut told = Told::copying(PostCopy::Never);
+    told.says(1_010, LoopInput::Pass { sent: mb(100), dirty: mb(20), throttle_percent: 0 });
+    told.says(1_210, LoopInput::Pass { sent: mb(120), dirty: mb(4), throttle_percent: 0 });
+    told.says(1_211, LoopInput::Stopped);
+    told.says(1_220, LoopInput::Pass { sent: mb(120), dirty: mb(5), throttle_percent: 0 });
+    assert_eq!(told.resumed(), 0, "not before all is sent");
+    told.says(1_260, LoopInput::Sent { sent: mb(125) });
+    assert_eq!(told.resumed(), 1);
+    told.says(1_271, LoopInput::Resumed);
+    told.tell(1_280, Input::Finished);
+    let rounds = told.rounds();
+    let bytes: Vec<_> = rounds.iter().map(|round| round.bytes_sent).collect();
+    assert_eq!(bytes, [mb(100), mb(20), mb(5)], "the count of a guest that stands still ends no round");
+    assert_eq!(rounds[2].phase, RoundPhase::StopAndCopy);
+    let record = told.migration();
+    assert_eq!((record.blackout, record.total), (Span::from_millis(60), Span::from_millis(1_280)));
+    assert_eq!((record.memory_bytes_sent, record.rounds), (mb(125), 3));
+    assert_eq!(told.outcome, Some(Outcome::Completed));
+}
+
+#[test]
+fn post_copy_hands_over_when_the_source_says_so_and_ends_when_all_is_there() {
+    let mut told = Told::copying(PostCopy::AfterPasses(1));
+    told.says(1_000, LoopInput::Pass { sent: mb(100), dirty: mb(50), throttle_percent: 0 });
+    assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::StartPostCopy)));
+    told.says(1_010, LoopInput::Stopped);
+    told.says(1_020, LoopInput::PostCopy { sent: mb(101) });
+    assert_eq!(told.resumed(), 1);
+    told.says(1_050, LoopInput::Resumed);
+    assert_eq!(told.outcome, None, "pages still follow");
+    told.tell(1_060, Input::Cancel { reason: "too late".into() });
+    told.says(1_500, LoopInput::Sent { sent: mb(150) });
+    told.tell(1_510, Input::Finished);
+    let record = told.migration();
+    assert_eq!((record.outcome, record.blackout), (Outcome::Completed, Span::from_millis(40)));
+    assert_eq!(record.memory_bytes_sent, mb(150));
+}
+
+#[test]
+fn disks_settle_while_the_guest_stands_still() {
+    let mut told = Told::copying(PostCopy::Never);
+    told.says(900, LoopInput::Stopped);
+    told.says(901, LoopInput::AtSwitchover);
+    assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::SwitchOver)));
+}
+
+#[test]
+fn giving_up_before_the_hand_over_aborts_and_counts_the_pause() {
+    let mut told = Told::copying(PostCopy::Never);
+    told.says(900, LoopInput::Stopped);
+    told.tell(950, Input::Failed { reason: "the destination is gone".into() });
+    assert_eq!(told.commands.last(), Some(&Command::Abort));
+    told.tell(960, Input::Aborted { sent: Bytes::ZERO });
+    assert_eq!((told.resumed(), told.outcome), (0, Some(Outcome::Failed)));
+    assert_eq!(told.migration().blackout, Span::from_millis(50));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    let mut told = Told::copying(PostCopy::Never);
+    told.says(500, LoopInput::Pass { sent: mb(50), dirty: mb(5), throttle_percent: 0 });
+    let before = told.controller.clone();
+    for input in [
+        LoopInput::Begin,
+        LoopInput::Resumed,
+        LoopInput::Sent { sent: mb(60) },
+        LoopInput::AtSwitchover,
+        LoopInput::Pass { sent: mb(40), dirty: mb(5), throttle_percent: 0 },
+    ] {
+        assert!(told.controller.handle(at(600), Input::Loop(input)).is_err(), "{input:?}");
+        assert_eq!(told.controller, before);
+    }
+    let mut ours = MigrationController::new(order());
+    ours.handle(at(0), Input::Begin).unwrap();
+    assert!(ours.handle(at(1), Input::Loop(LoopInput::Stopped)).is_err(), "the loop is our own");
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let bytes = || (0_u64..1_000).prop_map(mb);
+    prop_oneof![
+        (bytes(), bytes()).prop_map(|(sent, dirty)| Input::Loop(LoopInput::Pass {
+            sent,
+            dirty,
+            throttle_percent: 0
+        })),
+        Just(Input::Loop(LoopInput::Stopped)),
+        Just(Input::Loop(LoopInput::AtSwitchover)),
+        bytes().prop_map(|sent| Input::Loop(LoopInput::PostCopy { sent })),
+        bytes().prop_map(|sent| Input::Loop(LoopInput::Sent { sent })),
+        Just(Input::Loop(LoopInput::Resumed)),
+        Just(Input::Loop(LoopInput::ForcePause)),
+        Just(Input::Cancel { reason: "x".into() }),
+        Just(Input::Failed { reason: "x".into() }),
+        Just(Input::Tick),
+        Just(Input::Finished),
+        Just(Input::Aborted { sent: Bytes::ZERO }),
+    ]
+}
+
+proptest! {
+    /// Whatever a hypervisor says: no panic, the guest is handed over at most once, never before the
+    /// source has said so, and never after it was taken back.
+    #[test]
+    fn whatever_is_told_the_guest_is_handed_over_once_and_only_when_told(
+        inputs in prop::collection::vec(any_input(), 0..30),
+        passes in 0_u32..4,
+    ) {
+        let post_copy = if passes == 0 { PostCopy::Never } else { PostCopy::AfterPasses(passes) };
+        let mut told = Told::copying(post_copy);
+        let (mut may, mut aborted) = (false, false);
+        for (input, millis) in inputs.into_iter().zip(20..) {
+            let sent = matches!(input, Input::Loop(LoopInput::Sent { .. } | LoopInput::PostCopy { .. }));
+            let before = told.resumed();
+            if told.controller.handle(at(millis), input).is_ok() {
+                told.drain();
+                may |= sent;
+            }
+            prop_assert!(told.resumed() <= 1);
+            if told.resumed() > before {
+                prop_assert!(may && !aborted);
+            }
+            aborted |= told.commands.contains(&Command::Abort);
+        }
+        let of_rounds: Bytes = told.rounds().iter().map(|round| round.bytes_sent).sum();
+        prop_assert!(of_rounds <= mb(1_000));
+    }
+}

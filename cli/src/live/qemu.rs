@@ -1,0 +1,281 @@
+//! `migtwin live qemu`: a scenario's plan on real QEMU machines, planned beside actual.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use algorithms::ids::MigrationId;
+use algorithms::records::{MigrationRecord, Outcome, RunRecords};
+use live::machine::MOST_STEAL;
+use live::qemu::QemuError;
+use live::qemu::accelerator::{Accelerator, AcceleratorKind, probe};
+use live::qemu::run::{QemuRun, RunOptions};
+use models::cluster::ClusterModel;
+use models::world::{self, simulate};
+use reports::{ReportInput, report_json};
+use scenarios::{Scenario, ScenarioRun};
+use serde::Serialize;
+
+use super::arguments::{AcceleratorChoice, LiveQemu};
+use crate::arguments::Format;
+use crate::failure::Failure;
+
+/// For how long the guests' writing is measured before the run.
+const MEASURE_FOR: Duration = Duration::from_secs(2);
+
+/// The three runs, side by side.
+#[derive(Serialize)]
+struct SideBySide {
+    schema: u32,
+    accelerator: String,
+    qemu: String,
+    /// Share of processor time that others took, from 0 to 1.
+    steal: f64,
+    /// Whether the timing says anything: not where others took too much.
+    comparable: bool,
+    /// As the scenario says.
+    planned: RunRecords,
+    /// With the rates at which the guests really wrote before.
+    predicted: RunRecords,
+    actual: RunRecords,
+    /// Of each migration: who runs the guest, and whether its memory is whole.
+    proofs: Vec<Proof>,
+}
+
+#[derive(Serialize)]
+struct Proof {
+    migration: MigrationId,
+    standing: String,
+    pages_verified: Option<u64>,
+    damage: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
+    let scenario = scenarios::load(&arguments.file)?;
+    let run = chosen(&scenario, arguments)?;
+    let Some(levers) = &run.qemu else {
+        let name = &run.model.hypervisor.name;
+        return Err(Failure::NotMoved(format!(
+            "the hypervisor of `{}` is {name}; say hypervisor: \"qemu-7.2\"",
+            scenario.name
+        )));
+    };
+    let directory = Directory::make()?;
+    let wanted = arguments.accelerator.map(|choice| match choice {
+        AcceleratorChoice::Kvm => AcceleratorKind::Kvm,
+        AcceleratorChoice::Tcg => AcceleratorKind::Tcg,
+    });
+    let accelerator = probe(&arguments.qemu, &directory.0, wanted).map_err(live)?;
+    say(&format!("QEMU {}, guests run on {}: {}", version(&accelerator), accelerator.kind, accelerator.why));
+    let options = RunOptions {
+        binary: &arguments.qemu,
+        directory: &directory.0,
+        accelerator: &accelerator,
+        levers,
+        measure_for: MEASURE_FOR,
+        cancel: &watch_for_interrupts(),
+        progress: &say,
+    };
+    let actual = live::qemu::run::run(&run.model, options).map_err(live)?;
+    let planned = planned(&scenario, &run.model)?;
+    let predicted = planned_with(&scenario, &run.model, &actual)?;
+    if let Some(out) = &arguments.out {
+        keep(out, &planned, &predicted, &actual)?;
+    }
+    let bad = failures(&actual);
+    tell(arguments, &accelerator, (planned, predicted, actual))?;
+    if bad.is_empty() { Ok(()) } else { Err(Failure::NotMoved(bad.join("; "))) }
+}
+
+fn live(error: QemuError) -> Failure {
+    Failure::NotMoved(error.to_string())
+}
+
+fn say(words: &str) {
+    eprintln!("{words}");
+}
+
+fn version(accelerator: &Accelerator) -> String {
+    accelerator.version.map(|part| part.to_string()).join(".")
+}
+
+fn chosen<'a>(scenario: &'a Scenario, arguments: &LiveQemu) -> Result<&'a ScenarioRun, Failure> {
+    let name_of = |run: &'a ScenarioRun| run.alternative.as_deref();
+    match (&arguments.alternative, &scenario.runs[..]) {
+        (None, [only]) => Ok(only),
+        (None, _) => {
+            Err(Failure::NotMoved("the scenario has alternatives: choose one by --alternative".into()))
+        }
+        (Some(wanted), runs) => {
+            runs.iter().find(|run| name_of(run) == Some(wanted)).ok_or_else(|| Failure::Unknown {
+                what: "alternative",
+                name: wanted.clone(),
+                scenario: scenario.name.to_string(),
+                known: runs.iter().filter_map(name_of).collect::<Vec<_>>().join(", "),
+            })
+        }
+    }
+}
+
+fn planned(scenario: &Scenario, model: &ClusterModel) -> Result<RunRecords, Failure> {
+    let options = world::RunOptions { seed: scenario.seed, ..world::RunOptions::default() };
+    simulate(model, &options).map_err(|source| Failure::Model { scenario: scenario.name.to_string(), source })
+}
+
+/// The plan again, with the rates at which the guests really wrote.
+fn planned_with(scenario: &Scenario, model: &ClusterModel, actual: &QemuRun) -> Result<RunRecords, Failure> {
+    let mut model = model.clone();
+    for measured in &actual.guests {
+        let guest = &mut model.guests[measured.vm.index()];
+        guest.workload = measured.applied_to(&guest.workload);
+    }
+    planned(scenario, &model)
+}
+
+/// What went wrong, in words.
+fn failures(run: &QemuRun) -> Vec<String> {
+    let mut failures = Vec::new();
+    for record in &run.records.migrations {
+        if record.outcome != Outcome::Completed {
+            failures.push(format!("{} was not moved: {}", record.vm, record.reason));
+        }
+        if let Some(Err(error)) = run.moves.get(&record.migration).map(|seen| &seen.pages) {
+            failures.push(format!("{}: {error}", record.vm));
+        }
+    }
+    failures
+}
+
+fn tell(
+    arguments: &LiveQemu,
+    accelerator: &Accelerator,
+    runs: (RunRecords, RunRecords, QemuRun),
+) -> Result<(), Failure> {
+    let (planned, predicted, actual) = runs;
+    let proofs = actual.moves.iter().map(|(migration, seen)| Proof {
+        migration: *migration,
+        standing: seen.standing.to_string(),
+        pages_verified: seen.pages.as_ref().ok().map(|verified| verified.pages),
+        damage: seen.pages.as_ref().err().map(ToString::to_string),
+    });
+    let side_by_side = SideBySide {
+        schema: 1,
+        accelerator: accelerator.kind.to_string(),
+        qemu: version(accelerator),
+        steal: actual.steal,
+        comparable: actual.steal <= MOST_STEAL,
+        planned,
+        predicted,
+        proofs: proofs.collect(),
+        actual: actual.records,
+    };
+    let text = match arguments.output.format {
+        Format::Json => serde_json::to_string_pretty(&side_by_side).map_err(std::io::Error::from)? + "\n",
+        Format::Table => table(&side_by_side),
+    };
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn table(runs: &SideBySide) -> String {
+    let mut text = format!(
+        "{:12} {:22} {:>10} {:>10} {:>10} {:>8}\n",
+        "vm", "", "planned", "predicted", "actual", "error"
+    );
+    for actual in &runs.actual.migrations {
+        let of = |records: &RunRecords| {
+            records.migrations.iter().find(|record| record.migration == actual.migration).cloned()
+        };
+        let columns = [of(&runs.planned), of(&runs.predicted), Some(actual.clone())];
+        let mut row = |name: &str, value: &dyn Fn(&MigrationRecord) -> f64, digits: usize| {
+            let values = columns.each_ref().map(|record| record.as_ref().map(value));
+            let shown = values.map(|value| value.map_or("-".into(), |value| format!("{value:.digits$}")));
+            let error = match (values[1], values[2]) {
+                (Some(predicted), Some(actual)) if actual > 0.0 => {
+                    format!("{:+.1} %", (predicted / actual - 1.0) * 100.0)
+                }
+                _ => String::new(),
+            };
+            let [planned, predicted, actual_value] = shown;
+            text += &format!(
+                "{:12} {name:22} {planned:>10} {predicted:>10} {actual_value:>10} {error:>8}\n",
+                actual.vm
+            );
+        };
+        row("total, s", &|record| record.total.as_secs_f64(), 3);
+        row("blackout, ms", &|record| record.blackout.as_secs_f64() * 1e3, 1);
+        row("sent, MB", &|record| record.memory_bytes_sent.as_f64() / 1e6, 1);
+        row("rounds", &|record| f64::from(record.rounds), 0);
+    }
+    let proven = runs.proofs.iter().filter(|proof| proof.damage.is_none()).count();
+    let pages: u64 = runs.proofs.iter().filter_map(|proof| proof.pages_verified).sum();
+    text += &format!(
+        "\nQEMU {} on {}; {proven} of {} guests proven whole, {pages} pages; {:.1} % of processor time stolen\n",
+        runs.qemu,
+        runs.accelerator,
+        runs.proofs.len(),
+        runs.steal * 100.0
+    );
+    if !runs.comparable {
+        let most = MOST_STEAL * 100.0;
+        text += &format!("not comparable: above {most} % of stolen time a timing says nothing\n");
+    }
+    text += "predicted: planned with the rates at which the guests wrote before they moved; error: predicted against actual\n";
+    text
+}
+
+/// Writes the records of the three runs, and the journals.
+fn keep(out: &Path, planned: &RunRecords, predicted: &RunRecords, actual: &QemuRun) -> Result<(), Failure> {
+    std::fs::create_dir_all(out)?;
+    let runs = [("planned", planned), ("predicted", predicted), ("actual", &actual.records)];
+    for (name, records) in runs {
+        let input = ReportInput {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: Some(std::env::args().collect::<Vec<_>>().join(" ")),
+            runs: vec![records.clone()],
+            ..ReportInput::default()
+        };
+        std::fs::write(out.join(format!("{name}.json")), report_json(&input)? + "\n")?;
+    }
+    for seen in actual.moves.values() {
+        let name = seen.journal.file_name().unwrap_or_default();
+        std::fs::copy(&seen.journal, out.join(name))?;
+    }
+    Ok(())
+}
+
+/// A directory of this run, with a path that is short enough for sockets; removed in the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn make() -> Result<Directory, Failure> {
+        let path = std::env::temp_dir().join(format!("migtwin-qemu-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Directory(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("warning: {} is left: {error}", self.0.display());
+        }
+    }
+}
+
+/// Set when the user has pressed Ctrl-C; however often, for machines of ours must not be left behind.
+fn watch_for_interrupts() -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    let handler = move || {
+        if !flag.swap(true, Ordering::Relaxed) {
+            eprintln!("giving up what is under way; the guests keep running meanwhile");
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("warning: Ctrl-C will end the program at once: {error}");
+    }
+    interrupted
+}

@@ -1,0 +1,185 @@
+//! Whatever breaks at whatever point, one machine runs the guest, or it is known who can.
+
+#![allow(clippy::unwrap_used)]
+
+mod qemu_support;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use algorithms::controller::{self, Deadline, DeadlineAction, Input};
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
+use algorithms::records::Outcome;
+use live::journal::Line;
+use live::qemu::pages::verify;
+use live::qemu::standing::{Condition, HandOver, Remedy, condition, remedy};
+use qemu_support::*;
+use sim_core::Span;
+
+/// Where something breaks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Point {
+    /// Both sides are being set up.
+    Preparing,
+    /// The first pass has ended.
+    FirstPass,
+    /// The guest stands still at the source.
+    Stopped,
+    /// All is sent; the guest is about to be started at the destination.
+    HandingOver,
+}
+
+/// Whether a journal's entry is that point.
+fn is_at(point: Point, entry: &Line) -> bool {
+    use controller::Command::{Loop, Prepare};
+    match (point, entry) {
+        (Point::Preparing, Line::Wanted(Prepare)) => true,
+        (Point::FirstPass, Line::Told(_, Input::Loop(LoopInput::Pass { .. }))) => true,
+        (Point::Stopped, Line::Told(_, Input::Loop(LoopInput::Stopped))) => true,
+        (Point::HandingOver, Line::Wanted(Loop(LoopCommand::Resume))) => true,
+        _ => false,
+    }
+}
+
+/// SIGKILL, for one of our own processes.
+fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
+
+/// Migrates a guest that never converges by itself and is paused by force after its first pass, and kills
+/// one machine at a point.
+fn killed_at(point: Point, whom: impl Fn(&live::qemu::pair::Pair) -> u32) -> (Left, live::qemu::pair::Pair) {
+    let (directory, guest, levers) = (directory(), guest(48, 8, 24), limits(400, 300));
+    let mut pair = pair(directory.path(), &guest);
+    let pid = whom(&pair);
+    let mut done = false;
+    let left = run(&mut pair, order(&guest, &levers), &levers, |entry| {
+        if !done && is_at(point, entry) {
+            done = true;
+            kill(pid);
+        }
+    });
+    assert!(done, "{point:?} was never reached: {:?}", left.journal);
+    if left.ended.standing == Remedy::SourceRuns {
+        verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
+    }
+    (left, pair)
+}
+
+#[test]
+fn a_destination_killed_before_the_hand_over_leaves_the_source_running() {
+    if !is_there() {
+        return;
+    }
+    for point in [Point::Preparing, Point::FirstPass, Point::Stopped] {
+        let (left, mut pair) = killed_at(point, |pair| pair.destination.pid());
+        // The last bytes may all have arrived before it died; then it is as if it was killed afterwards.
+        if left.ended.standing == Remedy::InDoubt {
+            assert_eq!(point, Point::Stopped, "{:?}", left.journal);
+            continue;
+        }
+        assert_eq!(left.ended.outcome, Outcome::Failed, "{point:?}");
+        assert_eq!(left.ended.standing, Remedy::SourceRuns, "{point:?}: {:?}", left.journal);
+        assert_eq!(running(&mut pair), 1, "{point:?}");
+        assert!(works(&mut pair.source), "{point:?}");
+    }
+}
+
+#[test]
+fn a_destination_killed_at_the_hand_over_leaves_one_copy_that_nobody_starts_by_itself() {
+    if !is_there() {
+        return;
+    }
+    let (left, mut pair) = killed_at(Point::HandingOver, |pair| pair.destination.pid());
+    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Failed, Remedy::InDoubt));
+    assert_eq!(running(&mut pair), 0);
+    assert_eq!(condition(&mut pair.source.qmp), Condition::Standing, "its copy is whole");
+    // An operator who knows that the destination is dead lets it go on.
+    pair.source.qmp.execute("cont", serde_json::json!({})).unwrap();
+    assert!(works(&mut pair.source));
+}
+
+#[test]
+fn a_source_killed_after_all_is_sent_leaves_the_destination_running() {
+    if !is_there() {
+        return;
+    }
+    let (left, mut pair) = killed_at(Point::HandingOver, |pair| pair.source.pid());
+    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Completed, Remedy::DestinationRuns));
+    assert_eq!(running(&mut pair), 1);
+    assert!(works(&mut pair.destination));
+}
+
+#[test]
+fn a_source_killed_while_it_sends_takes_its_guest_with_it_and_no_half_of_it_runs() {
+    if !is_there() {
+        return;
+    }
+    let (left, mut pair) = killed_at(Point::FirstPass, |pair| pair.source.pid());
+    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Failed, Remedy::Lost));
+    assert_eq!(running(&mut pair), 0);
+}
+
+#[test]
+fn a_cancelled_migration_leaves_the_source_running() {
+    if !is_there() {
+        return;
+    }
+    let (directory, guest, levers) = (directory(), guest(64, 8, 24), limits(100, 300));
+    let (mut pair, cancel) = (pair(directory.path(), &guest), AtomicBool::new(false));
+    let left = run_until(&mut pair, order(&guest, &levers), &levers, &cancel, |entry| {
+        let begun = matches!(entry, Line::Wanted(controller::Command::Loop(LoopCommand::Start)));
+        cancel.fetch_or(begun, Ordering::Relaxed);
+    });
+    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Cancelled, Remedy::SourceRuns));
+    assert!(works(&mut pair.source) && !works(&mut pair.destination));
+    verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
+    assert!(left.migration().reason.contains("asked for"));
+}
+
+#[test]
+fn a_deadline_cancels_or_forces_the_pause() {
+    if !is_there() {
+        return;
+    }
+    // 100 MB/s of fresh memory on 12 MB/s never converge.
+    let (guest, levers) = (guest(64, 100, 48), limits(100, 300));
+    for (action, outcome) in
+        [(DeadlineAction::Cancel, Outcome::Cancelled), (DeadlineAction::ForcePause, Outcome::Completed)]
+    {
+        let directory = directory();
+        let mut pair = pair(directory.path(), &guest);
+        let mut order = order(&guest, &levers);
+        order.deadline = Some(Deadline { after: Span::from_millis(1_500), action });
+        let left = run(&mut pair, order, &levers, |_| {});
+        assert_eq!(left.ended.outcome, outcome, "{action:?}: {}", left.migration().reason);
+        assert_eq!(running(&mut pair), 1, "{action:?}");
+        let machine = if outcome == Outcome::Completed { &mut pair.destination } else { &mut pair.source };
+        verify(&mut machine.qmp, &guest, directory.path()).unwrap();
+    }
+}
+
+#[test]
+fn a_driver_that_is_gone_leaves_what_recovery_needs() {
+    if !is_there() {
+        return;
+    }
+    // The driver stops, as if killed, when all is sent and nothing was ordered yet.
+    let (directory, guest, levers) = (directory(), guest(48, 8, 24), limits(400, 300));
+    let mut pair = pair(directory.path(), &guest);
+    let order = order(&guest, &levers);
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(&mut pair, order, &levers, |entry| {
+            assert!(!matches!(entry, Line::Told(_, Input::Loop(LoopInput::Sent { .. }))), "killed here");
+        })
+    }));
+    assert!(killed.is_err());
+    assert_eq!(running(&mut pair), 0);
+    let conditions = (condition(&mut pair.source.qmp), condition(&mut pair.destination.qmp));
+    assert_eq!(conditions, (Condition::Standing, Condition::Standing));
+    assert_eq!(remedy(conditions.0, conditions.1, HandOver::NotOrdered), Remedy::ResumeSource);
+    pair.destination.quit();
+    pair.source.qmp.execute("cont", serde_json::json!({})).unwrap();
+    assert!(works(&mut pair.source));
+    verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
+}
