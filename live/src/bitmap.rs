@@ -96,7 +96,7 @@ mod tests {
                 at = page + 1;
             }
             prop_assert_eq!(taken, expected);
-            prop_assert_eq!(bitmap.count, 0);
+            prop_assert_eq!(bitmap.bytes().get(), 0);
         }
     }
 }

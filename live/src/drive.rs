@@ -51,21 +51,26 @@ pub fn drive(
 ) -> Result<Outcome, LiveError> {
     let guest = order.vm.to_string();
     let mut controller = MigrationController::new(order);
+    let mut notes = Notes { journal, decided: false };
     let mut input = Input::Begin;
     loop {
         let now = clock.now();
-        journal.write(&Line::Told(now, input.clone()))?;
-        controller.handle(now, input)?;
+        match controller.handle(now, input.clone()) {
+            Ok(()) => notes.write(&Line::Told(now, input))?,
+            // The machine is as it was: it waits for what it waited for.
+            Err(refused) => tracing::warn!(%guest, %refused, "a host said what it should not have"),
+        }
         let until = loop {
             match controller.poll() {
                 Output::Command(command) => {
-                    journal.write(&Line::Wanted(command))?;
+                    notes.write(&Line::Wanted(command))?;
+                    notes.decided |= command == Command::Commit;
                     carry_out(command)?;
                 }
                 Output::Record(record) => keep(record),
                 Output::Wait(until) => break until,
                 Output::Done(outcome) => {
-                    journal.write(&Line::Ended(outcome))?;
+                    notes.write(&Line::Ended(outcome))?;
                     return Ok(outcome);
                 }
             }
@@ -79,5 +84,23 @@ pub fn drive(
                 return Err(LiveError::InDoubt { guest, reason: "its host side has ended".into() });
             }
         };
+    }
+}
+
+/// The journal, without which nothing is decided; and which nothing waits for afterwards.
+struct Notes<'a> {
+    journal: &'a mut Journal,
+    decided: bool,
+}
+
+impl Notes<'_> {
+    fn write(&mut self, line: &Line) -> Result<(), LiveError> {
+        match self.journal.write(line) {
+            Err(error) if self.decided => {
+                tracing::error!(%error, "the journal is not complete; the guest arrives all the same");
+                Ok(())
+            }
+            written => written,
+        }
     }
 }
