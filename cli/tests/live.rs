@@ -77,6 +77,8 @@ fn a_lab_of_namespaces_is_made_used_and_leaves_nothing_behind() {
     let run = migrate(lab.0, &["--streams", "2", "--out", "records"]);
     check_run(&run);
     assert!(lab.0.join("records/planned.json").exists() && lab.0.join("records/actual.json").exists());
+    let compared = works(lab.0, &["compare-runs", "records/planned.json", "records/actual.json"]);
+    assert!(compared.contains("vm1"), "{compared}");
     let status = works(lab.0, &["live", "status", "--lab", "migtwin-lab"]);
     assert!(status.contains("vm1 running"), "{status}");
     assert_eq!(works(lab.0, &["live", "recover", "--lab", "migtwin-lab"]), "no hand-over is open\n");

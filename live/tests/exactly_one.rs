@@ -3,7 +3,7 @@
 //! Agents are processes of their own here: this test's binary, started again with a test that is an
 //! agent. At the moment in question the agent stands still and says so, and is killed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

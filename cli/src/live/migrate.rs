@@ -17,7 +17,7 @@ use live::machine::MOST_STEAL;
 use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
 use models::cluster::{ClusterModel, Guest};
 use models::world::{RunOptions, simulate};
-use reports::{Comparison, compare, comparison_table, run_json};
+use reports::{Comparison, ReportInput, compare, comparison_table, report_json, run_json, write_text};
 use sim_core::Span;
 
 use super::Known;
@@ -222,11 +222,12 @@ fn verify(known: &Known, arguments: &Migrate) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes the records of a run as `migtwin compare-runs` reads them.
 fn write(directory: &Path, name: &str, records: &RunRecords) -> Result<(), Failure> {
     std::fs::create_dir_all(directory).map_err(LiveError::file("make", directory))?;
-    let path = directory.join(name);
-    let text = serde_json::to_vec_pretty(records).map_err(std::io::Error::from)?;
-    std::fs::write(&path, text).map_err(LiveError::file("write", &path))?;
+    let version = env!("CARGO_PKG_VERSION").into();
+    let input = ReportInput { version, runs: vec![records.clone()], ..ReportInput::default() };
+    let path = write_text(directory.join(name), &report_json(&input)?)?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }
