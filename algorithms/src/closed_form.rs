@@ -3,6 +3,10 @@
 //! - Liu et al., HPDC 2011: for a constant dirty rate D and transfer rate R, λ = D/R, round i sends
 //!   V·λ^i, and n rounds bring the dirty set under a threshold, n = ⌈log_λ(V_thd/V)⌉.
 //! - Akoush et al., MASCOTS 2010: V/L + o ≤ total time ≤ (5V − 1 page)/L + o for Xen's stop rules.
+//! - [`convergence`]: the fixed point of any D(t) that does not fall; [`map`]: where it is.
+
+pub mod convergence;
+pub mod map;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, ByteRate, Bytes, PAGE_SIZE, Span};

@@ -12,24 +12,30 @@
 //!
 //! Where two real hosts hand over by [`handover`](crate::handover), Copying goes on to `Committed` when
 //! the destination is ready and nothing has come before that: from there on it is too late to give up.
+//! What breaks on the way is `controller/failing.rs`.
 //!
 //! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
 //! loop itself, a [`HypervisorLoop`] stands in its place and the commands go to its levers; see
 //! `controller/hypervisor.rs`.
 
+mod ending;
+mod failing;
 mod hypervisor;
 mod storage;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
 
+use crate::failures::catalogue::Logged;
+use crate::failures::{Breakage, Failure, FailurePoint, Side};
 use crate::hypervisor_loop::{HypervisorLoop, LoopCommand, LoopInput};
 use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
 use crate::policy::Policy;
-use crate::records::{EventRecord, Level, MigrationRecord, Outcome, Record};
+use crate::records::{Level, Outcome};
 use crate::storage_mirror::{MirrorCommand, MirrorInput, StorageMirror, StorageOrder};
+use failing::Connection;
 
 /// Who moves from where to where, and by which rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,11 +115,27 @@ pub enum Input {
         /// Who wants it so, and why.
         reason: String,
     },
+    /// Go on by other rules of the same hypervisor: what an operator changes while it goes on.
+    Adjust {
+        /// The rules from now on.
+        policy: Box<Policy>,
+    },
     /// A host says that it cannot go on.
     Failed {
         /// In its words.
         reason: String,
     },
+    /// A host says that something broke.
+    Broke(Breakage),
+    /// A host has died.
+    HostDied(Side),
+    /// Nothing comes through between the hosts any more.
+    Silent {
+        /// The connection breaks if that lasts for so long.
+        limit: Span,
+    },
+    /// It does again.
+    Heard,
 }
 
 /// What the controller wants done.
@@ -157,6 +179,9 @@ pub struct MigrationController {
     deadline: SimTime,
     /// Sent of a round that was given up.
     partly_sent: Bytes,
+    connection: Connection,
+    /// What broke, and how far it had come then.
+    failed_at: Option<(Failure, FailurePoint)>,
     outbox: Outbox<Command, Outcome>,
 }
 
@@ -194,6 +219,8 @@ impl MigrationController {
             started: SimTime::ZERO,
             deadline: SimTime::MAX,
             partly_sent: Bytes::ZERO,
+            connection: Connection::default(),
+            failed_at: None,
             outbox: Outbox::new(),
         }
     }
@@ -233,6 +260,10 @@ impl MigrationController {
             (State::Committed, Input::Page(input @ PageInput::Resumed)) => self.page_input(now, input)?,
             (State::Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
+            (State::Aborting { paused, .. }, Input::HostDied(Side::Source)) => {
+                let paused = *paused;
+                self.source_died_meanwhile(paused);
+            }
             (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
                 self.note_partly_sent(sent);
@@ -245,8 +276,40 @@ impl MigrationController {
                 self.abort(now, Outcome::Cancelled, reason);
             }
             (State::Preparing | State::CopyingDisks | State::Copying, Input::Failed { reason }) => {
-                self.abort(now, Outcome::Failed, reason);
+                self.fail(now, Failure::Said(reason));
             }
+            (
+                State::Idle | State::Preparing | State::CopyingDisks | State::Copying,
+                Input::Adjust { policy },
+            ) => {
+                self.pages.adjust(&policy)?;
+                self.order.policy = *policy;
+            }
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::Silent { limit }) => {
+                self.fall_silent(now, limit)
+            }
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::Heard) => self.hear_again(now),
+            (State::Preparing | State::CopyingDisks | State::Copying, Input::HostDied(side)) => {
+                self.host_died_before(now, side)
+            }
+            (State::EndingMirror(moved) | State::Finishing(moved), Input::HostDied(side)) => {
+                let moved = *moved;
+                self.host_died_after(now, side, moved)
+            }
+            (
+                State::Preparing
+                | State::CopyingDisks
+                | State::Copying
+                | State::EndingMirror(_)
+                | State::Finishing(_),
+                Input::Broke(breakage),
+            ) => self.broke(now, breakage),
+            // What is left to do is done by one host alone, or has failed already.
+            (
+                State::EndingMirror(_) | State::Finishing(_) | State::Aborting { .. },
+                Input::Silent { .. } | Input::Heard,
+            )
+            | (State::Aborting { .. }, Input::Broke(_) | Input::HostDied(Side::Destination)) => {}
             // What was under way when it was given up may still be answered.
             (
                 State::Aborting { .. },
@@ -280,7 +343,7 @@ impl MigrationController {
         match (self.outbox.pop(), &self.state) {
             (Some(output), _) => output,
             (None, State::Done(outcome)) => Output::Done(*outcome),
-            (None, _) => Output::Wait(self.deadline),
+            (None, _) => Output::Wait(self.deadline.min(self.connection.limit())),
         }
     }
 
@@ -293,7 +356,8 @@ impl MigrationController {
         self.started = now;
         self.deadline = self.order.deadline.map_or(SimTime::MAX, |deadline| now + deadline.after);
         self.state = State::Preparing;
-        self.log(now, Level::Information, format!("{} started", self.what()));
+        let id = self.event_id(Some(Logged::Started));
+        self.log_as(now, Level::Information, id, format!("{} started", self.what()));
         self.outbox.command(Command::Prepare);
     }
 
@@ -313,7 +377,7 @@ impl MigrationController {
     }
 
     fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
-        if now < self.deadline {
+        if self.look_at_connection(now) || now < self.deadline {
             return Ok(());
         }
         self.deadline = SimTime::MAX;
@@ -325,65 +389,5 @@ impl MigrationController {
             }
             None => Ok(()),
         }
-    }
-
-    fn abort(&mut self, now: SimTime, outcome: Outcome, reason: String) {
-        let paused = self.paused_since().map_or(Span::ZERO, |since| now - since);
-        self.deadline = SimTime::MAX;
-        self.state = State::Aborting { outcome, reason, paused };
-        let mirrored = self.mirror.is_some();
-        self.outbox.command(if mirrored { Command::EndMirror } else { Command::Abort });
-    }
-
-    fn complete(&mut self, now: SimTime, moved: PagesMoved) {
-        let brownout = moved.paused - self.started;
-        let blackout = moved.resumed - moved.paused;
-        self.log(now, Level::Information, format!("{} completed", self.what()));
-        self.record(now, Outcome::Completed, moved.reason.to_string(), brownout, blackout);
-    }
-
-    fn give_up(&mut self, now: SimTime, outcome: Outcome, reason: String, paused: Span) {
-        let level = if outcome == Outcome::Failed { Level::Error } else { Level::Warning };
-        self.log(now, level, format!("{} given up: {reason}", self.what()));
-        let brownout = (now - self.started).saturating_sub(paused);
-        self.record(now, outcome, reason, brownout, paused);
-    }
-
-    fn log(&mut self, time: SimTime, level: Level, message: String) {
-        self.outbox.record(Record::Event(EventRecord {
-            time,
-            level,
-            event_id: None,
-            migration: Some(self.order.migration),
-            vm: Some(self.order.vm.clone()),
-            host: Some(self.order.source.clone()),
-            message,
-            advice: None,
-        }));
-    }
-
-    fn record(&mut self, now: SimTime, outcome: Outcome, reason: String, brownout: Span, blackout: Span) {
-        self.state = State::Done(outcome);
-        self.outbox.record(Record::Migration(MigrationRecord {
-            migration: self.order.migration,
-            vm: self.order.vm.clone(),
-            source: self.order.source.clone(),
-            destination: Some(self.order.destination.clone()),
-            kind: self.kind(),
-            transport: self.order.transport.clone(),
-            outcome,
-            reason,
-            event_id: None,
-            queued: self.order.queued,
-            started: Some(self.started),
-            total: now - self.started,
-            brownout,
-            blackout,
-            memory_bytes_sent: self.memory_sent() + self.partly_sent,
-            storage_bytes_sent: self.storage_sent(),
-            rounds: self.rounds(),
-            transfer: None,
-            why: None,
-        }));
     }
 }

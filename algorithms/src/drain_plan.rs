@@ -8,7 +8,9 @@ mod inventory;
 
 use serde::{Deserialize, Serialize};
 
+use crate::controller::Deadline;
 use crate::ids::Name;
+use crate::policy::Policy;
 use crate::records::MigrationKind;
 pub use inventory::{Inventory, InventoryGuest, InventoryHost};
 
@@ -35,6 +37,12 @@ pub struct DrainPlan {
     pub fingerprint: String,
     /// The hosts and guests that it was made for.
     pub inventory: Inventory,
+    /// When copying stops.
+    pub policy: Policy,
+    /// A limit on each migration's time.
+    pub deadline: Option<Deadline>,
+    /// Migrations at a host at a time: the smallest limit of any.
+    pub limit: Option<u32>,
     /// From the beginning to the end of the last migration.
     pub makespan_s: Expected,
     /// Migrations in the order in which they start.
@@ -97,6 +105,14 @@ pub enum PlanError {
     Version {
         /// The version that it says.
         found: u32,
+    },
+    /// It names what its own inventory does not have.
+    #[error("it moves what it does not know: its inventory has no {what} `{name}`; make it anew")]
+    Unknown {
+        /// A guest or a host.
+        what: &'static str,
+        /// Its name.
+        name: Name,
     },
     /// Edited by hand, or damaged.
     #[error("its inventory does not have its fingerprint: it was changed after it was made; make it anew")]

@@ -44,6 +44,8 @@ pub enum LoopInput {
         sent: Bytes,
         /// What is dirty now.
         dirty: Bytes,
+        /// By how much the guest is held back now, in percent.
+        throttle_percent: u32,
     },
     /// The guest stands still at the source.
     Stopped,
@@ -88,6 +90,8 @@ pub struct HypervisorLoop {
     rounds: u32,
     sent: Bytes,
     forced: bool,
+    /// By how much the guest is held back since the last count, in percent.
+    throttle_percent: u32,
     state: State,
     outbox: Outbox<LoopCommand, PagesMoved>,
 }
@@ -118,7 +122,8 @@ impl HypervisorLoop {
     /// A loop that waits for [`LoopInput::Begin`].
     pub fn new(migration: MigrationId, post_copy: PostCopy) -> HypervisorLoop {
         let (sent, state, outbox) = (Bytes::ZERO, State::Idle, Outbox::new());
-        HypervisorLoop { migration, post_copy, rounds: 0, sent, forced: false, state, outbox }
+        let (rounds, forced, throttle_percent) = (0, false, 0);
+        HypervisorLoop { migration, post_copy, rounds, sent, forced, throttle_percent, state, outbox }
     }
 
     /// Takes in what happened at `now`.
@@ -132,8 +137,12 @@ impl HypervisorLoop {
                 self.outbox.command(LoopCommand::Start);
                 State::Copying { began: now }
             }
-            (State::Copying { began }, LoopInput::Pass { sent, dirty }) if sent >= self.sent => {
+            (State::Copying { began }, LoopInput::Pass { sent, dirty, throttle_percent })
+                if sent >= self.sent =>
+            {
                 self.pass_ended(began, now, sent, dirty);
+                // What was set at this count holds from now on.
+                self.throttle_percent = throttle_percent;
                 State::Copying { began: now }
             }
             (State::Copying { .. }, LoopInput::Stopped) => State::Stopped { at: now },
@@ -239,6 +248,7 @@ impl HypervisorLoop {
             bytes_sent,
             dirty_bytes_left: dirty,
             rate: bytes_sent.per(duration),
+            throttle_percent: self.throttle_percent,
         }));
     }
 }

@@ -20,7 +20,9 @@
 //!   what can be set there.
 //! - [`storage_mirror`]: disks copied while the guest writes to them.
 //! - [`drain_plan`]: what draining a host will do, as an artifact that can be kept and carried out.
+//! - [`operation`]: such a plan carried out: gates, retries, what to do when it takes longer than planned.
 //! - [`handover`]: from one host to another so that there is exactly one guest, whatever breaks.
+//! - [`failures`]: what can break on the way; [`failures::catalogue`]: the events that are logged.
 //! - [`records`]: what every run leaves, planned or actual; [`measured`]: what others measured.
 //! - [`closed_form`]: the literature's formulas, to stand beside both.
 //!
@@ -31,12 +33,14 @@ pub mod closed_form;
 pub mod controller;
 pub mod drain_plan;
 pub mod failover;
+pub mod failures;
 pub mod handover;
 pub mod hypervisor_loop;
 pub mod ids;
 pub mod levers;
 pub mod machine;
 pub mod measured;
+pub mod operation;
 pub mod orchestrator;
 pub mod page_loop;
 pub mod plan;

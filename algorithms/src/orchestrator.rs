@@ -17,6 +17,7 @@
 
 mod accounts;
 mod cluster;
+mod failures;
 mod lanes;
 mod moves;
 mod roles;
@@ -35,6 +36,7 @@ use crate::preflight::Refusal;
 use crate::preflight::facts::HostSettings;
 use crate::records::{MigrationKind, Outcome};
 pub use cluster::{ClusterView, Reach};
+pub use failures::Incident;
 use lanes::{Lane, LateFailback};
 pub use storage::{DiskMove, StorageView};
 use tasks::{RoleOrder, RoleTask};
@@ -48,6 +50,8 @@ pub enum Input {
     Tick,
     /// Start nothing more.
     Stop,
+    /// Something broke.
+    Befell(Incident),
     /// A migration has ended.
     Ended {
         /// Which.
@@ -115,6 +119,9 @@ pub struct Orchestrator {
     followers: BTreeMap<MigrationId, Vec<MigrationId>>,
     queues: BTreeMap<(HostId, Line), VecDeque<Assignment>>,
     under_way: BTreeMap<MigrationId, Assignment>,
+    /// Of moves that are queued for a destination that the plan does not name: what becomes of disks.
+    #[serde(default)]
+    chosen: BTreeMap<MigrationId, StorageMove>,
     /// What is done to nodes in this phase, each beside the others.
     lanes: Vec<Lane>,
     /// Roles that go back when their failback window opens.
@@ -160,6 +167,7 @@ impl Orchestrator {
             followers: BTreeMap::new(),
             queues: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            chosen: BTreeMap::new(),
             lanes: Vec::new(),
             failbacks: Vec::new(),
             drained: BTreeMap::new(),
@@ -181,6 +189,13 @@ impl Orchestrator {
                 self.lanes.clear();
                 self.failbacks.clear();
                 self.refuse_all("the run ended before its turn");
+            }
+            Input::Befell(incident) => {
+                self.befall(now, incident);
+                // What befalls before the plan has begun does not begin it.
+                if self.next_phase == 0 {
+                    return Ok(());
+                }
             }
             Input::Ended { migration, outcome } => {
                 let Some(assignment) = self.under_way.remove(&migration) else {
@@ -226,7 +241,7 @@ impl Orchestrator {
     }
 
     fn next_due(&self) -> SimTime {
-        let due = self.waiting.values().filter(|move_| move_.follows.is_empty()).map(|move_| move_.due);
+        let due = self.waiting.values().map(|move_| self.due(move_));
         let phase = match self.plan.phases.get(self.next_phase) {
             Some(phase) if self.is_idle() => phase.not_before.unwrap_or(SimTime::ZERO),
             _ => SimTime::MAX,

@@ -11,94 +11,37 @@
 //!                                     │ enough: Pause
 //!                                     ▼
 //!           Pausing ─▶ CountingRest ─▶ SendingRest ─▶ Resuming ─▶ Done
-//!           Paused      Counted         RoundSent      Resumed
+//!           Paused      Counted   │     RoundSent      Resumed     ▲ RoundSent
+//!                                 └─▶ HandingOver ─▶ PostCopying ──┘
+//!                         post-copy       Resumed
 //! ```
 //!
 //! Sizes are in bytes of guest memory. The loop does not know pages, hosts or the network: it is
-//! told how many bytes were sent and how many are dirty.
+//! told how many bytes were sent, what they took on the stream, and how many are dirty.
+
+mod messages;
+mod round;
 
 use serde::{Deserialize, Serialize};
-use sim_core::{Bandwidth, Bytes, SimTime, Span};
+use sim_core::{Bytes, SimTime, Span};
 
 use crate::ids::MigrationId;
 use crate::machine::{Outbox, Output, Refused};
-use crate::policy::{
-    LastRound, MEASURING_WINDOW, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason, per_sec,
-};
+use crate::policy::{Counted, LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason};
 use crate::records::{Record, RoundPhase, RoundRecord};
+pub use messages::{Opening, PageCommand, PageInput, PagesMoved};
+use round::{Across, Ended, Window};
 
 /// No migration goes on for more rounds than this, whatever its policy says: a bound for policies
 /// that have none, far above what any real migration takes.
 pub const MAX_ROUNDS: u32 = 1_000_000;
-
-/// What the loop is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PageInput {
-    /// Begin: all memory is dirty.
-    Begin,
-    /// What was to be sent is across.
-    RoundSent,
-    /// The dirty memory was counted; this much is dirty now, the unsent included.
-    Counted {
-        /// All that is dirty.
-        dirty: Bytes,
-    },
-    /// The guest stands still.
-    Paused,
-    /// The guest runs at the destination.
-    Resumed,
-    /// Pause after this round, whatever the policy says.
-    ForcePause,
-}
-
-/// What the loop wants done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PageCommand {
-    /// Send `bytes` of dirty memory; answer [`PageInput::RoundSent`].
-    Send {
-        /// How much.
-        bytes: Bytes,
-        /// At most at this rate.
-        limit: Option<Bandwidth>,
-        /// Whether this begins a round, which costs a trip over the network.
-        opening: Opening,
-    },
-    /// Count what is dirty and reset the log; answer [`PageInput::Counted`].
-    Count {
-        /// Dirty already, since the last pass left it.
-        unsent: Bytes,
-    },
-    /// Stop the guest; answer [`PageInput::Paused`].
-    Pause,
-    /// Hand over: start the guest at the destination; answer [`PageInput::Resumed`].
-    Resume,
-}
-
-/// Whether sending begins a round or goes on with one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Opening {
-    /// The first slice of a round.
-    Round,
-    /// A further slice of the same round.
-    Slice,
-}
-
-/// How the loop ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PagesMoved {
-    /// Why the last round was the last.
-    pub reason: StopReason,
-    /// When the guest was told to pause.
-    pub paused: SimTime,
-    /// When it ran again.
-    pub resumed: SimTime,
-}
 
 /// The state machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageLoop {
     migration: MigrationId,
     policy: Policy,
+    began: SimTime,
     so_far: RoundsSoFar,
     window: Window,
     total_sent: Bytes,
@@ -110,31 +53,15 @@ pub struct PageLoop {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum State {
     Idle,
-    Sending { began: SimTime, slice: Bytes, sent: Bytes, pending: Bytes },
+    Sending { slice: Bytes, round: Ended, pending: Bytes },
     Counting { round: Ended, unsent: Bytes },
     Pausing { reason: StopReason, dirty: Bytes, paused: SimTime },
     CountingRest { reason: StopReason, paused: SimTime },
     SendingRest { reason: StopReason, paused: SimTime, began: SimTime, rest: Bytes },
     Resuming { reason: StopReason, paused: SimTime },
+    HandingOver { paused: SimTime, rest: Bytes },
+    PostCopying { paused: SimTime, resumed: SimTime, rest: Bytes },
     Done(PagesMoved),
-}
-
-/// What the bandwidth is measured over.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Window {
-    slice_began: SimTime,
-    sent: Bytes,
-    time: Span,
-    /// Whether a whole window has passed before this one.
-    complete: bool,
-}
-
-/// A round whose pages are sent and not yet counted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Ended {
-    began: SimTime,
-    duration: Span,
-    sent: Bytes,
 }
 
 impl PageLoop {
@@ -143,7 +70,8 @@ impl PageLoop {
         PageLoop {
             migration,
             policy,
-            so_far: RoundsSoFar { memory, rounds: 0, sent: Bytes::ZERO, last: None, bandwidth: None },
+            began: SimTime::ZERO,
+            so_far: RoundsSoFar::beginning(memory),
             window: Window::default(),
             total_sent: Bytes::ZERO,
             force_pause: false,
@@ -158,12 +86,14 @@ impl PageLoop {
     ///
     /// [`Refused`] where the input does not fit the state; nothing has changed then.
     pub fn handle(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
+        if let (State::Idle, PageInput::Begin) = (self.state, input) {
+            (self.began, self.so_far.throttle.since) = (now, now);
+        }
         self.state = match (self.state, input) {
             (State::Idle, PageInput::Begin) => self.begin_round(now, self.so_far.memory),
-            (State::Sending { began, slice, sent, pending }, PageInput::RoundSent) => {
-                self.total_sent += slice;
-                self.measure(now, slice);
-                self.slice_sent(now, began, sent + slice, pending - slice)
+            (State::Sending { slice, round, pending }, input) if Across::of(input, slice).is_some() => {
+                let round = self.across(now, round, input, slice);
+                self.slice_sent(now, round, slice, pending - slice)
             }
             (State::Counting { round, unsent }, PageInput::Counted { dirty }) if dirty >= unsent => {
                 self.round_counted(now, round, unsent, dirty)
@@ -172,20 +102,35 @@ impl PageLoop {
                 self.outbox.command(PageCommand::Count { unsent: dirty });
                 State::CountingRest { reason, paused }
             }
+            (State::CountingRest { reason: StopReason::PostCopy, paused }, PageInput::Counted { dirty }) => {
+                self.outbox.command(PageCommand::Resume);
+                State::HandingOver { paused, rest: dirty }
+            }
             (State::CountingRest { reason, paused }, PageInput::Counted { dirty }) => {
                 let limit = self.policy.final_rate_limit();
                 self.outbox.command(PageCommand::Send { bytes: dirty, limit, opening: Opening::Round });
                 State::SendingRest { reason, paused, began: now, rest: dirty }
             }
-            (State::SendingRest { reason, paused, began, rest }, PageInput::RoundSent) => {
-                self.total_sent += rest;
-                let round = Ended { began, duration: now - began, sent: rest };
+            (State::SendingRest { reason, paused, began, rest }, input)
+                if Across::of(input, rest).is_some() =>
+            {
+                let round = self.across(now, Ended::beginning(began), input, rest);
                 self.record(self.so_far.rounds + 1, RoundPhase::StopAndCopy, round, Bytes::ZERO);
                 self.outbox.command(PageCommand::Resume);
                 State::Resuming { reason, paused }
             }
             (State::Resuming { reason, paused }, PageInput::Resumed) => {
                 State::Done(PagesMoved { reason, paused, resumed: now })
+            }
+            (State::HandingOver { paused, rest }, PageInput::Resumed) => {
+                let limit = self.policy.post_copy_rate_limit();
+                self.outbox.command(PageCommand::Send { bytes: rest, limit, opening: Opening::PostCopy });
+                State::PostCopying { paused, resumed: now, rest }
+            }
+            (State::PostCopying { paused, resumed, rest }, input) if Across::of(input, rest).is_some() => {
+                let round = self.across(now, Ended::beginning(resumed), input, rest);
+                self.record(self.so_far.rounds + 1, RoundPhase::PostCopy, round, Bytes::ZERO);
+                State::Done(PagesMoved { reason: StopReason::PostCopy, paused, resumed })
             }
             (State::Sending { .. } | State::Counting { .. }, PageInput::ForcePause) => {
                 self.force_pause = true;
@@ -209,7 +154,21 @@ impl PageLoop {
         }
     }
 
-    /// Sent so far, what is being sent not included.
+    /// Goes on by other rules of the same hypervisor. They count from the next decision on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the rules are another hypervisor's.
+    pub fn adjust(&mut self, policy: &Policy) -> Result<(), Refused> {
+        if std::mem::discriminant(policy) != std::mem::discriminant(&self.policy) {
+            let input = "the rules of another hypervisor".into();
+            return Err(Refused { input, state: format!("it goes by {:?}", self.policy) });
+        }
+        self.policy = policy.clone();
+        Ok(())
+    }
+
+    /// Sent on the stream so far, what is being sent not included.
     pub fn total_sent(&self) -> Bytes {
         self.total_sent
     }
@@ -228,8 +187,21 @@ impl PageLoop {
             State::Pausing { paused, .. }
             | State::CountingRest { paused, .. }
             | State::SendingRest { paused, .. }
+            | State::HandingOver { paused, .. }
             | State::Resuming { paused, .. } => Some(paused),
-            State::Idle | State::Sending { .. } | State::Counting { .. } | State::Done(_) => None,
+            State::Idle
+            | State::Sending { .. }
+            | State::Counting { .. }
+            | State::PostCopying { .. }
+            | State::Done(_) => None,
+        }
+    }
+
+    /// When the guest was told to pause and when it ran again, while the rest of its memory follows it.
+    pub fn handed_over(&self) -> Option<(SimTime, SimTime)> {
+        match self.state {
+            State::PostCopying { paused, resumed, .. } => Some((paused, resumed)),
+            _ => None,
         }
     }
 
@@ -239,35 +211,46 @@ impl PageLoop {
     }
 
     fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {
+        (self.so_far.elapsed, self.so_far.pass) = (now - self.began, Span::ZERO);
         let slice = match self.policy.slice(&self.so_far, pending) {
             Slice::Send(bytes) => bytes.min(pending),
             // Even a pass that ends at once is a round; QEMU counts it so.
             Slice::PassEnds => Bytes::ZERO,
         };
         self.send(now, slice, Opening::Round);
-        State::Sending { began: now, slice, sent: Bytes::ZERO, pending }
+        State::Sending { slice, round: Ended::beginning(now), pending }
     }
 
-    fn slice_sent(&mut self, now: SimTime, began: SimTime, sent: Bytes, pending: Bytes) -> State {
-        let duration = now - began;
+    /// A slice is across: adds it to its round, and to all that was sent and measured.
+    fn across(&mut self, now: SimTime, round: Ended, input: PageInput, asked: Bytes) -> Ended {
+        let Some(across) = Across::of(input, asked) else { return round };
+        self.total_sent += across.transferred;
+        self.window.measure(now, asked, across.transferred, &mut self.so_far);
+        round.and(now, across)
+    }
+
+    fn slice_sent(&mut self, now: SimTime, round: Ended, asked: Bytes, pending: Bytes) -> State {
+        (self.so_far.elapsed, self.so_far.pass) = (now - self.began, round.duration);
         if let Slice::Send(bytes) = self.policy.slice(&self.so_far, pending)
             && bytes > Bytes::ZERO
-            && sent > Bytes::ZERO
+            && asked > Bytes::ZERO
         {
             let slice = bytes.min(pending);
             self.send(now, slice, Opening::Slice);
-            return State::Sending { began, slice, sent, pending };
+            return State::Sending { slice, round, pending };
         }
         self.outbox.command(PageCommand::Count { unsent: pending });
-        State::Counting { round: Ended { began, duration, sent }, unsent: pending }
+        State::Counting { round, unsent: pending }
     }
 
     fn round_counted(&mut self, now: SimTime, round: Ended, unsent: Bytes, dirty: Bytes) -> State {
         self.so_far.rounds += 1;
         self.so_far.sent += round.sent;
+        self.so_far.elapsed = now - self.began;
         let last = LastRound { sent: round.sent, duration: round.duration, dirtied: dirty - unsent };
         self.so_far.last = Some(last);
         self.record(self.so_far.rounds, RoundPhase::PreCopy, round, dirty);
+        self.adapt(now, dirty - unsent, dirty);
         let next = if self.force_pause {
             Next::Pause(StopReason::Forced)
         } else if self.so_far.rounds >= MAX_ROUNDS {
@@ -277,10 +260,25 @@ impl PageLoop {
         };
         match next {
             Next::Round => self.begin_round(now, dirty),
-            Next::Pause(reason) => {
-                self.outbox.command(PageCommand::Pause);
-                State::Pausing { reason, dirty, paused: now }
-            }
+            Next::Pause(reason) => self.pause(now, reason, dirty),
+            Next::PostCopy => self.pause(now, StopReason::PostCopy, dirty),
+        }
+    }
+
+    fn pause(&mut self, now: SimTime, reason: StopReason, dirty: Bytes) -> State {
+        self.outbox.command(PageCommand::Pause);
+        State::Pausing { reason, dirty, paused: now }
+    }
+
+    /// What a count means to the guest's speed and to the downtime limit.
+    fn adapt(&mut self, now: SimTime, dirtied: Bytes, dirty: Bytes) {
+        let counted = Counted { now, dirtied, transferred: self.total_sent };
+        let before = self.so_far.throttle.percent;
+        self.so_far.throttle = self.policy.throttle(&self.so_far, &counted);
+        self.so_far.doubling = self.policy.doubling(&self.so_far, now, dirty);
+        let percent = self.so_far.throttle.percent;
+        if percent != before {
+            self.outbox.command(PageCommand::Throttle { percent });
         }
     }
 
@@ -290,29 +288,18 @@ impl PageLoop {
         self.outbox.command(PageCommand::Send { bytes, limit, opening });
     }
 
-    /// Brings the measured bandwidth up to date when `slice` is across.
-    fn measure(&mut self, now: SimTime, slice: Bytes) {
-        let window = &mut self.window;
-        window.sent += slice;
-        window.time += now - window.slice_began;
-        if window.time >= MEASURING_WINDOW {
-            self.so_far.bandwidth = Some(per_sec(window.sent, window.time));
-            (window.sent, window.time, window.complete) = (Bytes::ZERO, Span::ZERO, true);
-        } else if !window.complete && window.sent > Bytes::ZERO {
-            self.so_far.bandwidth = Some(per_sec(window.sent, window.time));
-        }
-    }
-
     fn record(&mut self, number: u32, phase: RoundPhase, round: Ended, dirty_bytes_left: Bytes) {
+        let paused = phase != RoundPhase::PreCopy;
         self.outbox.record(Record::Round(RoundRecord {
             migration: self.migration,
             round: number,
             phase,
             start: round.began,
             duration: round.duration,
-            bytes_sent: round.sent,
+            bytes_sent: round.transferred,
             dirty_bytes_left,
-            rate: round.sent.per(round.duration),
+            rate: round.transferred.per(round.duration),
+            throttle_percent: if paused { 0 } else { self.so_far.throttle.percent },
         }));
     }
 }

@@ -10,18 +10,26 @@
 //! ```
 
 mod hyper_v;
+mod pages;
+mod proxmox;
 mod qemu;
 mod simgrid;
+mod throttle;
+mod vmotion;
 mod xen;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sim_core::{Bandwidth, Bytes, Span};
+use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 pub use hyper_v::HyperV;
-pub use qemu::Qemu;
+pub use pages::{PageCosts, Tracking};
+pub use proxmox::{Doubling, DoublingState};
+pub use qemu::{PostCopyStart, Qemu, Slowing, SwitchOverRate, Xbzrle};
 pub use simgrid::SimGrid;
+pub use throttle::{AutoConverge, Counted, DirtyLimit, ThrottleState};
+pub use vmotion::{Stun, VMotion};
 pub use xen::{AdaptiveRate, Xen};
 
 /// What a policy may look at.
@@ -35,9 +43,37 @@ pub struct RoundsSoFar {
     pub sent: Bytes,
     /// The round that ended last.
     pub last: Option<LastRound>,
-    /// Bytes per second, measured over the last [`MEASURING_WINDOW`] or somewhat more; over all that
+    /// Bytes of the stream per second, measured over the last [`MEASURING_WINDOW`] or somewhat more; over all that
     /// was sent, until so much time has passed; `None` before anything was sent.
     pub bandwidth: Option<f64>,
+    /// The same of guest memory, which goes faster than the stream where pages are zero or skipped.
+    pub memory_rate: Option<f64>,
+    /// Since the first round began.
+    pub elapsed: Span,
+    /// Since the pass under way began; of the last one after a count.
+    pub pass: Span,
+    /// How slow the guest is made, and what that follows from.
+    pub throttle: ThrottleState,
+    /// What the downtime limit has grown by, where a toolstack raises it.
+    pub doubling: DoublingState,
+}
+
+impl RoundsSoFar {
+    /// Before the first round of a guest with so much memory.
+    pub fn beginning(memory: Bytes) -> RoundsSoFar {
+        RoundsSoFar {
+            memory,
+            rounds: 0,
+            sent: Bytes::ZERO,
+            last: None,
+            bandwidth: None,
+            memory_rate: None,
+            elapsed: Span::ZERO,
+            pass: Span::ZERO,
+            throttle: ThrottleState::default(),
+            doubling: DoublingState::default(),
+        }
+    }
 }
 
 /// Shorter measurements of the bandwidth say little; QEMU's window is the same.
@@ -86,6 +122,8 @@ pub enum Next {
     Round,
     /// Pause the guest and send the rest.
     Pause(StopReason),
+    /// Pause only for the devices' state; the rest is sent while the guest runs at the destination.
+    PostCopy,
 }
 
 /// Why the page loop stopped copying.
@@ -102,6 +140,8 @@ pub enum StopReason {
     RateLimit,
     /// Told to stop, by an operator or at a deadline.
     Forced,
+    /// The rest was sent after the guest had been handed over.
+    PostCopy,
     /// There was no memory to move: only disks.
     DisksCopied,
 }
@@ -114,6 +154,7 @@ impl fmt::Display for StopReason {
             StopReason::SentLimit => "limit on memory sent reached",
             StopReason::RateLimit => "dirtied faster than the highest rate",
             StopReason::Forced => "pause was forced",
+            StopReason::PostCopy => "switched to post-copy",
             StopReason::DisksCopied => "all disks copied and switched over",
         })
     }
@@ -138,6 +179,37 @@ pub trait PreCopyPolicy {
 
     /// Whether to go on when `dirty` bytes were counted after the round that `so_far` ends with.
     fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next;
+
+    /// The highest rate of what is sent after the guest was handed over.
+    fn post_copy_rate_limit(&self) -> Option<Bandwidth> {
+        None
+    }
+
+    /// How fast the guest may run after a count.
+    fn throttle(&self, so_far: &RoundsSoFar, _count: &Counted) -> ThrottleState {
+        so_far.throttle
+    }
+
+    /// The growth of the downtime limit after a count that found so much dirty.
+    fn doubling(&self, so_far: &RoundsSoFar, _now: SimTime, _dirty: Bytes) -> DoublingState {
+        so_far.doubling
+    }
+
+    /// How written pages are found.
+    fn tracking(&self) -> Tracking {
+        Tracking::AtCount
+    }
+
+    /// What pages cost on the stream.
+    fn page_costs(&self) -> PageCosts {
+        PageCosts::default()
+    }
+
+    /// What pages that were sent before cost on the stream, as a share of their size, from 0 to 1: less
+    /// than 1 where only differences are sent.
+    fn resent_share(&self, _working_set: Bytes) -> f64 {
+        1.0
+    }
 }
 
 /// Any of the policies, as chosen in a scenario.
@@ -151,15 +223,23 @@ pub enum Policy {
     Xen(Xen),
     /// SimGrid's live migration plug-in.
     SimGrid(SimGrid),
+    /// vMotion, as far as it is published.
+    VMotion(VMotion),
 }
 
 impl Policy {
+    /// Whether its hosts log under the numbers of Hyper-V's events.
+    pub fn logs_as_hyper_v(&self) -> bool {
+        matches!(self, Policy::HyperV(_))
+    }
+
     fn rules(&self) -> &dyn PreCopyPolicy {
         match self {
             Policy::HyperV(policy) => policy,
             Policy::Qemu(policy) => policy,
             Policy::Xen(policy) => policy,
             Policy::SimGrid(policy) => policy,
+            Policy::VMotion(policy) => policy,
         }
     }
 }
@@ -179,5 +259,29 @@ impl PreCopyPolicy for Policy {
 
     fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next {
         self.rules().after_count(so_far, dirty)
+    }
+
+    fn post_copy_rate_limit(&self) -> Option<Bandwidth> {
+        self.rules().post_copy_rate_limit()
+    }
+
+    fn throttle(&self, so_far: &RoundsSoFar, count: &Counted) -> ThrottleState {
+        self.rules().throttle(so_far, count)
+    }
+
+    fn doubling(&self, so_far: &RoundsSoFar, now: SimTime, dirty: Bytes) -> DoublingState {
+        self.rules().doubling(so_far, now, dirty)
+    }
+
+    fn tracking(&self) -> Tracking {
+        self.rules().tracking()
+    }
+
+    fn page_costs(&self) -> PageCosts {
+        self.rules().page_costs()
+    }
+
+    fn resent_share(&self, working_set: Bytes) -> f64 {
+        self.rules().resent_share(working_set)
     }
 }

@@ -10,10 +10,9 @@
 //! ```
 //!
 //! Rules follow Windows Server 2022; where its documentation is silent, the rule says so. What is not
-//! given passes. Not here on purpose: whether disks can be reached and whether there is space for
-//! them, which are rules about storage; [`Rule`] is where they will be added.
+//! given passes. [`Rule::OF_THE_CLUSTER`] are not asked here but where the cluster is known, by
+//! `orchestrator/storage.rs` and `orchestrator/failures.rs`: storage, and which hosts are still there.
 
-mod evidence;
 pub mod facts;
 pub mod network;
 mod passed;
@@ -26,8 +25,9 @@ pub mod versions;
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
+use crate::failures::catalogue::Logged;
+pub use crate::failures::catalogue::{Event, Evidence};
 use crate::ids::{HostId, VmId};
-pub use evidence::{Event, Evidence};
 use facts::{Administration, GuestConfiguration, GuestFacts, HostFacts, HostSettings};
 
 /// One prerequisite, in the order in which they are checked.
@@ -66,12 +66,25 @@ pub enum Rule {
     PassThroughDisks,
     /// No image of the source's own disks is in the guest's DVD drive.
     IsoImage,
-    // Rules about storage (reachable from the destination; path and space for disks that move) come
-    // here, in `Rule::ALL`, and in `rules`, `passed` and `evidence`.
+    /// The destination reaches the guest's disks.
+    StorageReachable,
+    /// The destination has a place for disks that move.
+    StoragePath,
+    /// There is space for disks that move.
+    StorageSpace,
+    /// Both hosts allow storage migrations.
+    StorageMigrations,
+    /// Both hosts are there.
+    HostAlive,
 }
 
 impl Rule {
-    /// All of them, in order.
+    /// The event that is logged where the rule refuses a move.
+    pub const fn event(self) -> Event {
+        Logged::Refused(self).event()
+    }
+
+    /// Those about two hosts and a guest, in order.
     pub const ALL: [Rule; 16] = [
         Rule::MigrationEnabled,
         Rule::ProcessorVendor,
@@ -89,6 +102,15 @@ impl Rule {
         Rule::Checkpoints,
         Rule::PassThroughDisks,
         Rule::IsoImage,
+    ];
+
+    /// Those about the cluster as it stands.
+    pub const OF_THE_CLUSTER: [Rule; 5] = [
+        Rule::StorageReachable,
+        Rule::StoragePath,
+        Rule::StorageSpace,
+        Rule::StorageMigrations,
+        Rule::HostAlive,
     ];
 
     /// In a few words.
@@ -110,6 +132,11 @@ impl Rule {
             Rule::Checkpoints => "checkpoints",
             Rule::PassThroughDisks => "pass-through disks",
             Rule::IsoImage => "ISO image",
+            Rule::StorageReachable => "storage reachable",
+            Rule::StoragePath => "storage path",
+            Rule::StorageSpace => "storage space",
+            Rule::StorageMigrations => "storage migrations",
+            Rule::HostAlive => "host alive",
         }
     }
 }

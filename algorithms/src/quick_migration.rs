@@ -270,6 +270,8 @@ impl QuickMigration {
             storage_bytes_sent: self.written,
             rounds: 0,
             transfer: None,
+            impact: None,
+            failure: None,
             why: None,
         }));
     }

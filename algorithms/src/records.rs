@@ -5,13 +5,16 @@
 //!
 //! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
 
+mod impact;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
+use crate::failures::FailureRecord;
 use crate::ids::{MigrationId, Name};
 use crate::preflight::{Category, Refusal};
+pub use impact::{ImpactRecord, PostCopyRecord};
 pub use transfer::TransferRecord;
 
 /// One entry of the stream.
@@ -40,6 +43,9 @@ pub struct RunRecords {
     pub resources: Vec<ResourceRecord>,
     /// The log, in order of time.
     pub events: Vec<EventRecord>,
+    /// Where every guest was in the end, in runs in which something could break; empty in others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guests: Vec<GuestRecord>,
 }
 
 /// A run as a whole.
@@ -111,6 +117,12 @@ pub struct MigrationRecord {
     /// What sending took, and what held it back, where the driver can tell.
     #[serde(default)]
     pub transfer: Option<Box<TransferRecord>>,
+    /// What it did to the guest, where the driver can tell.
+    #[serde(default)]
+    pub impact: Option<Box<ImpactRecord>>,
+    /// Of one that failed: how far it had come, where the guest is, and what would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<FailureRecord>>,
     /// Of what a failover cluster moves: what made it move, how, and why to there.
     #[serde(default)]
     pub why: Option<Name>,
@@ -145,8 +157,31 @@ pub enum Outcome {
     Cancelled,
     /// Something broke; the guest runs at the source.
     Failed,
+    /// The host that the guest ran on died during it; the guest is off.
+    Lost,
     /// It never began; the guest runs where it was.
     NotStarted,
+}
+
+/// Where a guest was when the run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestRecord {
+    /// The guest.
+    pub vm: Name,
+    /// The host that it was on last.
+    pub host: Name,
+    /// Whether it ran there.
+    pub power: Power,
+}
+
+/// Whether a guest runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// It runs.
+    Running,
+    /// Its host died.
+    Off,
 }
 
 /// One round of the page loop (QEMU: pass; Hyper-V: transfer pass).
@@ -162,12 +197,15 @@ pub struct RoundRecord {
     pub start: SimTime,
     /// From its start until its last byte was across.
     pub duration: Span,
-    /// Memory sent in it.
+    /// Sent in it, as the hypervisor's stream counts it: page headers included, zero pages as they go.
     pub bytes_sent: Bytes,
     /// What was dirty when it ended: left unsent, or written meanwhile.
     pub dirty_bytes_left: Bytes,
     /// `bytes_sent` ÷ `duration`.
     pub rate: Bandwidth,
+    /// For which share of the round's time the guest's processors were kept from running, in percent.
+    #[serde(default)]
+    pub throttle_percent: u32,
 }
 
 /// Whether the guest ran during a round.
@@ -178,6 +216,8 @@ pub enum RoundPhase {
     PreCopy,
     /// The last round, guest paused.
     StopAndCopy,
+    /// The rest, sent while the guest runs at the destination.
+    PostCopy,
 }
 
 /// How a resource (one direction of a link, a host's CPU) was used over time: means over equal

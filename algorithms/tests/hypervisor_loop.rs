@@ -95,10 +95,10 @@ impl Told {
 #[test]
 fn passes_become_rounds_and_the_blackout_is_from_stop_to_resume() {
     let mut told = Told::copying(PostCopy::Never);
-    told.says(1_010, LoopInput::Pass { sent: mb(100), dirty: mb(20) });
-    told.says(1_210, LoopInput::Pass { sent: mb(120), dirty: mb(4) });
+    told.says(1_010, LoopInput::Pass { sent: mb(100), dirty: mb(20), throttle_percent: 0 });
+    told.says(1_210, LoopInput::Pass { sent: mb(120), dirty: mb(4), throttle_percent: 0 });
     told.says(1_211, LoopInput::Stopped);
-    told.says(1_220, LoopInput::Pass { sent: mb(120), dirty: mb(5) });
+    told.says(1_220, LoopInput::Pass { sent: mb(120), dirty: mb(5), throttle_percent: 0 });
     assert_eq!(told.resumed(), 0, "not before all is sent");
     told.says(1_260, LoopInput::Sent { sent: mb(125) });
     assert_eq!(told.resumed(), 1);
@@ -117,7 +117,7 @@ fn passes_become_rounds_and_the_blackout_is_from_stop_to_resume() {
 #[test]
 fn post_copy_hands_over_when_the_source_says_so_and_ends_when_all_is_there() {
     let mut told = Told::copying(PostCopy::AfterPasses(1));
-    told.says(1_000, LoopInput::Pass { sent: mb(100), dirty: mb(50) });
+    told.says(1_000, LoopInput::Pass { sent: mb(100), dirty: mb(50), throttle_percent: 0 });
     assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::StartPostCopy)));
     told.says(1_010, LoopInput::Stopped);
     told.says(1_020, LoopInput::PostCopy { sent: mb(101) });
@@ -154,14 +154,14 @@ fn giving_up_before_the_hand_over_aborts_and_counts_the_pause() {
 #[test]
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     let mut told = Told::copying(PostCopy::Never);
-    told.says(500, LoopInput::Pass { sent: mb(50), dirty: mb(5) });
+    told.says(500, LoopInput::Pass { sent: mb(50), dirty: mb(5), throttle_percent: 0 });
     let before = told.controller.clone();
     for input in [
         LoopInput::Begin,
         LoopInput::Resumed,
         LoopInput::Sent { sent: mb(60) },
         LoopInput::AtSwitchover,
-        LoopInput::Pass { sent: mb(40), dirty: mb(5) },
+        LoopInput::Pass { sent: mb(40), dirty: mb(5), throttle_percent: 0 },
     ] {
         assert!(told.controller.handle(at(600), Input::Loop(input)).is_err(), "{input:?}");
         assert_eq!(told.controller, before);
@@ -174,7 +174,11 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 fn any_input() -> impl Strategy<Value = Input> {
     let bytes = || (0_u64..1_000).prop_map(mb);
     prop_oneof![
-        (bytes(), bytes()).prop_map(|(sent, dirty)| Input::Loop(LoopInput::Pass { sent, dirty })),
+        (bytes(), bytes()).prop_map(|(sent, dirty)| Input::Loop(LoopInput::Pass {
+            sent,
+            dirty,
+            throttle_percent: 0
+        })),
         Just(Input::Loop(LoopInput::Stopped)),
         Just(Input::Loop(LoopInput::AtSwitchover)),
         bytes().prop_map(|sent| Input::Loop(LoopInput::PostCopy { sent })),

@@ -9,7 +9,7 @@ use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
 use algorithms::records::{MigrationRecord, RunRecords};
-use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::HostStorage;
@@ -72,6 +72,7 @@ pub fn model(shape: Shape, size: Size) -> ClusterModel {
         placement: Placement::FewestVms,
         administration: Administration::default(),
         storage: Vec::new(),
+        faults: models::faults::Faults::default(),
         failover: Failover::default(),
     }
 }
@@ -126,6 +127,7 @@ fn guest(index: u32, size: Size) -> Guest {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
+        memory_use: MemoryUse::default(),
     }
 }
 

@@ -32,8 +32,17 @@ pub enum Command {
     },
     /// Set what happened beside what was planned, and say what made the difference.
     CompareRuns(CompareRuns),
+    /// Hold the simulator against published and measured migrations.
+    Validate(Validate),
+    /// Fit the model's parameters to measured migrations.
+    Calibrate(Calibrate),
+    /// Predict measured migrations from what `calibrate` found, and say how far off that is.
+    Predict(Predict),
     /// Run a scenario and show its log as an operator reads Get-WinEvent.
     Events(Events),
+    /// Say for every guest whether and why its pre-copy converges, and at which bandwidth or downtime
+    /// limit it would.
+    Explain(Explain),
     /// Drive real hosts: agents with synthetic guests, their migrations, and a laboratory of them.
     Live(Live),
     /// List the presets that scenarios can name.
@@ -130,6 +139,75 @@ pub struct CompareRuns {
     /// Also write the comparison as a page into this file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 2 bad input.")]
+pub struct Explain {
+    /// The scenario file (RON).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only this virtual machine; by default, those that the plan moves.
+    #[arg(long, value_name = "NAME")]
+    pub vm: Option<String>,
+    /// Also the convergence map: bandwidth against this.
+    #[arg(long, value_name = "AGAINST", value_enum)]
+    pub map: Option<MapAgainst>,
+    /// Also draw the map of each of them into this directory, as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What a convergence map sets the bandwidth against.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MapAgainst {
+    /// How fast the guest dirties its memory, times as it is.
+    DirtyRate,
+    /// The pause that is tolerated.
+    Downtime,
+}
+
+#[derive(Args)]
+#[command(after_help = "A case that misses stays in the table as a miss. Exit status: 0 done, 2 bad input.")]
+pub struct Validate {
+    /// Only the cases of this id, or whose id begins with it.
+    #[arg(long, value_name = "ID")]
+    pub case: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What measurements may be.
+const MEASUREMENTS: &str = "Files are known by what is in them: CSV of the published data sets, btrplace plans \
+(JSON), logs of query-migrate (JSON), Proxmox and virsh domjobinfo (text), migrations.parquet of our own. \
+Exit status: 0 done, 2 bad input.";
+
+#[derive(Args)]
+#[command(after_help = MEASUREMENTS)]
+pub struct Calibrate {
+    /// Files of measured migrations, or directories of them.
+    #[arg(required = true, value_name = "RECORDS")]
+    pub records: Vec<PathBuf>,
+    /// Write what was found there; to standard output where it is not given.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = MEASUREMENTS)]
+pub struct Predict {
+    /// What `calibrate` wrote.
+    #[arg(value_name = "PRESET")]
+    pub preset: PathBuf,
+    /// Files of measured migrations, or directories of them.
+    #[arg(required = true, value_name = "MEASURED")]
+    pub measured: Vec<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }

@@ -2,6 +2,8 @@
 //!
 //! The newest line is the last, so that it stands above the prompt; Get-WinEvent has it first.
 
+mod workers;
+
 use std::io::Write;
 
 use algorithms::ids::Name;
@@ -65,6 +67,8 @@ fn log(scenario: &Scenario, run: &ScenarioRun, arguments: &Events) -> Result<Run
     let options = RunOptions { seed, metering: Metering::Off, ..RunOptions::default() };
     let records = simulate(&run.model, &options)
         .map_err(|source| Failure::Model { scenario: scenario.name.to_string(), source })?;
+    let mut records = records;
+    workers::add(&mut records, &run.model);
     let RunRecords { events, run, .. } = records;
     let wanted =
         |event: &EventRecord| arguments.level.is_empty() || arguments.level.contains(&level_of(event));

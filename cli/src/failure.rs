@@ -31,6 +31,12 @@ pub enum Failure {
     /// Plans were checked, and what was found has been told.
     #[error("{0}")]
     CannotRun(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File { path: String, source: io::Error },
+    /// Measurements are wrong, or say too little.
+    #[error("{0}")]
+    Measurements(String),
     /// Something went wrong on real hosts.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -43,6 +49,12 @@ pub enum Failure {
     /// A file of records cannot be used.
     #[error("cannot compare `{}`: {what}", path.display())]
     NoRecords { path: PathBuf, what: String },
+    /// A plan cannot be carried out.
+    #[error("the plan `{}` cannot be used: {what}", path.display())]
+    NoPlan { path: PathBuf, what: String },
+    /// There is no forecast of a migration.
+    #[error("no forecast from `{}`: {what}", path.display())]
+    NoForecast { path: PathBuf, what: String },
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),

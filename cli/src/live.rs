@@ -1,6 +1,8 @@
 //! `migtwin live`: identities, agents, migrations between them, recovery, and a lab.
 
+mod apply;
 pub mod arguments;
+mod forecast;
 mod lab;
 mod migrate;
 mod qemu;
@@ -31,6 +33,9 @@ pub fn run(arguments: &Live) -> Result<(), Failure> {
         LiveCommand::Agent(arguments) => agent(arguments),
         LiveCommand::Status { agents } => status(agents),
         LiveCommand::Migrate(arguments) => migrate::run(arguments),
+        LiveCommand::Create { file, agents } => migrate::create(file, agents),
+        LiveCommand::Apply(arguments) => apply::run(arguments),
+        LiveCommand::Forecast(arguments) => forecast::run(arguments),
         LiveCommand::Recover { agents } => recover_all(agents),
         LiveCommand::Qemu(arguments) => qemu::run(arguments),
         LiveCommand::Lab { command } => lab::run(command),

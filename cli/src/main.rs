@@ -3,15 +3,20 @@
 //! error.
 
 mod arguments;
+mod calibrate;
 mod check;
 mod compare_runs;
 mod events;
+mod explain;
 mod failure;
 mod live;
+mod measurements;
 mod plan;
+mod predict;
 mod presets;
 mod simulate;
 mod terminal;
+mod validate;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,9 +32,13 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
+        Command::Calibrate(arguments) => calibrate::run(arguments),
+        Command::Predict(arguments) => predict::run(arguments),
         Command::Plan { what: PlanWhat::Drain(arguments) } => plan::run(arguments),
         Command::CompareRuns(arguments) => compare_runs::run(arguments),
         Command::Events(arguments) => events::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Live(arguments) => live::run(arguments),
         Command::Presets { output } => presets::run(output.format),
         Command::Schema => schema(),

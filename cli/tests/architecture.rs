@@ -11,14 +11,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// A crate, the crates of ours that it may depend on, and those of others that only it may name.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("sim-core", &[]),
     ("algorithms", &["sim-core"]),
     ("models", &["sim-core", "algorithms"]),
     ("scenarios", &["sim-core", "algorithms", "models"]),
+    ("calibration", &["sim-core", "algorithms", "models", "scenarios"]),
     ("reports", &["sim-core", "algorithms"]),
     ("live", &["sim-core", "algorithms", "models"]),
-    ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "reports", "live"]),
+    ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "calibration", "reports", "live"]),
     ("benches", &["sim-core", "algorithms", "models", "live"]),
 ];
 

@@ -95,12 +95,12 @@ fn events_show_the_log_with_the_newest_last_by_level_and_number() {
     let (all, status) = json(&["events", DRAIN, "--last", "0"]);
     assert_eq!(status, 0);
     let events = all["runs"][0]["events"].as_array().unwrap();
-    // Eight guests, each started and completed.
-    assert_eq!(events.len(), 16);
+    // Eight guests, each started and completed, with three lines of its worker.
+    assert_eq!(events.len(), 40);
     let times: Vec<f64> = events.iter().map(|event| event["time_created_s"].as_f64().unwrap()).collect();
     assert!(times.is_sorted() && times[0] == 0.0);
     let (few, _) = json(&["events", DRAIN, "--last", "3"]);
-    assert_eq!(few["runs"][0]["events"].as_array().unwrap()[..], events[13..]);
+    assert_eq!(few["runs"][0]["events"].as_array().unwrap()[..], events[37..]);
     let (errors, _) = json(&["events", DRAIN, "--level", "warning,error"]);
     let of_run = |index: usize| errors["runs"][index]["events"].as_array().unwrap().clone();
     assert_eq!((of_run(0).len(), of_run(1).len()), (0, 4));
@@ -109,6 +109,47 @@ fn events_show_the_log_with_the_newest_last_by_level_and_number() {
         assert!(event["fix"].as_str().unwrap().contains("Set-ADComputer"), "{event}");
         assert_eq!(event["category"], "authentication");
     }
+}
+
+#[test]
+fn the_log_has_what_a_worker_logs_of_a_migration_that_went_well() {
+    let (log, _) = json(&["events", "scenarios/library/precopy-101.ron", "--last", "0"]);
+    let events = log["runs"][0]["events"].as_array().unwrap();
+    let ids: Vec<u64> = events.iter().filter_map(|event| event["id"].as_u64()).collect();
+    assert_eq!(ids, [20413, 20418, 22508, 22509, 22507]);
+    let message = |id: u64| {
+        let event = events.iter().find(|event| event["id"] == id).unwrap();
+        event["message"].as_str().unwrap().to_string()
+    };
+    assert!(message(22509).contains("stood still") && message(22507).contains("rounds"), "{log}");
+}
+
+#[test]
+fn failures_stand_in_the_log_with_category_cause_and_fix() {
+    let failures = "scenarios/library/failures.ron";
+    let (log, _) = json(&["events", failures, "--level", "error"]);
+    let run = |name: &str| {
+        let runs = log["runs"].as_array().unwrap().iter();
+        runs.clone().find(|run| run["alternative"] == name).unwrap()["events"].as_array().unwrap().clone()
+    };
+    let flap = run("long flap");
+    assert_eq!((&flap[0]["id"], &flap[0]["category"]), (&21502.into(), &"network".into()));
+    assert!(flap[0]["fix"].as_str().unwrap().contains("Test-NetConnection"), "{}", flap[0]);
+    assert_eq!(run("destination dies").len(), 3, "the host's death, and both migrations to it");
+    assert!(run("short flap").is_empty() && run("clean-up fails").is_empty());
+    let (check, status) = json(&["check", failures]);
+    assert_eq!(status, 0, "what breaks later is not known before: {check}");
+}
+
+#[test]
+fn a_check_names_rule_event_and_fix_of_what_storage_refuses() {
+    let (report, status) = json(&["check", "scenarios/library/shared-storage-refusal.ron"]);
+    assert_eq!(status, 1);
+    let checks = report["checks"].as_array().unwrap().iter();
+    let findings: Vec<&Value> = checks.flat_map(|check| check["findings"].as_array().unwrap()).collect();
+    let storage = findings.iter().find(|finding| finding["rule"] == "storage_reachable").unwrap();
+    assert_eq!((&storage["category"], &storage["event_id"]), (&"storage".into(), &21502.into()));
+    assert!(storage["fix"].as_str().unwrap().contains("-IncludeStorage"), "{storage}");
 }
 
 #[test]

@@ -178,8 +178,14 @@ pub fn run_records(scenario: Name, records: Vec<Record>) -> RunRecords {
         origin: Origin::Actual,
         makespan: Span::ZERO,
     };
-    let mut sorted =
-        RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![] };
+    let mut sorted = RunRecords {
+        run,
+        migrations: vec![],
+        rounds: vec![],
+        resources: vec![],
+        events: vec![],
+        guests: vec![],
+    };
     for record in records {
         match record {
             Record::Round(round) => sorted.rounds.push(round),

@@ -9,7 +9,7 @@ mod table;
 mod workload;
 mod writers;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use models::workload::Workload;
@@ -116,6 +116,8 @@ pub(crate) struct Body {
     pub(crate) table: Arc<Table>,
     pub(crate) random: usize,
     pub(crate) writes: AtomicU64,
+    /// The share of its time, in percent, in which it may not write.
+    throttle: AtomicU32,
     /// What was found wrong by the guest itself.
     pub(crate) wrong: Mutex<Vec<String>>,
 }
@@ -123,7 +125,13 @@ pub(crate) struct Body {
 impl Body {
     fn new(spec: &GuestSpec, memory: Arc<Memory>, table: Arc<Table>, writes: u64) -> Arc<Body> {
         let random = stamp::random_words(spec.compression_ratio);
-        Arc::new(Body { memory, table, random, writes: AtomicU64::new(writes), wrong: Mutex::default() })
+        let (writes, throttle) = (AtomicU64::new(writes), AtomicU32::new(0));
+        Arc::new(Body { memory, table, random, writes, throttle, wrong: Mutex::default() })
+    }
+
+    /// How fast it runs, 1 where it is not throttled.
+    pub(crate) fn speed(&self) -> f64 {
+        1.0 - f64::from(self.throttle.load(Ordering::Relaxed).min(100)) / 100.0
     }
 
     /// Writes a page once more. Only one thread at a time may write a page.
@@ -215,6 +223,11 @@ impl Guest {
     /// Lets it go on.
     pub fn resume(&self) {
         lock(&self.writers).resume();
+    }
+
+    /// Keeps it from writing for this share of its time, in percent.
+    pub fn throttle(&self, percent: u32) {
+        self.body.throttle.store(percent, Ordering::Relaxed);
     }
 
     /// What its memory must be, where it stands still.

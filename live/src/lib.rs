@@ -13,6 +13,7 @@
 //!   nothing. [`journal`]: what it was told, and its replay.
 //! - [`source`]: an agent's host side of the driver: rounds over real sockets.
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
+//! - [`apply`]: a whole drain over many agents, by the operation that its plan says.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
 //! - [`lab`]: hosts on one machine, in namespaces of their own.
 //! - [`qemu`]: QEMU's virtual machines, over QMP.
@@ -22,6 +23,7 @@
 //! kernel takes them. Linux only, so far.
 
 pub mod agent;
+pub mod apply;
 mod bitmap;
 pub mod client;
 pub mod clock;

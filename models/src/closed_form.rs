@@ -49,6 +49,17 @@ fn dirty_rate(guest: &Guest) -> ByteRate {
 
 /// What one migration gets on an empty path, in payload.
 fn rate_alone(model: &ClusterModel, memory: Bytes, source: HostId, destination: HostId) -> Option<Bandwidth> {
+    let (rate, _) = limited_rate(model, memory, source, destination)?;
+    Some(Bandwidth::from_bits_per_sec((rate * 8.0).round() as u64))
+}
+
+/// The same in bytes per second, with what limits it.
+pub(crate) fn limited_rate(
+    model: &ClusterModel,
+    memory: Bytes,
+    source: HostId,
+    destination: HostId,
+) -> Option<(f64, &'static str)> {
     let own = model.hosts[source.index()].transfer.transport.as_ref();
     let transport = own.unwrap_or(&model.transport);
     if transport.method != Method::Plain {
@@ -62,11 +73,13 @@ fn rate_alone(model: &ClusterModel, memory: Bytes, source: HostId, destination: 
     let narrowest = path.hops.iter().map(|hop| links[hop.link]).reduce(f64::min)?;
     let by_link = narrowest / transport.wire_overhead;
     let by_stream = transport.stream_cap(path.latency).0 * f64::from(transport.streams);
-    let start = RoundsSoFar { memory, rounds: 0, sent: Bytes::ZERO, last: None, bandwidth: None };
+    let start = RoundsSoFar::beginning(memory);
     let limit =
         model.hypervisor.policy.rate_limit(&start).map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64());
-    let rate = by_link.min(by_stream).min(limit);
-    (rate > 0.0).then(|| Bandwidth::from_bits_per_sec((rate * 8.0).round() as u64))
+    let limits =
+        [(by_link, "the link"), (by_stream, "its streams"), (limit, "the migration bandwidth limit")];
+    let least = limits.into_iter().reduce(|least, each| if each.0 < least.0 { each } else { least })?;
+    (least.0 > 0.0).then_some(least)
 }
 
 /// When the policy stops, as the series can say it: bytes that may be left, and rounds at most.
@@ -79,6 +92,7 @@ fn stop_rule(policy: &Policy, rate: Bandwidth) -> Option<(Bytes, u32)> {
         Policy::Xen(policy) if policy.adaptive_rate.is_none() => {
             Some((policy.stop_below, policy.max_rounds + 1))
         }
+        Policy::VMotion(policy) => Some((sent_in(policy.switch_over), MOST_ROUNDS)),
         Policy::Xen(_) => None,
     }
 }

@@ -12,6 +12,7 @@ use algorithms::preflight::facts::{Administration, GuestConfiguration};
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Span};
 
+use crate::faults::Faults;
 use crate::hardware::Host;
 use crate::network::Network;
 use crate::storage::{Disk, StorageLocation};
@@ -45,6 +46,8 @@ pub struct ClusterModel {
     pub administration: Administration,
     /// Where disks can be; a [`StorageId`](algorithms::ids::StorageId) is a place in this list.
     pub storage: Vec<StorageLocation>,
+    /// What breaks; nothing by default.
+    pub faults: Faults,
     /// The failover cluster's settings and its roles; no guest is clustered by default.
     pub failover: Failover,
 }
@@ -69,6 +72,15 @@ pub struct Guest {
     pub configuration: GuestConfiguration,
     /// Its disks. A guest without any moves as if all hosts reached them.
     pub disks: Vec<Disk>,
+    /// What of its memory holds anything.
+    pub memory_use: MemoryUse,
+}
+
+/// What of a guest's memory holds anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Memory in pages that hold only zeros, as pages never used do. None of it is in the working set.
+    pub zeros: Bytes,
 }
 
 /// The hypervisor: its rules, and what its steps cost.

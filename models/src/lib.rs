@@ -7,11 +7,14 @@
 //! - [`hardware`], [`network`]: hosts, the graph of links between them.
 //! - [`storage`]: where the guests' disks are, and what its devices can do.
 //! - [`workload`]: how a guest dirties its memory. [`transport`]: what sending memory costs.
+//! - [`faults`]: what breaks in a run.
 //! - [`cluster`]: all of these together with what is asked for: the input of a run.
 //! - [`world`]: the simulation driver. It asks the algorithms what to do and the models what that
 //!   costs, and decides nothing itself. [`preflight`]: what the plan would meet, without running it.
+//! - [`forecast`]: a real migration under way, carried on into many futures.
 //! - [`planning`]: a drain simulated many times, and the plan that comes of it.
-//! - [`closed_form`]: the literature's formulas for the same model.
+//! - [`closed_form`]: the literature's formulas for the same model; [`convergence`]: whether pre-copy
+//!   converges, and at which bandwidth or downtime limit it would.
 //!
 //! # A first run
 //!
@@ -23,7 +26,8 @@
 //! use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 //! use algorithms::policy::{HyperV, Policy};
 //! use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
-//! use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+//! use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
+//! use models::faults::Faults;
 //! use models::hardware::{Host, TransferSettings};
 //! use models::network::{CardTraits, Duplex, Link, Network};
 //! use models::transport::{Compressibility, Transport};
@@ -60,6 +64,7 @@
 //!     compressibility: Compressibility::default(),
 //!     configuration: GuestConfiguration::default(),
 //!     disks: vec![],
+//!     memory_use: MemoryUse::default(),
 //! };
 //! let to_the_other =
 //!     Move { vm: VmId(0), destination: Some(HostId(1)), delay: Span::ZERO, after: vec![], storage: StorageMove::Stays };
@@ -81,6 +86,7 @@
 //!     placement: Placement::default(),
 //!     administration: Administration::default(),
 //!     storage: vec![],
+//!     faults: Faults::default(),
 //!     failover: Failover::default(),
 //! };
 //! let records = simulate(&model, &RunOptions::default())?;
@@ -91,6 +97,9 @@
 
 pub mod closed_form;
 pub mod cluster;
+pub mod convergence;
+pub mod faults;
+pub mod forecast;
 pub mod hardware;
 pub mod network;
 pub mod planning;

@@ -70,10 +70,19 @@ pub fn plan_drain(
         host: model.hosts[host.index()].name.clone(),
         fingerprint: inventory.fingerprint(),
         inventory,
+        policy: model.hypervisor.policy.clone(),
+        deadline: model.hypervisor.deadline,
+        limit: limits(&model).min(),
         makespan_s: expected(runs.iter().map(|run| run.run.makespan.as_secs_f64())),
         moves: moves.into_iter().map(|(_, planned)| planned).collect(),
         stays,
     })
+}
+
+/// The limits that count in a cluster: each host's, and the cluster's own.
+fn limits(model: &ClusterModel) -> impl Iterator<Item = u32> {
+    let of_hosts = model.hosts.iter().filter_map(|host| host.migration_limit);
+    of_hosts.chain(model.administration.maximum_parallel_migrations)
 }
 
 /// The hosts and guests of a model.

@@ -34,6 +34,8 @@ pub struct CheckedMove {
     pub source: HostId,
     /// Where it would go, or why it would stay.
     pub result: Result<HostId, String>,
+    /// Why it would stay, where that is a rule about the cluster as it stands, such as storage.
+    pub refusal: Option<Refusal>,
     /// Hosts that came into question and refuse: the destination that the plan names, or every
     /// candidate where it names none.
     pub refused: Vec<RefusedBy>,
@@ -85,7 +87,15 @@ pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
                     others(model, source)
                 };
                 let refused = refused_by(orchestrator.cluster(), vm, source, &others);
-                preflight.moves.push(CheckedMove { vm, source, result: Ok(destination), refused, kind, why });
+                preflight.moves.push(CheckedMove {
+                    vm,
+                    source,
+                    result: Ok(destination),
+                    refusal: None,
+                    refused,
+                    kind,
+                    why,
+                });
                 orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
             }
             Output::Command(Command::Refuse(declined)) => {
@@ -100,11 +110,23 @@ pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
                     None => refused_by(orchestrator.cluster(), vm, source, &asked),
                     Some(_) => role_refused_by(orchestrator.cluster(), vm, source, (&asked, kind)),
                 };
-                let memory = refusal.filter(|refusal| refusal.rule == Rule::Memory);
+                let (memory, other) = match refusal {
+                    Some(refusal) if refusal.rule == Rule::Memory => (Some(refusal), None),
+                    other => (None, other),
+                };
+                let refusal = other.filter(|it| Rule::OF_THE_CLUSTER.contains(&it.rule)).map(|it| *it);
                 if let (Some(refusal), Some(destination)) = (memory, destination) {
                     refused.push(RefusedBy { destination, refusals: vec![*refusal] });
                 }
-                preflight.moves.push(CheckedMove { vm, source, result: Err(reason), refused, kind, why });
+                preflight.moves.push(CheckedMove {
+                    vm,
+                    source,
+                    result: Err(reason),
+                    refusal,
+                    refused,
+                    kind,
+                    why,
+                });
             }
             Output::Record(_) => {}
             Output::Wait(until) if until < SimTime::MAX => {
@@ -122,7 +144,9 @@ pub fn explain(model: &ClusterModel, vm: VmId, destination: HostId) -> Option<Ve
     let view = cluster_view(model);
     let source = model.guests.get(vm.index())?.host;
     let free = (destination.index() < model.hosts.len()).then(|| view.free(destination))?;
-    Some(view.prerequisites().pair(vm, source, destination, free)?.explain())
+    let mut findings = view.prerequisites().pair(vm, source, destination, free)?.explain();
+    findings.extend(view.explain_storage(vm, destination));
+    Some(findings)
 }
 
 /// The cluster as the orchestrator is to know it.

@@ -13,11 +13,14 @@
 mod background;
 mod check;
 mod fabric;
+mod failing;
+mod guest;
 mod log;
 mod migrating;
 mod quick;
 mod sending;
 mod storing;
+mod waiting;
 mod way;
 
 use std::collections::BTreeMap;
@@ -36,6 +39,7 @@ use crate::preflight::cluster_view;
 use background::Background;
 pub use check::ModelError;
 use fabric::Fabric;
+use failing::{Failing, Trigger};
 use log::Log;
 use migrating::{Migrating, Step};
 use quick::Quick;
@@ -108,6 +112,8 @@ struct World<'a> {
     compressing: Vec<Vec<MigrationId>>,
     /// By host: until when it is busy with preparations that go one at a time.
     preparing_until: Vec<SimTime>,
+    /// What breaks; `None` where nothing can.
+    failing: Option<Box<Failing>>,
     log: Log,
     done: bool,
     last_end: SimTime,
@@ -126,6 +132,8 @@ enum Event {
     OrchestratorTick,
     /// Background traffic goes on or off.
     Toggle(usize),
+    /// Something breaks, or is mended.
+    Fault(Trigger),
 }
 
 impl<'a> World<'a> {
@@ -154,6 +162,7 @@ impl<'a> World<'a> {
             owners: Vec::new(),
             compressing: vec![Vec::new(); model.hosts.len()],
             preparing_until: vec![SimTime::ZERO; model.hosts.len()],
+            failing: Failing::new(model, &Streams::new(options.seed, options.replication)),
             log: Log::default(),
             done: false,
             last_end: SimTime::ZERO,
@@ -163,7 +172,9 @@ impl<'a> World<'a> {
     fn run(&mut self) {
         self.begin_background();
         self.begin_guest_io();
+        self.begin_faults();
         self.tell_orchestrator(orchestrator::Input::Begin);
+        self.wait_for_acknowledgements();
         let horizon = SimTime::ZERO + self.options.horizon;
         while !self.done {
             let next = [self.fluid.next_time(), self.queue.next_time()].into_iter().flatten().min();
@@ -187,6 +198,7 @@ impl<'a> World<'a> {
                 self.happen(event);
             }
         }
+        self.wait_for_acknowledgements();
     }
 
     fn happen(&mut self, event: Event) {
@@ -202,6 +214,7 @@ impl<'a> World<'a> {
                 let next = self.background[index].toggle(self.now, &mut self.fluid);
                 self.schedule_toggle(index, next);
             }
+            Event::Fault(trigger) => self.trigger(trigger),
         }
     }
 
@@ -315,6 +328,8 @@ impl<'a> World<'a> {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            impact: None,
+            failure: None,
             why: self.orchestrator.why(migration).cloned(),
         }));
     }
@@ -333,13 +348,15 @@ impl<'a> World<'a> {
         for record in self.fabric.records(&mut self.fluid, self.now) {
             self.log.keep(Record::Resource(record));
         }
-        self.log.records(RunRecord {
+        let guests = self.guest_records();
+        let run = RunRecord {
             scenario: self.model.name.clone(),
             alternative: self.model.alternative.clone(),
             seed: self.options.seed,
             replication: self.options.replication,
             origin: Origin::Planned,
             makespan: self.last_end.since(SimTime::ZERO),
-        })
+        };
+        self.log.records(run, guests)
     }
 }

@@ -26,6 +26,14 @@ pub enum ReportError {
         /// What polars said.
         source: PolarsError,
     },
+    /// A file of ours could not be read again.
+    #[error("cannot read `{}`: {message}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system or polars said.
+        message: String,
+    },
     /// A frame could not be put together from the records.
     #[error("cannot build the frame of {frame}: a mistake in migtwin, please report it with the scenario")]
     Frame {

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use algorithms::ids::{MigrationId, Name};
-use algorithms::records::{EventRecord, MigrationRecord, ResourceRecord, RoundRecord, RunRecord, RunRecords};
+use algorithms::records::{
+    EventRecord, MigrationRecord, PostCopyRecord, ResourceRecord, RoundRecord, RunRecord, RunRecords,
+};
 use polars::error::PolarsResult;
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 
@@ -45,6 +47,17 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         }),
         rows.column("wire_bytes", |row| row.transfer.as_ref().map(|each| each.wire_bytes.get())),
         rows.column("compressed_share", |row| row.transfer.as_ref().and_then(|each| each.compressed_share)),
+        rows.column("slow_down", |row| row.impact.as_ref().map(|each| each.slow_down)),
+        rows.column("throttle_max_percent", |row| row.impact.as_ref().map(|each| each.throttle_max_percent)),
+        rows.column("lost_s", |row| row.impact.as_ref().map(|each| each.lost.as_secs_f64())),
+        rows.column("post_copy_s", |row| post_copy(row).map(|each| each.duration.as_secs_f64())),
+        rows.column("post_copy_faults", |row| post_copy(row).map(|each| each.faults)),
+        rows.column("post_copy_waited_s", |row| post_copy(row).map(|each| each.waited.as_secs_f64())),
+        rows.column("failed_at", |row| row.failure.as_ref().map(|each| words::failure_point(each.point))),
+        rows.column("failure_category", |row| {
+            row.failure.as_ref().and_then(|each| Some(each.advice.as_ref()?.category.name()))
+        }),
+        rows.column("guest_left", |row| row.failure.as_ref().map(|each| words::guest_state(each.guest))),
         rows.column("why", |row| text(&row.why)),
     ];
     rows.frame("migrations", columns)
@@ -66,6 +79,7 @@ pub fn rounds(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("bytes_sent", |(_, row)| row.bytes_sent.get()),
         rows.column("dirty_bytes_left", |(_, row)| row.dirty_bytes_left.get()),
         rows.column("rate_bits_per_s", |(_, row)| row.rate.bits_per_sec()),
+        rows.column("throttle_percent", |(_, row)| row.throttle_percent),
     ];
     rows.frame("rounds", columns)
 }
@@ -154,6 +168,10 @@ impl<'a, T: Copy> Rows<'a, T> {
 
 fn text(name: &Option<Name>) -> Option<String> {
     name.as_ref().map(|name| name.to_string())
+}
+
+fn post_copy(record: &MigrationRecord) -> Option<&PostCopyRecord> {
+    record.impact.as_ref()?.post_copy.as_ref()
 }
 
 fn names_of(run: &RunRecords) -> BTreeMap<MigrationId, &Name> {

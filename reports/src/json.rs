@@ -8,10 +8,11 @@ mod read;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use algorithms::failures::FailureRecord;
 use algorithms::ids::MigrationId;
 use algorithms::records::{
-    Advice, EventRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord,
-    RunRecords, TransferRecord,
+    Advice, EventRecord, GuestRecord, ImpactRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome,
+    RoundPhase, RoundRecord, RunRecords, TransferRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,9 @@ pub struct RunJson<'a> {
     pub migrations: Vec<MigrationJson<'a>>,
     /// The log.
     pub events: Vec<EventJson<'a>>,
+    /// Where every guest was in the end; only in runs in which something could break.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub guests: Cow<'a, [GuestRecord]>,
     /// Planned beside measured; only where something was measured.
     #[serde(skip_serializing_if = "<[_]>::is_empty", skip_deserializing)]
     pub measured: &'a [Comparison],
@@ -84,6 +88,12 @@ pub struct MigrationJson<'a> {
     /// What sending took, and what held it back; absent where the driver cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferJson<'a>>,
+    /// What it did to the guest; absent where the driver cannot tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impact: Option<ImpactJson>,
+    /// How far it had come when it failed, where that left the guest, and what would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Cow<'a, FailureRecord>>,
     /// Of what a failover cluster moves: what made it move, how, and why to there; absent else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Cow<'a, str>>,
@@ -108,6 +118,31 @@ pub struct TransferJson<'a> {
     pub compressed_share: Option<f64>,
 }
 
+/// What a migration did to its guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImpactJson {
+    /// The share of its speed that the guest lost before the pause, from 0 to 1.
+    pub slow_down: f64,
+    /// The most that it was throttled, in percent.
+    pub throttle_max_percent: u32,
+    /// Work lost in all, in seconds of undisturbed running.
+    pub lost_s: f64,
+    /// After it was handed over before its memory; absent where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_copy: Option<PostCopyJson>,
+}
+
+/// The guest at the destination while its memory follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PostCopyJson {
+    /// Until the last page was there.
+    pub duration_s: f64,
+    /// Pages that it touched before they had come.
+    pub faults: u64,
+    /// Time in which it waited for them.
+    pub waited_s: f64,
+}
+
 /// One round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundJson {
@@ -125,6 +160,9 @@ pub struct RoundJson {
     pub dirty_bytes_left: u64,
     /// Its mean rate.
     pub rate_bits_per_s: u64,
+    /// For which share of its time the guest's processors were kept from running, in percent.
+    #[serde(default)]
+    pub throttle_percent: u32,
 }
 
 /// One line of the log.
@@ -165,6 +203,7 @@ pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJ
             .map(|record| migration_json(record, rounds.remove(&record.migration).unwrap_or_default()))
             .collect(),
         events: records.events.iter().map(event_json).collect(),
+        guests: Cow::Borrowed(&records.guests),
         measured,
     }
 }
@@ -216,8 +255,24 @@ pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -
         memory_bytes_sent: record.memory_bytes_sent.get(),
         storage_bytes_sent: record.storage_bytes_sent.get(),
         transfer: record.transfer.as_deref().map(transfer_json),
+        impact: record.impact.as_deref().map(impact_json),
+        failure: record.failure.as_deref().map(Cow::Borrowed),
         why: record.why.as_deref().map(Cow::Borrowed),
         rounds,
+    }
+}
+
+fn impact_json(record: &ImpactRecord) -> ImpactJson {
+    let post_copy = record.post_copy.map(|post_copy| PostCopyJson {
+        duration_s: post_copy.duration.as_secs_f64(),
+        faults: post_copy.faults,
+        waited_s: post_copy.waited.as_secs_f64(),
+    });
+    ImpactJson {
+        slow_down: record.slow_down,
+        throttle_max_percent: record.throttle_max_percent,
+        lost_s: record.lost.as_secs_f64(),
+        post_copy,
     }
 }
 
@@ -241,6 +296,7 @@ fn round_json(record: &RoundRecord) -> RoundJson {
         bytes_sent: record.bytes_sent.get(),
         dirty_bytes_left: record.dirty_bytes_left.get(),
         rate_bits_per_s: record.rate.bits_per_sec(),
+        throttle_percent: record.throttle_percent,
     }
 }
 

@@ -35,7 +35,7 @@
 //!     makespan: Span::from_millis(16_381),
 //! };
 //! let records =
-//!     RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![] };
+//!     RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![], guests: vec![] };
 //! let input = ReportInput { runs: vec![records], version: "0.1.0".into(), ..Default::default() };
 //!
 //! let text = report_text(&input, TableOptions::default());
@@ -51,13 +51,16 @@
 //! [`RunRecords`]: algorithms::records::RunRecords
 
 pub mod compare;
+mod convergence;
 mod drain_plan;
 mod error;
 mod export;
+mod failures;
 mod figures;
 pub mod frames;
 mod grid;
 mod human;
+mod import;
 pub mod json;
 mod page;
 pub mod planned_actual;
@@ -68,10 +71,13 @@ mod table;
 mod words;
 
 pub use compare::{Comparison, ComparisonSummary, ErrorSummary, compare, summarise};
+pub use convergence::{explanation_text, map_text, write_convergence};
 pub use drain_plan::drain_plan_text;
 pub use error::ReportError;
 pub use export::{write_frames, write_text};
-pub use figures::{gantt_figure, rounds_figure, usage_figure};
+pub use failures::failures_text;
+pub use figures::{convergence_figure, gantt_figure, rounds_figure, usage_figure};
+pub use import::{RecordedMigration, read_migrations};
 pub use json::{read_runs, run_json};
 pub use page::page;
 pub use planned_actual::{comparison_page, comparison_text, planned_actual};

@@ -21,6 +21,8 @@ pub struct RunSummary {
     pub cancelled: usize,
     /// How many failed.
     pub failed: usize,
+    /// How many ended with the death of the host that the guest ran on.
+    pub lost: usize,
     /// How many never began.
     pub not_started: usize,
     /// Mean total migration time in seconds.
@@ -58,6 +60,7 @@ impl RunSummary {
             completed: completed.len(),
             cancelled: count(Outcome::Cancelled),
             failed: count(Outcome::Failed),
+            lost: count(Outcome::Lost),
             not_started: count(Outcome::NotStarted),
             mean_total_s: mean(completed.iter().map(|each| each.total)),
             worst_total: worst(&completed, |each| each.total),

@@ -10,6 +10,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table};
 
 use crate::compare::Comparison;
+use crate::failures::failures_text;
 use crate::grid::{self, Grid, Row, Side, Tone};
 use crate::report::ReportInput;
 use crate::summary::{Alternative, alternatives};
@@ -151,6 +152,7 @@ fn alternative_text(group: &Alternative, detail: Detail, options: TableOptions) 
             text.push_str(&format!("The first of {} replications:\n", group.runs.len()));
         }
         text.push_str(&migrations_table(run, options));
+        text.push_str(&failures_text(run));
         if (1..=MOST_MIGRATIONS_WITH_ROUNDS).contains(&run.migrations.len()) {
             text.push_str(&format!("\n{}", rounds_tables(run, options)));
         }

@@ -3,6 +3,7 @@
 //! They are the same as in the JSON (a test holds them to that), so that a reader can search for
 //! one word everywhere.
 
+use algorithms::failures::{FailurePoint, GuestState};
 use algorithms::measured::{Quantity, Subject};
 use algorithms::records::{Level, MigrationKind, Origin, Outcome, ResourceKind, RoundPhase};
 
@@ -29,7 +30,28 @@ pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Completed => "completed",
         Outcome::Cancelled => "cancelled",
         Outcome::Failed => "failed",
+        Outcome::Lost => "lost",
         Outcome::NotStarted => "not_started",
+    }
+}
+
+/// Where a failure left the guest.
+pub(crate) const fn guest_state(state: GuestState) -> &'static str {
+    match state {
+        GuestState::AtSource => "at_source",
+        GuestState::AtDestination => "at_destination",
+        GuestState::Off => "off",
+    }
+}
+
+/// How far a migration had come when it failed; rounds have their numbers.
+pub(crate) fn failure_point(point: FailurePoint) -> String {
+    match point {
+        FailurePoint::Preparation => "preparation".into(),
+        FailurePoint::Disks => "disks".into(),
+        FailurePoint::Round(round) => format!("round {round}"),
+        FailurePoint::Pause => "pause".into(),
+        FailurePoint::CleanUp => "clean_up".into(),
     }
 }
 
@@ -37,6 +59,7 @@ pub(crate) const fn phase(phase: RoundPhase) -> &'static str {
     match phase {
         RoundPhase::PreCopy => "pre_copy",
         RoundPhase::StopAndCopy => "stop_and_copy",
+        RoundPhase::PostCopy => "post_copy",
     }
 }
 
@@ -90,7 +113,7 @@ pub(crate) fn subject(subject: &Subject) -> &str {
 /// `pre_copy` becomes `pre-copy` and `not_started` `not started`: for people, not for programs.
 pub(crate) fn spoken(word: &str) -> String {
     match word {
-        "pre_copy" | "stop_and_copy" => word.replace('_', "-"),
+        "pre_copy" | "stop_and_copy" | "post_copy" => word.replace('_', "-"),
         other => other.replace('_', " "),
     }
 }
@@ -110,10 +133,14 @@ mod tests {
         for each in [Origin::Planned, Origin::Actual] {
             assert_eq!(json(each), origin(each));
         }
-        for each in [Outcome::Completed, Outcome::Cancelled, Outcome::Failed, Outcome::NotStarted] {
+        use Outcome::{Cancelled, Completed, Failed, Lost, NotStarted};
+        for each in [Completed, Cancelled, Failed, Lost, NotStarted] {
             assert_eq!(json(each), outcome(each));
         }
-        for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy] {
+        for each in [GuestState::AtSource, GuestState::AtDestination, GuestState::Off] {
+            assert_eq!(json(each), guest_state(each));
+        }
+        for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy, RoundPhase::PostCopy] {
             assert_eq!(json(each), phase(each));
         }
         for each in [ResourceKind::Link, ResourceKind::Cpu, ResourceKind::Disk, ResourceKind::Iops] {

@@ -7,6 +7,7 @@
 mod background;
 mod cards;
 mod failover;
+mod faults;
 mod guests;
 mod hosts;
 mod hypervisor;
@@ -16,6 +17,7 @@ mod moves;
 mod network;
 mod nodes;
 mod plan;
+mod qemu;
 mod settings;
 mod storage;
 mod table;
@@ -28,6 +30,7 @@ use algorithms::ids::Name;
 use algorithms::measured::Measured;
 use algorithms::plan::Placement;
 use models::cluster::ClusterModel;
+use models::faults::Faults;
 
 use crate::error::{Problem, Problems};
 use crate::file::{File, PlacementFile};
@@ -66,6 +69,8 @@ impl Checker {
         let administration = self.administration(file.administration.as_ref(), &hosts);
         let settings = self.failover_settings(file.cluster.as_ref());
         let plan = self.plan(file.plan.as_deref(), &ground, whole);
+        // Names are looked up in what was made of hosts and guests.
+        let faults = if sound { self.faults(file, &ground) } else { Faults::default() };
         let measured = file.measured.as_deref().filter(|_| sound).unwrap_or(&[]);
         let measured = self.measured(measured, &guests);
         if self.problems.count() > before || self.problems.are_enough() {
@@ -84,6 +89,7 @@ impl Checker {
             placement: placement(file.placement),
             administration,
             storage: storage.locations,
+            faults,
             failover: Failover { settings, roles: guests.roles },
         };
         Some((model, measured))

@@ -6,16 +6,19 @@
 
 mod cluster;
 mod failover;
+mod faults;
 mod forms;
 mod hypervisor;
 mod named;
 mod plan;
+pub(crate) mod qemu;
 mod settings;
 mod storage;
 mod workload;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sim_core::Span;
 
 use crate::read::at::At;
 
@@ -27,10 +30,14 @@ pub(crate) use failover::{
     AutoFailbackFile, ClusterFile, DrainNodeFile, FailbackFile, HowFile, MaintainFile, MoveRoleFile,
     OfflineActionFile, PriorityFile, ResumeFile, RoleFile,
 };
+pub(crate) use faults::{
+    CategoryFile, FaultFile, LinkDownFile, MigrationStepFile, Often, RandomFaultsFile, RecurringFile,
+    WhatFile,
+};
 pub(crate) use forms::{Limit, OrPreset, Size};
 pub(crate) use hypervisor::{
     AdaptiveRateFile, CompressionFile, DeadlineActionFile, DeadlineFile, HypervisorFile, LiveFile,
-    PolicyFile, QemuFile, TimingFile, TransportFile, XenFile,
+    PolicyFile, TimingFile, TransportFile, XenFile,
 };
 pub(crate) use named::Named;
 pub(crate) use plan::{MeasuredFile, MeasuredRow, MoveFile, StepFile, TaskFile};
@@ -42,7 +49,10 @@ pub(crate) use settings::{
 pub(crate) use storage::{
     DiskFile, DiskFormatFile, DiskIoFile, IncludeFile, MoveStorageFile, StorageFile, StorageKindFile,
 };
-pub(crate) use workload::{ClassFile, CurvePointFile, GuestFile, RateFile, WorkloadFile};
+pub(crate) use workload::{
+    BurstsFile, ClassFile, CurvePointFile, GuestFile, PhaseFile, PhasesFile, RateFile, TraceFile,
+    WorkloadFile, ZipfFile,
+};
 
 /// A scenario: a cluster of hosts, the virtual machines on it, and a plan of what is to move.
 ///
@@ -90,6 +100,12 @@ pub(crate) struct File {
     pub(crate) cluster: Option<At<ClusterFile>>,
     /// What is to be done, step after step: each begins when the one before has ended.
     pub(crate) plan: Option<Vec<At<StepFile>>>,
+    /// What breaks, and when: [(at: "30 s", fault: HostDies("node2"))].
+    pub(crate) faults: Option<Vec<At<FaultFile>>>,
+    /// What breaks by chance, and how often: (host_dies: "1 per 30 days").
+    pub(crate) random_faults: Option<At<RandomFaultsFile>>,
+    /// How long a connection bears that nothing comes through; "20 s" by default.
+    pub(crate) network_timeout: Option<At<Span>>,
     /// What others measured, to compare with.
     pub(crate) measured: Option<Vec<At<MeasuredFile>>>,
     /// Variants of the scenario by name, each with the fields that it replaces. Every one is run,
@@ -117,6 +133,9 @@ impl File {
             administration: self.administration.or(base.administration),
             cluster: self.cluster.or(base.cluster),
             plan: self.plan.or(base.plan),
+            faults: self.faults.or(base.faults),
+            random_faults: self.random_faults.or(base.random_faults),
+            network_timeout: self.network_timeout.or(base.network_timeout),
             measured: self.measured.or(base.measured),
             alternatives: self.alternatives.or(base.alternatives),
         }

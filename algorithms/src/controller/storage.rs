@@ -9,6 +9,7 @@
 
 use sim_core::{Bytes, SimTime};
 
+use super::failing::Connection;
 use super::{Command, MigrationController, MigrationOrder, State};
 use crate::machine::{Output, Refused};
 use crate::page_loop::PagesMoved;
@@ -56,6 +57,7 @@ impl MigrationController {
     /// All that was to be moved is.
     pub(super) fn moved(&mut self, moved: PagesMoved) {
         self.deadline = SimTime::MAX;
+        self.connection = Connection::default();
         if self.mirror.is_some() {
             self.state = State::EndingMirror(moved);
             self.outbox.command(Command::EndMirror);

@@ -15,6 +15,7 @@ impl ClusterView {
             self.take(assignment.destination, self.memory_of(assignment.vm));
             self.bound.insert(assignment.vm, assignment.destination);
         }
+        self.moving.insert(assignment.vm);
         self.storage.reserve(assignment, disks);
     }
 
@@ -24,6 +25,7 @@ impl ClusterView {
             self.leave(assignment.destination, self.memory_of(assignment.vm));
             self.bound.remove(&assignment.vm);
         }
+        self.moving.remove(&assignment.vm);
         self.storage.settle(assignment, Outcome::NotStarted);
     }
 
@@ -44,7 +46,9 @@ impl ClusterView {
 
     /// A migration has ended: the guest gives up its memory at the host where it is not.
     pub(super) fn ended(&mut self, assignment: &Assignment, outcome: Outcome) {
-        self.storage.ended(assignment, outcome);
+        let arrived = self.arrived(assignment, outcome);
+        self.storage.ended(assignment, if arrived { Outcome::Completed } else { outcome });
+        self.moving.remove(&assignment.vm);
         if takes_slots(assignment.kind) {
             self.slots[assignment.source.index()].used -= 1;
             self.slots[assignment.destination.index()].used -= 1;
@@ -55,19 +59,17 @@ impl ClusterView {
         self.bound.remove(&assignment.vm);
         let Assignment { vm, source, destination, kind, .. } = *assignment;
         let memory = self.memory_of(vm);
-        match (outcome, kind) {
-            (Outcome::Completed, MigrationKind::Start) => {
+        match (arrived, kind) {
+            (true, MigrationKind::Start) => {
                 self.guests[vm.index()].host = destination;
                 self.offline.remove(&vm);
             }
-            (Outcome::Completed, _) => {
+            (true, _) => {
                 self.guests[vm.index()].host = destination;
                 self.leave(source, memory);
             }
-            (Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted, _) if takes_memory(kind) => {
-                self.leave(destination, memory);
-            }
-            (Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted, _) => {}
+            (false, _) if takes_memory(kind) => self.leave(destination, memory),
+            (false, _) => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! The cluster as the orchestrator knows it: who is where, what is taken, which slots are in use.
 
+mod failures;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,12 @@ pub struct ClusterView {
     pub(super) storage: StorageView,
     #[serde(default)]
     prerequisites: Prerequisites,
+    /// Hosts that have died.
+    #[serde(default)]
+    dead: BTreeSet<HostId>,
+    /// Memory that guests which are not ours have taken.
+    #[serde(default)]
+    foreign: BTreeMap<HostId, Bytes>,
     failover: Failover,
     /// Hosts that the phase under way empties.
     closed: BTreeSet<HostId>,
@@ -33,6 +41,8 @@ pub struct ClusterView {
     paused: BTreeSet<HostId>,
     /// Where guests on their way will be.
     pub(super) bound: BTreeMap<VmId, HostId>,
+    /// Guests that have a migration queued or under way.
+    pub(super) moving: BTreeSet<VmId>,
     /// Roles that run nowhere.
     pub(super) offline: BTreeMap<VmId, Offline>,
 }
@@ -52,9 +62,21 @@ pub(super) struct NoPlace {
     pub(super) refusal: Option<Box<Refusal>>,
 }
 
-impl<T: Into<String>> From<T> for NoPlace {
-    fn from(reason: T) -> NoPlace {
-        NoPlace { reason: reason.into(), refusal: None }
+impl From<String> for NoPlace {
+    fn from(reason: String) -> NoPlace {
+        NoPlace { reason, refusal: None }
+    }
+}
+
+impl From<&str> for NoPlace {
+    fn from(reason: &str) -> NoPlace {
+        reason.to_string().into()
+    }
+}
+
+impl From<Refusal> for NoPlace {
+    fn from(refusal: Refusal) -> NoPlace {
+        NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) }
     }
 }
 
@@ -93,6 +115,7 @@ impl ClusterView {
     pub fn new(placement: Placement, reach: Reach) -> ClusterView {
         let (hosts, slots, guests) = (Vec::new(), Vec::new(), Vec::new());
         let (storage, prerequisites) = (StorageView::default(), Prerequisites::default());
+        let (dead, foreign) = (BTreeSet::new(), BTreeMap::new());
         let (closed, paused) = (BTreeSet::new(), BTreeSet::new());
         let (failover, bound, offline) = (Failover::default(), BTreeMap::new(), BTreeMap::new());
         ClusterView {
@@ -103,10 +126,13 @@ impl ClusterView {
             reach,
             storage,
             prerequisites,
+            dead,
+            foreign,
             failover,
             closed,
             paused,
             bound,
+            moving: BTreeSet::new(),
             offline,
         }
     }
@@ -180,7 +206,10 @@ impl ClusterView {
     fn open_others(&mut self) {
         for (id, host) in (0..).map(HostId).zip(&mut self.hosts) {
             let forbidden = self.slots[id.index()].limit == Some(0);
-            host.open = !forbidden && !self.closed.contains(&id) && !self.paused.contains(&id);
+            host.open = !forbidden
+                && !self.dead.contains(&id)
+                && !self.closed.contains(&id)
+                && !self.paused.contains(&id);
         }
     }
 
@@ -204,6 +233,11 @@ impl ClusterView {
 
     pub(super) fn gone_offline(&mut self, vm: VmId, offline: Offline) {
         self.offline.insert(vm, offline);
+    }
+
+    /// Whether a guest has a migration queued or under way.
+    pub(super) fn is_moving(&self, vm: VmId) -> bool {
+        self.moving.contains(&vm)
     }
 
     /// Where a guest on its way will be.
@@ -232,11 +266,12 @@ impl ClusterView {
     ) -> Result<(HostId, MigrationKind, Vec<DiskMove>), NoPlace> {
         let source = self.guests[vm.index()].host;
         if let StorageMove::Only(_) = storage {
-            let disks = self.storage.plan(vm, source, source, storage)?;
+            self.refuse_the_dead(source, None)?;
+            let disks = self.planned(vm, source, source, storage)?;
             return Ok((source, MigrationKind::Storage, disks));
         }
         let destination = self.place_guest(vm, wanted, storage)?;
-        let disks = self.storage.plan(vm, source, destination, storage)?;
+        let disks = self.planned(vm, source, destination, storage)?;
         let kind = if disks.is_empty() { MigrationKind::Live } else { MigrationKind::SharedNothing };
         Ok((destination, kind, disks))
     }
@@ -248,6 +283,7 @@ impl ClusterView {
         storage: &StorageMove,
     ) -> Result<HostId, NoPlace> {
         let GuestView { host: source, memory } = self.guests[vm.index()];
+        self.refuse_the_dead(source, wanted)?;
         if self.forbids(source) {
             return Err("its host allows no migrations".into());
         }
@@ -264,7 +300,7 @@ impl ClusterView {
         } else if !self.reaches(source, destination) {
             Err("the network does not lead from its host to the destination".into())
         } else if let Some(refusal) = self.prerequisites.first_refusal(vm, source, destination, free) {
-            Err(NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) })
+            Err(refusal.into())
         } else if free < memory {
             Err(format!("the destination has {free} of free memory, and {memory} are needed").into())
         } else {
@@ -275,11 +311,16 @@ impl ClusterView {
     /// What stands against a migration that is about to start, its memory being reserved.
     pub(super) fn refusal_at_start(&self, assignment: &Assignment) -> Option<Refusal> {
         let Assignment { vm, source, destination, kind, .. } = *assignment;
+        if let Some(refusal) = self.storage.refusal_at_start(assignment) {
+            return Some(self.named(refusal, vm, source, destination));
+        }
         if kind == MigrationKind::Storage {
             return None;
         }
-        let reserved = self.guests[vm.index()].memory;
-        self.prerequisites.first_refusal(vm, source, destination, self.free(destination) + reserved)
+        // What is free without what it has reserved itself; others may have taken that meanwhile.
+        let HostView { memory, taken, .. } = self.hosts[destination.index()];
+        let free = memory.saturating_sub(taken - self.guests[vm.index()].memory);
+        self.prerequisites.first_refusal(vm, source, destination, free)
     }
 
     /// The same of a role that the cluster moves.
@@ -314,11 +355,11 @@ impl ClusterView {
         if !self.storage.has_disks(vm) {
             return anywhere();
         }
-        let plan = |host| self.storage.plan(vm, source, host, storage);
+        let plan = |host| self.planned(vm, source, host, storage);
         choose(&|host| plan(host).is_ok()).or_else(|_| {
             // It fails on storage only where it would have a place without.
             let best = anywhere()?;
-            Err(plan(best).err().unwrap_or_else(|| "no host suits its disks".into()).into())
+            Err(plan(best).err().map_or_else(|| "no host suits its disks".into(), NoPlace::from))
         })
     }
 

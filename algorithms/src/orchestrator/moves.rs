@@ -92,18 +92,27 @@ impl Orchestrator {
     /// Gives every due move its destination and a place in its source's queue, in order; whether there
     /// was any.
     pub(super) fn enqueue_due(&mut self, now: SimTime) -> bool {
-        let is_due = |move_: &Waiting| move_.follows.is_empty() && move_.due <= now;
         let due: Vec<MigrationId> =
-            self.waiting.iter().filter(|(_, move_)| is_due(move_)).map(|(id, _)| *id).collect();
+            self.waiting.iter().filter(|(_, move_)| self.due(move_) <= now).map(|(id, _)| *id).collect();
         for migration in &due {
-            if let Some(mut move_) = self.waiting.remove(migration) {
-                match move_.role.take() {
-                    None => self.enqueue(now, *migration, &move_),
-                    Some(task) => self.enqueue_role(now, *migration, &move_, task),
-                }
+            // An earlier one of these may have begun to move the same guest: then it waits for that.
+            let Some(mut move_) = self.waiting.remove(migration) else { continue };
+            if self.due(&move_) > now {
+                self.waiting.insert(*migration, move_);
+                continue;
+            }
+            match move_.role.take() {
+                None => self.enqueue(now, *migration, &move_),
+                Some(task) => self.enqueue_role(now, *migration, &move_, task),
             }
         }
         !due.is_empty()
+    }
+
+    /// When a move can be placed, as far as it is known; a guest moves once at a time.
+    pub(super) fn due(&self, move_: &Waiting) -> SimTime {
+        let can = move_.follows.is_empty() && !self.cluster.is_moving(move_.vm);
+        if can { move_.due } else { SimTime::MAX }
     }
 
     fn enqueue(&mut self, now: SimTime, migration: MigrationId, move_: &Waiting) {
@@ -112,6 +121,9 @@ impl Orchestrator {
         match self.cluster.place(vm, destination, storage) {
             Ok((destination, kind, disks)) => {
                 let assignment = Assignment { migration, vm, source, destination, queued: now, kind };
+                if move_.destination.is_none() && kind != MigrationKind::Storage {
+                    self.chosen.insert(migration, storage.clone());
+                }
                 self.cluster.assigned(&assignment, disks);
                 let line = if kind == MigrationKind::Storage { Line::Disks } else { Line::Guests };
                 self.queues.entry((source, line)).or_default().push_back(assignment);
@@ -126,7 +138,7 @@ impl Orchestrator {
     /// Starts the head of every queue for which both ends have a slot, unless a prerequisite that was
     /// met when it was asked for is so no longer; whether any was refused for that.
     pub(super) fn dispatch(&mut self) -> bool {
-        let Orchestrator { queues, cluster, under_way, outbox, orders, .. } = self;
+        let Orchestrator { queues, cluster, under_way, chosen, outbox, orders, .. } = self;
         let mut refused = Vec::new();
         queues.retain(|_, queue| {
             while let Some(assignment) = queue.front().filter(|assignment| cluster.has_slots(assignment)) {
@@ -142,6 +154,7 @@ impl Orchestrator {
                     under_way.insert(assignment.migration, *assignment);
                     outbox.command(Command::Start(*assignment));
                 }
+                chosen.remove(&assignment.migration);
                 queue.pop_front();
             }
             !queue.is_empty()

@@ -118,7 +118,7 @@ impl ClusterView {
             return plain("not reached over the network");
         }
         if let Err(message) = self.storage().plan(vm, source, host, &StorageMove::Stays) {
-            return Some(Obstacle::Plain(message));
+            return Some(Obstacle::Plain(message.message));
         }
         let (free, memory) = (self.free(host), self.memory_of(vm));
         let refusals = self.prerequisites().refusals_of_role(vm, (source, host), kind, free);

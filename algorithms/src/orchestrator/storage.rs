@@ -4,6 +4,8 @@
 //! Limits are Hyper-V's: `MaximumStorageMigrations` of a host (`Set-VMHost`) counts beside
 //! `MaximumVirtualMachineMigrations`; a shared-nothing migration takes one slot of each at both ends.
 
+mod refusals;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,9 @@ use super::Assignment;
 use super::cluster::Slots;
 use crate::ids::{HostId, MigrationId, Name, StorageId, VmId};
 use crate::plan::{DiskTarget, StorageMove};
+use crate::preflight::Refusal;
 use crate::records::{MigrationKind, Outcome};
+use refusals::{already_there, no_path, no_space, not_allowed, not_reachable, offline};
 
 /// Storage locations and disks, kept up to date as migrations are assigned and end.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -34,6 +38,17 @@ struct LocationView {
     hosts: Vec<HostId>,
     capacity: Option<Bytes>,
     taken: Bytes,
+    #[serde(default)]
+    trouble: Trouble,
+}
+
+/// What is wrong with a storage location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Trouble {
+    /// Others have taken the rest of its space.
+    full: bool,
+    /// So many things keep all hosts from reaching it.
+    outages: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,7 +81,13 @@ impl StorageView {
     /// Adds the next storage location: who reaches it, and how much it holds (`None`: no limit).
     pub fn add_location(&mut self, name: Name, mut hosts: Vec<HostId>, capacity: Option<Bytes>) {
         hosts.sort_unstable();
-        self.locations.push(LocationView { name, hosts, capacity, taken: Bytes::ZERO });
+        self.locations.push(LocationView {
+            name,
+            hosts,
+            capacity,
+            taken: Bytes::ZERO,
+            trouble: Trouble::default(),
+        });
     }
 
     /// Adds the next host: where disks go by default, and storage migrations at a time.
@@ -93,6 +114,22 @@ impl StorageView {
         self.locations[location.index()].taken
     }
 
+    /// Others take the rest of a location's space, for good.
+    pub(super) fn fill(&mut self, location: StorageId) {
+        self.locations[location.index()].trouble.full = true;
+    }
+
+    /// No host reaches a location from now on.
+    pub(super) fn lose(&mut self, location: StorageId) {
+        self.locations[location.index()].trouble.outages += 1;
+    }
+
+    /// What kept hosts from reaching a location is mended.
+    pub(super) fn mend(&mut self, location: StorageId) {
+        let outages = &mut self.locations[location.index()].trouble.outages;
+        *outages = outages.saturating_sub(1);
+    }
+
     /// Where a guest's disk is.
     pub fn disk_at(&self, vm: VmId, disk: u32) -> Option<StorageId> {
         Some(self.disks_of(vm).get(disk as usize)?.at)
@@ -113,7 +150,7 @@ impl StorageView {
         source: HostId,
         destination: HostId,
         storage: &StorageMove,
-    ) -> Result<Vec<DiskMove>, String> {
+    ) -> Result<Vec<DiskMove>, Refusal> {
         let disks = self.disks_of(vm);
         let only_disks = matches!(storage, StorageMove::Only(_));
         let mut moves = Vec::new();
@@ -127,7 +164,7 @@ impl StorageView {
             }
         }
         if only_disks && moves.is_empty() {
-            return Err("its disks are there already".into());
+            return Err(already_there());
         }
         if moves.is_empty() {
             return Ok(moves);
@@ -143,7 +180,7 @@ impl StorageView {
         disk: &DiskView,
         destination: HostId,
         storage: &StorageMove,
-    ) -> Result<StorageId, String> {
+    ) -> Result<StorageId, Refusal> {
         match storage {
             StorageMove::Stays => Ok(disk.at),
             StorageMove::To(targets) | StorageMove::Only(targets) => Ok(targets
@@ -152,20 +189,25 @@ impl StorageView {
                 .map_or(disk.at, |target| target.to)),
             StorageMove::Default if self.reaches(destination, disk.at) => Ok(disk.at),
             StorageMove::Default => self.hosts[destination.index()].default.ok_or_else(|| {
-                format!(
+                let message = format!(
                     "the destination has no storage location for disk `{}`; give it one, or name one that it reaches",
                     disk.name
-                )
+                );
+                no_path(message)
             }),
         }
     }
 
     fn reaches(&self, host: HostId, location: StorageId) -> bool {
-        self.locations[location.index()].hosts.binary_search(&host).is_ok()
+        let location = &self.locations[location.index()];
+        location.trouble.outages == 0 && location.hosts.binary_search(&host).is_ok()
     }
 
-    fn not_reached(&self, disk: &DiskView, to: StorageId, storage: &StorageMove) -> String {
-        let location = &self.locations[to.index()].name;
+    fn not_reached(&self, disk: &DiskView, to: StorageId, storage: &StorageMove) -> Refusal {
+        let LocationView { name: location, trouble, .. } = &self.locations[to.index()];
+        if trouble.outages > 0 {
+            return offline(&disk.name, location);
+        }
         let stays = to == disk.at;
         let advice = match storage {
             StorageMove::Stays if stays => {
@@ -175,29 +217,31 @@ impl StorageView {
             _ => "name one that it reaches",
         };
         let is = if stays { "is on" } else { "was to go to" };
-        format!("disk `{}` {is} `{location}`, which the destination does not reach; {advice}", disk.name)
+        let message =
+            format!("disk `{}` {is} `{location}`, which the destination does not reach; {advice}", disk.name);
+        not_reachable(message, stays)
     }
 
-    fn check_slots(&self, source: HostId, destination: HostId) -> Result<(), String> {
+    fn check_slots(&self, source: HostId, destination: HostId) -> Result<(), Refusal> {
         let forbids = |host: HostId| self.hosts[host.index()].slots.limit == Some(0);
         match (forbids(source), forbids(destination)) {
-            (true, _) => Err("its host allows no storage migrations".into()),
-            (_, true) => Err("the destination allows no storage migrations".into()),
+            (true, _) => Err(not_allowed("its host allows no storage migrations")),
+            (_, true) => Err(not_allowed("the destination allows no storage migrations")),
             _ => Ok(()),
         }
     }
 
-    fn check_space(&self, moves: &[DiskMove]) -> Result<(), String> {
+    fn check_space(&self, moves: &[DiskMove]) -> Result<(), Refusal> {
         for DiskMove { to, .. } in moves {
             let location = &self.locations[to.index()];
             let needed: Bytes = moves.iter().filter(|other| other.to == *to).map(|other| other.bytes).sum();
-            let Some(capacity) = location.capacity else { continue };
-            let free = capacity.saturating_sub(location.taken);
+            let free = match location.capacity {
+                _ if location.trouble.full => Bytes::ZERO,
+                Some(capacity) => capacity.saturating_sub(location.taken),
+                None => continue,
+            };
             if free < needed {
-                return Err(format!(
-                    "`{}` has {free} of free space, and {needed} are needed for its disks",
-                    location.name
-                ));
+                return Err(no_space(&location.name, free, needed));
             }
         }
         Ok(())

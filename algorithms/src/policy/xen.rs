@@ -3,13 +3,20 @@
 //! - Clark §5.3: the first round goes at a low rate; each further one at the dirty rate of the
 //!   last round plus a constant (50 Mbit/s); pre-copy ends when that would exceed the highest rate,
 //!   or when under 256 KB remain. The stop-and-copy goes at the highest rate.
+//! - A page that is dirty again when its turn comes is left to the next round (`to_skip`, looked up for
+//!   each batch of 1024 pages: `tools/libxc/xc_domain_save.c` before migration v2; Clark §5.2).
 //! - Akoush et al., MASCOTS 2010, on Xen's code: it ends below 50 pages, after 29 rounds, or when
 //!   more than three times the memory was sent.
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes, Pages};
 
-use super::{Next, PreCopyPolicy, RoundsSoFar, StopReason};
+use super::{Next, PreCopyPolicy, RoundsSoFar, Slice, StopReason, Tracking};
+
+/// What is dirty again is looked up anew for every so many pages at least (`MAX_BATCH_SIZE`) …
+const BATCH: Pages = Pages::new(1024);
+/// … and here for such a part of what is pending: in between the share that is skipped hardly changes.
+const PARTS: u64 = 8;
 
 /// Xen's rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +29,8 @@ pub struct Xen {
     pub max_rounds: u32,
     /// Pause when this many times the memory has been sent.
     pub max_sent_factor: u32,
+    /// Whether pages that are dirty again are skipped.
+    pub tracking: Tracking,
 }
 
 /// Clark's rate of a round: as low as will do, to disturb services little.
@@ -64,7 +73,13 @@ impl Xen {
 impl Default for Xen {
     /// The limits that Akoush et al. found in the code, at full speed.
     fn default() -> Xen {
-        Xen { adaptive_rate: None, stop_below: Pages::new(50).bytes(), max_rounds: 29, max_sent_factor: 3 }
+        Xen {
+            adaptive_rate: None,
+            stop_below: Pages::new(50).bytes(),
+            max_rounds: 29,
+            max_sent_factor: 3,
+            tracking: Tracking::Skipping,
+        }
     }
 }
 
@@ -76,6 +91,20 @@ impl PreCopyPolicy for Xen {
 
     fn final_rate_limit(&self) -> Option<Bandwidth> {
         self.adaptive_rate.as_ref().map(|adaptive| adaptive.highest)
+    }
+
+    fn slice(&self, _so_far: &RoundsSoFar, pending: Bytes) -> Slice {
+        match self.tracking {
+            _ if pending == Bytes::ZERO => Slice::PassEnds,
+            Tracking::Skipping => {
+                Slice::Send(Bytes::new(pending.get().div_ceil(PARTS)).max(BATCH.bytes()).min(pending))
+            }
+            Tracking::AtCount | Tracking::Chunks(_) => Slice::Send(pending),
+        }
+    }
+
+    fn tracking(&self) -> Tracking {
+        self.tracking
     }
 
     fn after_count(&self, so_far: &RoundsSoFar, dirty: Bytes) -> Next {

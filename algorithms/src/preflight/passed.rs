@@ -56,6 +56,11 @@ pub(super) fn why(rule: Rule, pair: &Pair<'_>) -> String {
             IsoImage::Shared => "an image that the destination can open too".into(),
             IsoImage::None | IsoImage::Local => "none".into(),
         },
+        Rule::StorageReachable
+        | Rule::StoragePath
+        | Rule::StorageSpace
+        | Rule::StorageMigrations
+        | Rule::HostAlive => "asked of the cluster as it stands".into(),
     }
 }
 

@@ -25,6 +25,12 @@ pub(super) fn refusal(rule: Rule, pair: &Pair<'_>) -> Option<Refusal> {
         Rule::Memory => memory(pair),
         // Microsoft documents no case in which a checkpoint alone stops a live migration.
         Rule::Checkpoints => None,
+        // About the cluster, not about two hosts.
+        Rule::StorageReachable
+        | Rule::StoragePath
+        | Rule::StorageSpace
+        | Rule::StorageMigrations
+        | Rule::HostAlive => None,
         Rule::PassThroughDisks => pass_through_disks(pair),
         Rule::IsoImage => iso_image(pair),
     }

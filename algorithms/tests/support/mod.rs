@@ -81,6 +81,7 @@ impl Drive {
                 let dirty = unsent + Bytes::from_f64_floor(dirtied);
                 PageInput::Counted { dirty: dirty.min(self.host.working_set.max(unsent)) }
             }
+            PageCommand::Throttle { .. } => panic!("no policy under test throttles this guest"),
             PageCommand::Pause => PageInput::Paused,
             PageCommand::Resume => {
                 self.now += Span::from_millis(5);

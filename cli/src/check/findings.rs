@@ -111,8 +111,9 @@ impl Groups<'_> {
         let is_told = is_told.map(|refusal| &refusal.message).any(|told| Some(told) == blocked);
         let of_role = checked.why.is_some() && !is_told;
         if let Some(reason) = blocked.filter(|_| counted.is_empty() || of_role) {
-            let key = (None, reason.clone());
-            counted.push(self.index(key, || without_rule(reason)));
+            let refusal = checked.refusal.as_ref();
+            let key = (refusal.map(|refusal| refusal.rule), reason.clone());
+            counted.push(self.index(key, || refusal.map_or_else(|| without_rule(reason), of_refusal)));
         }
         let vm = vm_name(self.model, checked.vm);
         if let Some(why) = checked.why.as_ref().filter(|_| checked.kind == MigrationKind::Stop) {

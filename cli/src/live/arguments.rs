@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sim_core::{Bandwidth, Bytes};
+use sim_core::{Bandwidth, Bytes, Span};
 
 use crate::arguments::Output;
 
@@ -34,6 +34,18 @@ pub enum LiveCommand {
     },
     /// Move one guest of a scenario between two agents, and compare with the prediction.
     Migrate(Migrate),
+    /// Start the guests of a scenario at their hosts' agents, where they are nowhere yet.
+    Create {
+        /// The scenario file (RON); its hosts are the agents of the same names.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        agents: Agents,
+    },
+    /// Carry out a plan of `migtwin plan drain`.
+    Apply(Apply),
+    /// Say what will become of a migration, from its journal up to some moment.
+    Forecast(Forecast),
     /// Bring hand-overs that were cut short to their end, so that each guest runs exactly once.
     Recover {
         #[command(flatten)]
@@ -110,6 +122,88 @@ pub struct Migrate {
     pub to: String,
     #[command(flatten)]
     pub agents: Agents,
+    #[command(flatten)]
+    pub sending: SendingArguments,
+    /// Also write planned.json and actual.json, the records of both runs, into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Ctrl-C gives up what is under way; guests go on where they are. Exit status: 0 all \
+                        guests moved, 2 bad input or a plan that does not fit any more, 3 a guest was not moved.")]
+pub struct Apply {
+    /// The plan.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    #[command(flatten)]
+    pub agents: Agents,
+    /// Say what would be done and how long it would take, and touch nothing.
+    #[arg(long)]
+    pub what_if: bool,
+    /// What to do when a migration takes longer than planned.
+    #[arg(long, value_enum, default_value_t = OnDeviation::Stop)]
+    pub on_deviation: OnDeviation,
+    /// What a migration may take beyond its planned 95th percentile, in percent of it.
+    #[arg(long, value_name = "PERCENT", default_value_t = 25)]
+    pub tolerance: u32,
+    /// Try what fails again, so often.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub retries: u32,
+    /// How long after it failed.
+    #[arg(long, value_name = "TIME", default_value = "10 s")]
+    pub retry_after: Span,
+    /// Ask before this guest is moved; may be given several times.
+    #[arg(long = "gate", value_name = "VM")]
+    pub gates: Vec<String>,
+    /// Ask before every guest.
+    #[arg(long, conflicts_with = "gates")]
+    pub gate_all: bool,
+    #[command(flatten)]
+    pub sending: SendingArguments,
+    /// Also write what happened (records.json, report.html, frames) into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What to do when a migration takes longer than planned.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnDeviation {
+    /// Note it.
+    GoOn,
+    /// Start nothing more; what is under way goes on.
+    Stop,
+    /// Ask whether to go on.
+    Ask,
+    /// Give up what is under way, too.
+    Abort,
+}
+
+#[derive(Args)]
+pub struct Forecast {
+    /// The journal, as agents keep it.
+    #[arg(value_name = "JOURNAL")]
+    pub journal: PathBuf,
+    /// The moment, since the migration began, such as "12 s"; by default the journal's end.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Span>,
+    /// Futures to simulate for each lever.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub futures: u32,
+    /// Seed of all chance.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How memory is sent.
+#[derive(Args)]
+pub struct SendingArguments {
     /// Connections for memory, 1 to 16.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub streams: u32,
@@ -122,11 +216,6 @@ pub struct Migrate {
     /// The highest rate of memory, such as "200 Mbit/s".
     #[arg(long, value_name = "RATE")]
     pub limit: Option<Bandwidth>,
-    /// Also write planned.json and actual.json, the records of both runs, into this directory.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    #[command(flatten)]
-    pub output: Output,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -17,11 +17,11 @@ use live::machine::MOST_STEAL;
 use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
 use models::cluster::{ClusterModel, Guest};
 use models::world::{RunOptions, simulate};
-use reports::{Comparison, ReportInput, compare, comparison_table, report_json, run_json, write_text};
+use reports::{Comparison, compare, comparison_table, run_json};
 use sim_core::Span;
 
 use super::Known;
-use super::arguments::{Compress, Migrate};
+use super::arguments::{Agents, Compress, Migrate, SendingArguments};
 use crate::arguments::Format;
 use crate::failure::Failure;
 use crate::terminal;
@@ -89,6 +89,17 @@ impl Known {
     }
 }
 
+/// Starts every guest of a scenario that is at no agent yet.
+pub(super) fn create(file: &Path, agents: &Agents) -> Result<(), Failure> {
+    let scenario = scenarios::load(file)?;
+    let known = agents.known()?;
+    let model = &scenario.runs[0].model;
+    for vm in (0..model.guests.len() as u32).map(VmId) {
+        place(&known, model, vm, scenario.seed)?;
+    }
+    Ok(())
+}
+
 /// The host where the guest is; where it is at none, it is made at the one that the scenario says.
 fn place(known: &Known, model: &ClusterModel, vm: VmId, seed: u64) -> Result<HostId, Failure> {
     let guest = &model.guests[vm.index()];
@@ -148,7 +159,7 @@ fn migrate(
         address: known.address(&arguments.to)?.to_string(),
         policy: model.hypervisor.policy.clone(),
         deadline: model.hypervisor.deadline,
-        sending: sending(arguments),
+        sending: arguments.sending.sending(),
     };
     let over = cancel_on_interrupt(known, source, &request.guest)?;
     let mut records = Vec::new();
@@ -160,16 +171,18 @@ fn migrate(
     Ok((migrated?, run_records(model.name.clone(), records)))
 }
 
-fn sending(arguments: &Migrate) -> Sending {
-    Sending {
-        streams: arguments.streams,
-        compression: match arguments.compression {
-            Compress::None => Compression::None,
-            Compress::Lz4 => Compression::Lz4,
-            Compress::Zstd => Compression::Zstd,
-        },
-        encryption: if arguments.plain { Encryption::None } else { Encryption::Tls },
-        limit: arguments.limit,
+impl SendingArguments {
+    pub(super) fn sending(&self) -> Sending {
+        Sending {
+            streams: self.streams,
+            compression: match self.compression {
+                Compress::None => Compression::None,
+                Compress::Lz4 => Compression::Lz4,
+                Compress::Zstd => Compression::Zstd,
+            },
+            encryption: if self.plain { Encryption::None } else { Encryption::Tls },
+            limit: self.limit,
+        }
     }
 }
 
@@ -225,9 +238,9 @@ fn verify(known: &Known, arguments: &Migrate) -> Result<(), Failure> {
 /// Writes the records of a run as `migtwin compare-runs` reads them.
 fn write(directory: &Path, name: &str, records: &RunRecords) -> Result<(), Failure> {
     std::fs::create_dir_all(directory).map_err(LiveError::file("make", directory))?;
-    let version = env!("CARGO_PKG_VERSION").into();
-    let input = ReportInput { version, runs: vec![records.clone()], ..ReportInput::default() };
-    let path = write_text(directory.join(name), &report_json(&input)?)?;
+    let path = directory.join(name);
+    let text = serde_json::to_vec_pretty(&run_json(records, &[])).map_err(std::io::Error::from)?;
+    std::fs::write(&path, text).map_err(LiveError::file("write", &path))?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A scenario's workload as writing threads: the same rate, the same pattern.
 //!
-//! `Linear` sweeps its set, so that every write meets a page that is clean until all are dirty:
+//! `Linear` and `Sweep` sweep their set, so that every write meets a page that is clean until all are dirty:
 //! D(t) = min(rate·t, set). `Uniform` and each class of `Classes` draw pages with equal chance. Each thread
 //! has a part of the set to itself, and its share of the rate.
 
@@ -52,12 +52,20 @@ impl Plan {
     pub(super) fn new(spec: &GuestSpec) -> Result<Plan, String> {
         let sets: Vec<(Pattern, ByteRate, Bytes)> = match &spec.workload {
             Workload::Idle => vec![],
-            Workload::Linear { rate, working_set } => vec![(Pattern::Sweep, *rate, *working_set)],
+            Workload::Linear { rate, working_set } | Workload::Sweep { rate, working_set } => {
+                vec![(Pattern::Sweep, *rate, *working_set)]
+            }
             Workload::Uniform { rate, working_set } => vec![(Pattern::Anywhere, *rate, *working_set)],
             Workload::Classes(classes) if classes.len() <= MOST_CLASSES => {
                 classes.iter().map(|class| (Pattern::Anywhere, class.rate, class.size)).collect()
             }
             Workload::Classes(_) => return Err(format!("at most {MOST_CLASSES} classes can be run")),
+            Workload::Zipf { .. } => {
+                return Err("writes by rank can be simulated and not run; describe them by classes".into());
+            }
+            Workload::Phases { .. } | Workload::Bursts { .. } | Workload::Trace { .. } => {
+                return Err("a workload that changes its speed can be simulated and not run".into());
+            }
             Workload::Curve(_) => {
                 return Err(
                     "a measured curve says how much is dirty, but not where: it can be simulated and not \

@@ -128,7 +128,7 @@ fn work(writer: &Mutex<Writer>, body: &Body, signal: &Signal) {
                 let passed = (now - looked).min(MOST_LATE);
                 looked = now;
                 let mut writer = lock(writer);
-                due += passed.as_secs_f64() * writer.rate;
+                due += passed.as_secs_f64() * writer.rate * body.speed();
                 due -= burst(&mut writer, body, &signal.go, due) as f64;
             }
         }

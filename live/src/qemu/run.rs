@@ -308,6 +308,8 @@ impl Log {
             storage_bytes_sent: Bytes::ZERO,
             rounds: 0,
             transfer: None,
+            impact: None,
+            failure: None,
             why: None,
         }));
     }
@@ -321,8 +323,14 @@ impl Log {
             origin: Origin::Actual,
             makespan: self.last_end.since(SimTime::ZERO),
         };
-        let mut records =
-            RunRecords { run, migrations: vec![], rounds: vec![], resources: vec![], events: vec![] };
+        let mut records = RunRecords {
+            run,
+            migrations: vec![],
+            rounds: vec![],
+            resources: vec![],
+            events: vec![],
+            guests: vec![],
+        };
         for record in self.records {
             match record {
                 Record::Round(round) => records.rounds.push(round),

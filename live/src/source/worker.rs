@@ -52,6 +52,10 @@ impl Worker {
     /// Carries out commands until there are no more.
     pub(super) fn work(&mut self, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
+            if let Command::Page(PageCommand::Throttle { percent }) = command {
+                self.guest.throttle(percent);
+                continue;
+            }
             let answer = match self.carry_out(command) {
                 Ok(answer) => answer,
                 // What was under way when the migration is given up may fail; only the end of that counts.
@@ -97,8 +101,11 @@ impl Worker {
                 Input::Finished
             }
             Command::Abort => Input::Aborted { sent: self.abort()? },
-            // The driver's side has answered these.
-            Command::Storage(_) | Command::EndMirror | Command::Loop(_) => {
+            // The driver's side has answered these, or they have no answer.
+            Command::Storage(_)
+            | Command::EndMirror
+            | Command::Loop(_)
+            | Command::Page(PageCommand::Throttle { .. }) => {
                 return Ok(Answer::Input(Input::Tick));
             }
         };
@@ -188,6 +195,7 @@ impl Worker {
             }
             tracing::error!(%error, "cannot note that the guest stays");
         }
+        self.guest.throttle(0);
         self.guest.resume();
         let Some(mut link) = self.link.take() else {
             return Ok(Bytes::ZERO);

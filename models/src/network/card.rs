@@ -1,6 +1,7 @@
 //! What a network card can do beside carrying bytes: RDMA, receive-side scaling, teaming.
 
 use serde::{Deserialize, Serialize};
+use sim_core::Bytes;
 use std::fmt;
 
 /// How a network card writes to the other end's memory by itself. Both ends must speak the same.
@@ -28,12 +29,15 @@ pub struct CardTraits {
     /// of all together; one stream stays on one of them. A team has no RDMA (Microsoft, "Improve
     /// Performance of a File Server with SMB Direct": do not team RDMA-capable adapters).
     pub team: u32,
+    /// What stands in line before either direction of the link while that direction is full (Linux:
+    /// `txqueuelen` packets). Acknowledgements wait behind it; `None` takes the wait for nothing.
+    pub queue: Option<Bytes>,
 }
 
 impl Default for CardTraits {
     /// No RDMA, no team; 8 queues (assumption; today's server cards have 8 to 128).
     fn default() -> CardTraits {
-        CardTraits { rdma: None, rss_queues: 8, team: 1 }
+        CardTraits { rdma: None, rss_queues: 8, team: 1, queue: None }
     }
 }
 

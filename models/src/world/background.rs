@@ -69,7 +69,7 @@ impl Background {
 }
 
 /// A draw from the exponential distribution; at least a nanosecond, so that time goes on.
-fn exponential(mean: Span, random: &mut rand_pcg::Pcg64) -> Span {
+pub(super) fn exponential(mean: Span, random: &mut rand_pcg::Pcg64) -> Span {
     let seconds = match Exp::new(1.0 / mean.as_secs_f64()) {
         Ok(distribution) => distribution.sample(random),
         Err(_) => 0.0,

@@ -1,6 +1,7 @@
 //! Checks that a model's parts fit together, before anything runs.
 
 mod failover;
+mod faults;
 mod storage;
 
 use algorithms::ids::{HostId, Name, StorageId};
@@ -98,6 +99,7 @@ pub(super) fn check(model: &ClusterModel) -> Result<(), ModelError> {
     }
     check_background(model)?;
     storage::check_storage(model)?;
+    faults::check_faults(model)?;
     failover::check_failover(model)?;
     check_plan(model)
 }

@@ -25,9 +25,26 @@ pub(super) struct Fabric {
     spare_cpus: Vec<ResourceId>,
     /// By host: the cap over all migrations that leave it over SMB.
     smb_limits: Vec<Option<ResourceId>>,
+    /// The lines that can stand before hosts' cards.
+    pub(super) lines: Vec<Line>,
     described: Vec<Described>,
     /// By source, then by destination; a source's routes are found when first asked for.
     routes: Vec<Option<Vec<Option<Route>>>>,
+}
+
+/// The line before a host's own direction of a link, and what it does to the other direction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// The direction from the host.
+    pub(super) outgoing: ResourceId,
+    /// The direction to the host.
+    pub(super) incoming: ResourceId,
+    /// Of either, in bytes per second.
+    pub(super) capacity: f64,
+    /// How long a full line takes to get through, in seconds.
+    pub(super) delay: f64,
+    /// Whether the direction to the host carries less now.
+    pub(super) stands: bool,
 }
 
 struct Described {
@@ -54,6 +71,7 @@ impl Fabric {
             cpus: Vec::new(),
             spare_cpus: Vec::new(),
             smb_limits: Vec::new(),
+            lines: Vec::new(),
             described: Vec::new(),
             routes: vec![None; model.hosts.len()],
         };
@@ -66,8 +84,8 @@ impl Fabric {
         for (a, b, _) in model.network.links() {
             alike.entry((node_name(a), node_name(b))).or_default().1 += 1;
         }
-        for (a, b, link) in model.network.links() {
-            let (a, b) = (node_name(a), node_name(b));
+        for (end_a, end_b, link) in model.network.links() {
+            let (a, b) = (node_name(end_a), node_name(end_b));
             let (number, of) = alike.entry((a.clone(), b.clone())).or_default();
             *number += 1;
             let card = if *of > 1 { format!(" ({number})") } else { String::new() };
@@ -86,6 +104,7 @@ impl Fabric {
                     }
                 });
             }
+            fabric.add_lines([end_a, end_b], link, pairs[0]);
             fabric.links.push(pairs[0]);
             fabric.teams.push(if members > 1 { pairs } else { Vec::new() });
         }
@@ -131,6 +150,11 @@ impl Fabric {
         self.cpus[host.index()]
     }
 
+    /// Whether anything stands in line anywhere.
+    pub(super) fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     /// Whether processor time is counted.
     pub(super) fn has_processors(&self) -> bool {
         !self.cpus.is_empty()
@@ -148,6 +172,21 @@ impl Fabric {
     pub(super) fn team(&self, hop: Hop) -> Vec<ResourceId> {
         let members = self.teams[hop.link].iter();
         members.map(|(forward, backward)| if hop.forward { *forward } else { *backward }).collect()
+    }
+
+    /// The resources of a link: both directions, and those of a team's members.
+    pub(super) fn link(&self, link: usize) -> impl Iterator<Item = ResourceId> + '_ {
+        let (pair, team) = (self.links.get(link), self.teams.get(link));
+        pair.into_iter()
+            .chain(team.into_iter().flatten())
+            .flat_map(|(forward, backward)| [*forward, *backward])
+    }
+
+    /// Takes resources down, or puts them up again with all that they had.
+    pub(super) fn set_up(&self, fluid: &mut Fluid, now: SimTime, resource: ResourceId, up: bool) {
+        if let Some(described) = self.described.get(resource.index()) {
+            fluid.set_capacity(now, resource, if up { described.capacity } else { 0.0 });
+        }
     }
 
     /// A resource as people call it.

@@ -2,7 +2,7 @@
 
 use algorithms::ids::MigrationId;
 use algorithms::records::{
-    EventRecord, MigrationRecord, Record, ResourceRecord, RoundRecord, RunRecord, RunRecords,
+    EventRecord, GuestRecord, MigrationRecord, Record, ResourceRecord, RoundRecord, RunRecord, RunRecords,
 };
 
 #[derive(Default)]
@@ -23,11 +23,12 @@ impl Log {
         }
     }
 
-    pub(super) fn records(self, run: RunRecord) -> RunRecords {
+    pub(super) fn records(mut self, run: RunRecord, guests: Vec<GuestRecord>) -> RunRecords {
         let asked_for = self.migrations.len();
-        let migrations: Vec<_> = self.migrations.into_iter().flatten().collect();
+        let migrations: Vec<_> = std::mem::take(&mut self.migrations).into_iter().flatten().collect();
         assert_eq!(migrations.len(), asked_for, "every migration that was asked for leaves a record");
-        RunRecords { run, migrations, rounds: self.rounds, resources: self.resources, events: self.events }
+        let Log { rounds, resources, events, .. } = self;
+        RunRecords { run, migrations, rounds, resources, events, guests }
     }
 
     fn keep_migration(&mut self, record: MigrationRecord) {

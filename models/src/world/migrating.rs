@@ -7,13 +7,13 @@ use algorithms::orchestrator::{self, Assignment, DiskMove};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use algorithms::records::{EventRecord, Level, Outcome, Record};
 use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
-use rand_distr::{Distribution, LogNormal};
-use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span, Streams};
+use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span};
 
+use super::failing::Watched;
+use super::guest::GuestUnderWay;
 use super::sending::{Account, Flow};
 use super::way::Way;
 use super::{Event, World};
-use crate::cluster::Guest;
 
 /// A migration under way.
 pub(super) struct Migrating {
@@ -23,14 +23,33 @@ pub(super) struct Migrating {
     pub(super) account: Account,
     /// The disks that move too.
     pub(super) disks: Vec<DiskMove>,
-    /// The guest's speed in this replication, 1 on average.
-    speed: f64,
-    last_count: SimTime,
+    pub(super) guest: GuestUnderWay,
     /// What takes its time just now.
-    step: Option<EventKey>,
+    pub(super) step: Option<Pending>,
+    /// What can be seen of the network from here, and how far it has come.
+    pub(super) state: Watched,
     pub(super) sending: Sending,
     /// When the controller is to be told the time.
     tick: SimTime,
+}
+
+impl Migrating {
+    /// What is on its way, in bytes of the stream.
+    pub(super) fn on_its_way(&self) -> Bytes {
+        match self.sending {
+            Sending::Flowing(flow) | Sending::Disk(flow) => flow.bytes,
+            Sending::Opening { bytes, .. } => bytes,
+            Sending::Nothing => Bytes::ZERO,
+        }
+    }
+}
+
+/// A step under way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pending {
+    pub(super) key: EventKey,
+    pub(super) due: SimTime,
+    pub(super) step: Step,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,14 +80,13 @@ pub(super) enum Step {
     Finished,
 }
 
-/// How fast the guest works in this replication: log-normal with mean 1.
-fn speed(guest: &Guest, streams: &Streams) -> f64 {
-    if guest.speed_variation == 0.0 {
-        return 1.0;
-    }
-    match LogNormal::from_mean_cv(1.0, guest.speed_variation) {
-        Ok(distribution) => distribution.sample(&mut streams.stream("workload speed", &guest.name)),
-        Err(_) => 1.0,
+impl Step {
+    /// Whether it needs both hosts, so that it stands still while nothing comes through between them.
+    pub(super) fn crosses_the_network(self) -> bool {
+        match self {
+            Step::Prepared | Step::Opened | Step::Resumed => true,
+            Step::Paused | Step::Finished => false,
+        }
     }
 }
 
@@ -87,15 +105,15 @@ impl World<'_> {
             account: Account::default(),
             disks: self.orchestrator.cluster().storage().moves(assignment.migration).to_vec(),
             assignment,
-            speed: speed(&self.model.guests[assignment.vm.index()], &self.streams),
-            last_count: self.now,
+            guest: self.guest_under_way(&assignment),
             step: None,
+            state: Watched::default(),
             sending: Sending::Nothing,
             tick: SimTime::MAX,
         };
         let slots = self.migrations.len().max(assignment.migration.index() + 1);
         self.migrations.resize_with(slots, || None);
-        self.follow(Box::new(migrating), Some(Input::Begin));
+        self.begin_watched(Box::new(migrating));
     }
 
     /// Hands `input` to a migration, if it is still under way.
@@ -119,7 +137,7 @@ impl World<'_> {
         if let Some(mut migrating) = self.migrations[migration.index()].take() {
             let input = match migrating.sending {
                 Sending::Disk(_) => Input::Storage(MirrorInput::Copied),
-                _ => Input::Page(PageInput::RoundSent),
+                _ => Input::Page(self.memory_sent(&mut migrating)),
             };
             self.end_flow(&mut migrating);
             self.follow(migrating, Some(input));
@@ -130,7 +148,7 @@ impl World<'_> {
     ///
     /// A command that takes no time is answered here, when the controller has said all it has to
     /// say; the others are answered by events.
-    fn follow(&mut self, mut migrating: Box<Migrating>, input: Option<Input>) {
+    pub(super) fn follow(&mut self, mut migrating: Box<Migrating>, input: Option<Input>) {
         let mut answer = input;
         loop {
             if let Some(input) = answer.take()
@@ -165,6 +183,7 @@ impl World<'_> {
         let record = match record {
             Record::Migration(mut record) => {
                 record.transfer = Some(Box::new(self.transfer_record(migrating)));
+                record.impact = self.impact(migrating, &record).map(Box::new);
                 Record::Migration(record)
             }
             other => other,
@@ -198,18 +217,28 @@ impl World<'_> {
     /// Begins what a command asks for; its answer, where that takes no time.
     fn carry_out(&mut self, migrating: &mut Migrating, command: Command) -> Option<Input> {
         let timing = self.model.hypervisor.timing;
+        if self.failing.is_some()
+            && let Some(broken) = self.watch(migrating, command)
+        {
+            return Some(broken);
+        }
         match command {
             Command::Prepare => {
                 let span = self.preparation(&migrating.assignment);
                 self.spend(migrating, span, Step::Prepared)
             }
             Command::Page(PageCommand::Send { bytes, limit, opening }) => {
+                let bytes = self.take_pages(migrating, bytes, opening);
                 migrating.sending = Sending::Opening { bytes, limit };
                 let span = match opening {
-                    Opening::Round => migrating.way.latency,
+                    Opening::Round | Opening::PostCopy => migrating.way.latency,
                     Opening::Slice => Span::ZERO,
                 };
                 self.spend(migrating, span, Step::Opened)
+            }
+            Command::Page(PageCommand::Throttle { percent }) => {
+                migrating.guest.throttle(self.now, percent);
+                None
             }
             Command::Page(PageCommand::Count { unsent }) => Some(self.count(migrating, unsent)),
             Command::Page(PageCommand::Pause) => self.spend(migrating, timing.pause, Step::Paused),
@@ -232,19 +261,32 @@ impl World<'_> {
     }
 
     fn spend(&mut self, migrating: &mut Migrating, span: Span, step: Step) -> Option<Input> {
-        if span == Span::ZERO {
+        if migrating.state.holds(span, step) {
+            return None;
+        }
+        if span == Span::ZERO && !migrating.state.is_aimed_at() {
             return self.take_step(migrating, step);
         }
-        let event = Event::Step(migrating.assignment.migration, step);
-        migrating.step = Some(self.queue.schedule(self.now + span, event));
+        self.schedule_step(migrating, span, step);
         None
+    }
+
+    pub(super) fn schedule_step(&mut self, migrating: &mut Migrating, span: Span, step: Step) {
+        let due = self.now + span;
+        let key = self.queue.schedule(due, Event::Step(migrating.assignment.migration, step));
+        migrating.step = Some(Pending { key, due, step });
     }
 
     /// A step's time is over: what that means to the controller.
     fn take_step(&mut self, migrating: &mut Migrating, step: Step) -> Option<Input> {
+        if self.failing.is_some()
+            && let Some(broken) = self.breaks(migrating, step)
+        {
+            return Some(broken);
+        }
         match step {
             Step::Prepared => {
-                migrating.last_count = self.now;
+                migrating.guest.begin(self.now);
                 Some(Input::Prepared)
             }
             Step::Opened => {
@@ -253,6 +295,7 @@ impl World<'_> {
             }
             Step::Paused => {
                 self.pause_guest_io(migrating.assignment.vm);
+                migrating.guest.pause(self.now);
                 Some(Input::Page(PageInput::Paused))
             }
             Step::Resumed => {
@@ -275,18 +318,17 @@ impl World<'_> {
     }
 
     fn count(&mut self, migrating: &mut Migrating, unsent: Bytes) -> Input {
-        let guest = &self.model.guests[migrating.assignment.vm.index()];
-        let span = self.now - migrating.last_count;
-        migrating.last_count = self.now;
-        let dirty = guest.workload.dirty_after(unsent, span, migrating.speed).min(guest.memory).max(unsent);
+        let memory = self.model.guests[migrating.assignment.vm.index()].memory;
+        let dirty = migrating.guest.count(self.now).min(memory).max(unsent);
         Input::Page(PageInput::Counted { dirty })
     }
 
     /// Stops whatever is going on; says how much of the round under way was sent.
     fn abort(&mut self, migrating: &mut Migrating) -> Input {
-        if let Some(step) = migrating.step.take() {
-            self.queue.cancel(step);
+        if let Some(Pending { key, .. }) = migrating.step.take() {
+            self.queue.cancel(key);
         }
+        migrating.state.let_go();
         let mut sent = Bytes::ZERO;
         if let Sending::Flowing(flow) | Sending::Disk(flow) = migrating.sending {
             let left = self.stop_flow(migrating, flow);

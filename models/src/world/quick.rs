@@ -85,6 +85,16 @@ impl World<'_> {
         }
     }
 
+    /// Quick migrations from a host that has died, or to it, are given up.
+    pub(super) fn cancel_quicks_at(&mut self, host: HostId, reason: &str) {
+        let ends = |quick: &Quick| quick.assignment.source == host || quick.assignment.destination == host;
+        let concerned: Vec<MigrationId> =
+            self.quicks.iter().filter(|(_, quick)| ends(quick)).map(|(migration, _)| *migration).collect();
+        for migration in concerned {
+            self.cancel_quick(migration, reason);
+        }
+    }
+
     pub(super) fn cancel_quick(&mut self, migration: MigrationId, reason: &str) {
         if let Some(quick) = self.quicks.remove(&migration) {
             self.follow_quick(quick, QuickInput::Cancel { reason: reason.to_string() });

@@ -47,6 +47,11 @@ enum Cause {
 }
 
 impl Account {
+    /// Processor time at the source so far.
+    pub(super) fn source_core_seconds(&self) -> f64 {
+        self.processor[0]
+    }
+
     /// Adds `work` bytes that were sent under `load`, held back by `held`.
     fn add(&mut self, work: f64, load: &Load, held: impl Iterator<Item = (Cause, Span)>) {
         if let Some(share) = load.compressed {

@@ -103,6 +103,17 @@ impl Storing {
         }
     }
 
+    /// The resources of a location's device.
+    pub(super) fn device(&self, at: StorageId) -> Vec<ResourceId> {
+        let Device { read, write, iops } = &self.devices[at.index()];
+        [*read, *write, *iops].into_iter().flatten().collect()
+    }
+
+    /// Where a guest's disks are.
+    pub(super) fn places(&self, vm: VmId) -> impl Iterator<Item = StorageId> + '_ {
+        self.disks.get(vm.index()).into_iter().flatten().map(|disk| disk.at)
+    }
+
     /// Where a guest's first disk is.
     pub(super) fn first_location(&self, vm: VmId) -> Option<StorageId> {
         self.disks.get(vm.index())?.first().map(|disk| disk.at)
@@ -140,6 +151,9 @@ impl World<'_> {
 
     /// The guest runs: it reads and writes, wherever its disks are.
     pub(super) fn resume_guest_io(&mut self, vm: VmId) {
+        if self.is_off(vm) {
+            return;
+        }
         let World { storing, fluid, now, .. } = self;
         for disk in 0..storing.disks.get(vm.index()).map_or(0, Vec::len) {
             let state = &storing.disks[vm.index()][disk];

@@ -5,7 +5,8 @@ use algorithms::ids::{HostId, VmId};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::policy::{Policy, SimGrid};
 use algorithms::preflight::facts::{Administration, GuestConfiguration, HostSettings};
-use models::cluster::{ClusterModel, Guest, Hypervisor, Timing};
+use models::cluster::{ClusterModel, Guest, Hypervisor, MemoryUse, Timing};
+use models::faults::Faults;
 use models::hardware::{Host, TransferSettings};
 use models::network::{CardTraits, Duplex, Link, Network};
 use models::storage::HostStorage;
@@ -55,6 +56,7 @@ pub fn star(hosts: u32) -> ClusterModel {
         placement: Placement::FewestVms,
         administration: Administration::default(),
         storage: Vec::new(),
+        faults: Faults::default(),
         failover: Failover::default(),
     }
 }
@@ -72,6 +74,7 @@ pub fn guest(model: &mut ClusterModel, host: u32, gib: u64, mb: u64) -> VmId {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
+        memory_use: MemoryUse::default(),
     });
     id
 }

@@ -6,12 +6,14 @@
 
 mod axis;
 mod canvas;
+mod convergence;
 mod gantt;
 mod legend;
 mod plot;
 mod rounds;
 mod usage;
 
+pub use convergence::convergence_figure;
 pub use gantt::gantt_figure;
 pub use rounds::rounds_figure;
 pub use usage::usage_figure;

@@ -24,6 +24,8 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
         right("rounds"),
         right("memory\nsent"),
         right("storage\nsent"),
+        right("guest\nslowed"),
+        right("faults"),
         left("reason"),
         left("why"),
     ]);
@@ -31,6 +33,7 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
     let grid = grid.without_if_empty("how").without_if_empty("queued").without_if_empty("storage\nsent");
+    let grid = grid.without_if_empty("guest\nslowed").without_if_empty("faults");
     grid.without_if_empty("reason").without_if_empty("why")
 }
 
@@ -74,11 +77,12 @@ pub(crate) fn rounds(run: &RunRecords, migration: MigrationId) -> Grid {
         right("sent"),
         right("dirty left"),
         right("rate"),
+        right("throttle"),
     ]);
     for record in run.rounds.iter().filter(|each| each.migration == migration) {
         grid.push(Tone::Plain, round_cells(record));
     }
-    grid
+    grid.without_if_empty("throttle")
 }
 
 /// One row for each line of the log.
@@ -121,9 +125,23 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         began(record.rounds.to_string()),
         began(human::bytes(record.memory_bytes_sent.as_f64())),
         if storage > 0.0 { human::bytes(storage) } else { String::new() },
+        slowed(record),
+        faults(record),
         reason_of(record),
         record.why.as_deref().unwrap_or_default().to_string(),
     ]
+}
+
+/// How much slower the guest was before the pause; empty where it was not.
+fn slowed(record: &MigrationRecord) -> String {
+    let share = record.impact.as_ref().map_or(0.0, |impact| impact.slow_down);
+    if share > 0.0 { human::share(share) } else { String::new() }
+}
+
+/// Pages that were fetched over the network; empty where memory did not follow the guest.
+fn faults(record: &MigrationRecord) -> String {
+    let post_copy = record.impact.as_ref().and_then(|impact| impact.post_copy);
+    post_copy.map_or(String::new(), |post_copy| post_copy.faults.to_string())
 }
 
 /// How the cluster moved it; nothing where no cluster did.
@@ -148,6 +166,7 @@ fn round_cells(record: &RoundRecord) -> Vec<String> {
         human::bytes(record.bytes_sent.as_f64()),
         human::bytes(record.dirty_bytes_left.as_f64()),
         human::bits_per_second(record.rate.bits_per_sec() as f64),
+        if record.throttle_percent > 0 { format!("{} %", record.throttle_percent) } else { String::new() },
     ]
 }
 
@@ -167,7 +186,7 @@ fn tone_of(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Completed => Tone::Plain,
         Outcome::Cancelled => Tone::Warning,
-        Outcome::Failed | Outcome::NotStarted => Tone::Bad,
+        Outcome::Failed | Outcome::Lost | Outcome::NotStarted => Tone::Bad,
     }
 }
 

@@ -3,10 +3,12 @@
 //! The terminal and the page show the same grids, so that they cannot disagree.
 
 mod comparison;
+mod failures;
 mod migrations;
 mod overview;
 
 pub(crate) use comparison::{comparison, labelled_comparison, summary_lines};
+pub(crate) use failures::failures;
 pub(crate) use migrations::{events, migrations, migrations_in_full, rounds};
 pub(crate) use overview::{alternatives, replications, sending, summary};
 

@@ -160,6 +160,7 @@ fn outcomes(summary: &RunSummary) -> String {
         (summary.completed, "completed"),
         (summary.cancelled, "cancelled"),
         (summary.failed, "failed"),
+        (summary.lost, "lost"),
         (summary.not_started, "not started"),
     ];
     let named: Vec<String> = counts

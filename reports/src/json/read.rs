@@ -7,12 +7,15 @@
 use std::borrow::Cow;
 
 use algorithms::ids::{MigrationId, Name};
-use algorithms::records::{EventRecord, MigrationRecord, RoundRecord, RunRecord, RunRecords, TransferRecord};
+use algorithms::records::{
+    EventRecord, ImpactRecord, MigrationRecord, PostCopyRecord, RoundRecord, RunRecord, RunRecords,
+    TransferRecord,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
-use super::{EventJson, MigrationJson, RoundJson, RunJson, SCHEMA, TransferJson};
+use super::{EventJson, ImpactJson, MigrationJson, RoundJson, RunJson, SCHEMA, TransferJson};
 use crate::error::ReportError;
 
 /// Which of the two shapes a text has.
@@ -75,6 +78,7 @@ fn records(run: RunJson) -> RunRecords {
         rounds,
         resources: Vec::new(),
         events: run.events.into_iter().map(event_record).collect(),
+        guests: run.guests.into_owned(),
     }
 }
 
@@ -98,7 +102,23 @@ fn migration_record(migration: MigrationId, json: MigrationJson, rounds: usize) 
         storage_bytes_sent: Bytes::new(json.storage_bytes_sent),
         rounds: rounds as u32,
         transfer: json.transfer.map(|transfer| Box::new(transfer_record(transfer))),
+        impact: json.impact.map(|impact| Box::new(impact_record(&impact))),
+        failure: json.failure.map(|failure| Box::new(failure.into_owned())),
         why: json.why.map(name),
+    }
+}
+
+fn impact_record(json: &ImpactJson) -> ImpactRecord {
+    let post_copy = json.post_copy.as_ref().map(|post_copy| PostCopyRecord {
+        duration: span(post_copy.duration_s),
+        faults: post_copy.faults,
+        waited: span(post_copy.waited_s),
+    });
+    ImpactRecord {
+        slow_down: json.slow_down,
+        throttle_max_percent: json.throttle_max_percent,
+        lost: span(json.lost_s),
+        post_copy,
     }
 }
 
@@ -123,6 +143,7 @@ fn round_record(migration: MigrationId, json: &RoundJson) -> RoundRecord {
         bytes_sent: Bytes::new(json.bytes_sent),
         dirty_bytes_left: Bytes::new(json.dirty_bytes_left),
         rate: Bandwidth::from_bits_per_sec(json.rate_bits_per_s),
+        throttle_percent: json.throttle_percent,
     }
 }
 

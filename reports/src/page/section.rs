@@ -46,6 +46,7 @@ pub(crate) fn write(
     body.heading(2, title);
     let facts = grid::summary(run).rows;
     body.facts(&facts.iter().map(|row| (row.cells[0].as_str(), row.cells[1].clone())).collect::<Vec<_>>());
+    body.folding_grid("What went wrong, and what helps", &grid::failures(run));
     replications(body, group);
     comparison(body, input, index);
     plan(body, run)?;

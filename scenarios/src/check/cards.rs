@@ -28,7 +28,7 @@ pub(super) const STAND_IN_CARD: Card = Card {
     speed: Bandwidth::from_gbit(1),
     latency: Span::ZERO,
     duplex: Duplex::Full,
-    traits: CardTraits { rdma: None, rss_queues: 1, team: 1 },
+    traits: CardTraits { rdma: None, rss_queues: 1, team: 1, queue: None },
 };
 
 /// The cards of a host: one or more.
@@ -112,5 +112,6 @@ fn with_traits(nic: &mut Nic, given: &NicFile) -> Result<(), Problem> {
         return Err(Problem::at(given.place, message, format!("must be from 1 to {MAX_TEAM}")));
     }
     nic.traits.team = team.unwrap_or(nic.traits.team);
+    nic.traits.queue = given.queue.or(nic.traits.queue);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use algorithms::failover::Role;
 use algorithms::ids::{HostId, VmId};
 use algorithms::preflight::facts::GuestConfiguration;
-use models::cluster::Guest;
+use models::cluster::{Guest, MemoryUse};
 use models::transport::Compressibility;
 use sim_core::Bytes;
 
@@ -130,6 +130,8 @@ impl Checker {
         let variation = self.problems.take(speed_variation(file.speed_variation.as_ref()));
         let compressibility = self.problems.take(compressibility(file.compression_ratio.as_ref()));
         let configuration = self.problems.take(settings::configuration(file.configuration.as_ref()));
+        let memory_use = workload.as_ref().map(|workload| workload::memory_use(file, workload));
+        let memory_use = memory_use.and_then(|memory_use| self.problems.take(memory_use)).unwrap_or_default();
         let parts = workload.zip(variation).zip(compressibility).zip(configuration).filter(|_| on.is_some());
         let guest = parts.map(|(((workload, speed_variation), compressibility), configuration)| Guest {
             memory: file.memory.value,
@@ -137,6 +139,7 @@ impl Checker {
             speed_variation,
             compressibility,
             configuration,
+            memory_use,
             ..stand_in()
         });
         (guest, on.unwrap_or_default())
@@ -187,6 +190,7 @@ fn stand_in() -> Guest {
         compressibility: Compressibility::default(),
         configuration: GuestConfiguration::default(),
         disks: Vec::new(),
+        memory_use: MemoryUse::default(),
     }
 }
 

@@ -1,16 +1,16 @@
 //! The hypervisor's rules and costs: its preset's, with what the file says instead.
 
 use algorithms::controller::{Deadline, DeadlineAction};
-use algorithms::policy::{AdaptiveRate, HyperV, Policy, Qemu, SimGrid, Xen};
+use algorithms::policy::{AdaptiveRate, HyperV, Policy, Qemu, SimGrid, Stun, Tracking, VMotion, Xen};
 use models::cluster::{Hypervisor, Timing};
-use sim_core::{Bandwidth, Span};
+use sim_core::Span;
 
-use super::Checker;
 use super::hosts::{at_least_one, unknown_preset};
+use super::{Checker, qemu};
 use crate::error::Problem;
 use crate::file::{
-    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, Limit, OrPreset, PolicyFile,
-    QemuFile, TimingFile, XenFile,
+    AdaptiveRateFile, DeadlineActionFile, DeadlineFile, HypervisorFile, OrPreset, PolicyFile, TimingFile,
+    XenFile,
 };
 use crate::presets::{self, DEFAULT_HYPERVISOR, PresetKind};
 use crate::read::at::{At, Place};
@@ -88,7 +88,7 @@ fn policy(file: &PolicyFile, base: Policy) -> Result<Policy, Problem> {
         }
         PolicyFile::Qemu(given) => {
             let base = if let Policy::Qemu(base) = base { base } else { Qemu::default() };
-            Policy::Qemu(qemu(given, base)?)
+            Policy::Qemu(qemu::qemu(given, base)?)
         }
         PolicyFile::Xen(given) => {
             let base = if let Policy::Xen(base) = base { base } else { Xen::default() };
@@ -99,20 +99,17 @@ fn policy(file: &PolicyFile, base: Policy) -> Result<Policy, Problem> {
             let downtime = given.max_downtime.as_ref().map(some_time).transpose()?;
             Policy::SimGrid(SimGrid { max_downtime: downtime.unwrap_or(base.max_downtime) })
         }
-    })
-}
-
-fn qemu(file: &QemuFile, base: Qemu) -> Result<Qemu, Problem> {
-    let downtime = file.downtime_limit.as_ref().map(some_time).transpose()?;
-    let max_bandwidth = match &file.max_bandwidth {
-        None => base.max_bandwidth,
-        Some(zero) if zero.value == Limit::At(Bandwidth::default()) => {
-            return Err(Problem::at(zero.place, "nothing could be sent", "must be more than zero")
-                .help("QEMU's 0, no limit, is written `Unlimited` here"));
+        PolicyFile::VMotion(given) => {
+            let base = if let Policy::VMotion(base) = base { base } else { VMotion::default() };
+            let switch_over = given.switch_over.as_ref().map(some_time).transpose()?;
+            let stun = match given.stun_during_page_send {
+                None => base.stun,
+                Some(true) => Stun::DuringPageSend,
+                Some(false) => Stun::Off,
+            };
+            Policy::VMotion(VMotion { switch_over: switch_over.unwrap_or(base.switch_over), stun })
         }
-        Some(given) => given.value.limit(),
-    };
-    Ok(Qemu { downtime_limit: downtime.unwrap_or(base.downtime_limit), max_bandwidth })
+    })
 }
 
 fn xen(file: &XenFile, base: Xen) -> Result<Xen, Problem> {
@@ -124,6 +121,11 @@ fn xen(file: &XenFile, base: Xen) -> Result<Xen, Problem> {
         stop_below: file.stop_below.unwrap_or(base.stop_below),
         max_rounds: rounds.unwrap_or(base.max_rounds),
         max_sent_factor: factor.unwrap_or(base.max_sent_factor),
+        tracking: match file.skip_dirty {
+            None => base.tracking,
+            Some(true) => Tracking::Skipping,
+            Some(false) => Tracking::AtCount,
+        },
     })
 }
 
@@ -137,7 +139,7 @@ fn adaptive_rate(file: &At<AdaptiveRateFile>) -> Result<AdaptiveRate, Problem> {
     Ok(AdaptiveRate { first: given.first, increment: given.increment, highest: given.highest })
 }
 
-fn some_time(span: &At<Span>) -> Result<Span, Problem> {
+pub(super) fn some_time(span: &At<Span>) -> Result<Span, Problem> {
     if span.value == Span::ZERO {
         return Err(Problem::at(span.place, "no pause is as short as that", "must be more than zero")
             .help("a rest that must be sent in no time at all never fits: pre-copy would not end"));

@@ -79,6 +79,10 @@ pub(crate) struct NicFile {
     /// Cards like this one that are teamed to one; 1 by default. One stream stays on one of them,
     /// and a team has no RDMA.
     pub(crate) team: Option<At<u32>>,
+    /// What stands in line while a direction of the card is full, such as "1.5 MB" (1000 packets). A
+    /// stream's acknowledgements wait behind it, and with a `window` that slows the stream; by
+    /// default they do not wait.
+    pub(crate) queue: Option<Bytes>,
 }
 
 /// How a network card writes to the other end's memory by itself. Both ends must have the same.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use sim_core::{Bandwidth, Bytes, Span};
 
 use super::Limit;
+use super::qemu::QemuFile;
 use crate::read::at::At;
 
 /// The hypervisor: what is not given is as in its preset.
@@ -66,11 +67,13 @@ pub(crate) enum PolicyFile {
     /// At most some passes over memory, then the pause.
     HyperV(HyperVFile),
     /// Until the rest fits in the tolerated downtime.
-    Qemu(QemuFile),
+    Qemu(Box<QemuFile>),
     /// Until little is left, or too much was sent.
     Xen(XenFile),
     /// Until the rest fits in a downtime, as SimGrid's plug-in has it.
     SimGrid(SimGridFile),
+    /// Until the rest fits in a switch-over of below a second, guests that are too fast slowed down.
+    VMotion(VMotionFile),
 }
 
 /// Hyper-V's rules.
@@ -82,18 +85,6 @@ pub(crate) struct HyperVFile {
     pub(crate) max_passes: Option<At<u32>>,
     /// Pause as soon as no more than this is dirty; "16 MiB" by default.
     pub(crate) stop_below: Option<Bytes>,
-}
-
-/// QEMU's rules.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "rules such as Qemu(downtime_limit: \"300 ms\")")]
-#[schemars(rename = "Qemu")]
-pub(crate) struct QemuFile {
-    /// The pause that is tolerated; "300 ms" by default.
-    pub(crate) downtime_limit: Option<At<Span>>,
-    /// The most that a migration may send before the pause; "128 MiB/s", that is
-    /// "1073.741824 Mbit/s", by default.
-    pub(crate) max_bandwidth: Option<At<Limit<Bandwidth>>>,
 }
 
 /// Xen's rules.
@@ -109,6 +100,9 @@ pub(crate) struct XenFile {
     pub(crate) max_rounds: Option<At<u32>>,
     /// Pause when this many times the memory has been sent; 3 by default.
     pub(crate) max_sent_factor: Option<At<u32>>,
+    /// Whether pages that are dirty again when their turn comes are left to the next round; true by
+    /// default.
+    pub(crate) skip_dirty: Option<bool>,
 }
 
 /// A round's rate after Clark et al., as low as will do.
@@ -134,6 +128,17 @@ pub(crate) struct AdaptiveRateFile {
 pub(crate) struct SimGridFile {
     /// Pause when the rest can be sent within this; "30 ms" by default.
     pub(crate) max_downtime: Option<At<Span>>,
+}
+
+/// vMotion's rules.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "rules such as VMotion(switch_over: \"500 ms\")")]
+#[schemars(rename = "VMotion")]
+pub(crate) struct VMotionFile {
+    /// Pause when the rest can be sent within this; "500 ms" by default.
+    pub(crate) switch_over: Option<At<Span>>,
+    /// Whether a guest that dirties memory faster than it is sent is slowed down; true by default.
+    pub(crate) stun_during_page_send: Option<bool>,
 }
 
 /// What the steps of a migration cost besides sending memory; what is not given is as in the preset.

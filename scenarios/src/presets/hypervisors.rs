@@ -1,6 +1,6 @@
 //! Hypervisors by name: their rules, and what their steps cost.
 
-use algorithms::policy::{HyperV, Policy, Qemu, SimGrid, Xen};
+use algorithms::policy::{Doubling, HyperV, Policy, Qemu, SimGrid, VMotion, Xen};
 use models::cluster::{Hypervisor, Timing};
 use sim_core::Span;
 
@@ -18,7 +18,26 @@ pub(super) static HYPERVISORS: &[Entry<fn() -> Hypervisor>] = &[
         name: "qemu-7.2",
         summary: "QEMU's defaults: 300 ms downtime limit, 128 MiB/s at most",
         source: "rules: QEMU 7.2, migration/migration.c and ram.c; timing: assumption",
-        make: qemu_7_2,
+        make: || qemu("qemu-7.2", Qemu::default()),
+    },
+    Entry {
+        name: "qemu-10",
+        summary: "QEMU 10: as 7.2; with AutoConverge, a sync every 5 s",
+        source: "rules: QEMU 10.0, migration/migration.c, ram.c, cpu-throttle.c; timing: assumption",
+        make: || qemu("qemu-10", Qemu::v10()),
+    },
+    Entry {
+        name: "proxmox-ve",
+        summary: "QEMU under Proxmox VE: 100 ms, doubled until it converges; no limit on bandwidth",
+        source: "qemu-server, PVE/QemuMigrate.pm; timing: assumption",
+        make: || qemu("proxmox-ve", proxmox_ve()),
+    },
+    Entry {
+        name: "vmotion",
+        summary: "vMotion-like: until the rest fits in 500 ms; too fast a guest is slowed down (SDPS)",
+        source: "VMware, vMotion Architecture in vSphere 5 (from memory); yellow-bricks.com on SDPS; how \
+                 far it slows down, and timing: assumptions",
+        make: vmotion,
     },
     Entry {
         name: "xen",
@@ -59,10 +78,10 @@ fn hyper_v_2022() -> Hypervisor {
 }
 
 /// Assumption: connecting and setting up takes a tenth of a second, device state some milliseconds.
-fn qemu_7_2() -> Hypervisor {
+fn qemu(name: &str, rules: Qemu) -> Hypervisor {
     Hypervisor {
-        name: "qemu-7.2".into(),
-        policy: Policy::Qemu(Qemu::default()),
+        name: name.into(),
+        policy: Policy::Qemu(rules),
         timing: Timing {
             prepare: Span::from_millis(100),
             prepare_serial: Span::ZERO,
@@ -72,6 +91,22 @@ fn qemu_7_2() -> Hypervisor {
         },
         deadline: None,
     }
+}
+
+fn proxmox_ve() -> Qemu {
+    Qemu {
+        downtime_limit: Span::from_millis(100),
+        max_bandwidth: None,
+        doubling: Some(Doubling),
+        ..Qemu::default()
+    }
+}
+
+/// Assumption: as QEMU, with the second or two that creating the guest at the destination takes.
+fn vmotion() -> Hypervisor {
+    let qemu = qemu("vmotion", Qemu::default());
+    let timing = Timing { prepare: Span::from_millis(1_500), ..qemu.timing };
+    Hypervisor { policy: Policy::VMotion(VMotion::default()), timing, ..qemu }
 }
 
 /// Assumption: since Clark et al. saw pauses down to 60 ms, device state takes less than that.

@@ -15,7 +15,7 @@ pub(crate) struct Nic {
 
 /// A card of so many Mbit/s, so many microseconds from its switch.
 const fn card(mbit: u64, micros: u64, rdma: Option<Rdma>) -> Nic {
-    let traits = CardTraits { rdma, rss_queues: 8, team: 1 };
+    let traits = CardTraits { rdma, rss_queues: 8, team: 1, queue: None };
     Nic { speed: Bandwidth::from_mbit(mbit), latency: Span::from_micros(micros), traits }
 }
 

@@ -39,6 +39,39 @@ pub(super) static WORKLOADS: &[Entry<Make>] = &[
         source: "derived from the rounds of Clark et al., NSDI 2005 (sizes quoted from memory)",
         make: specweb99,
     },
+    Entry {
+        name: "memcached",
+        summary: "memcached under YCSB in 32 GiB: 4.1 GB within a minute, a hot set within half a second",
+        source: "D(t) sampled for the predictor on the QEMU list, April 2023 (cover letter 1682598010)",
+        make: memcached,
+    },
+    Entry {
+        name: "stress",
+        summary: "stress --vm 1000 --bytes 70K: 96 MB within 2 s, then 2 MB/s for five minutes",
+        source: "Kherbache's model (btrplace/kherbache-thesis); for how long it goes on: assumption",
+        make: |memory| curve(&[(2_000, 96_000), (302_000, 696_000)], memory),
+    },
+    Entry {
+        name: "key-value-store",
+        summary: "a key-value store: 60 MB/s by Zipf's law over 30 % of memory",
+        source: "assumption; that keys are asked for by Zipf's law: YCSB (Cooper et al., SoCC 2010)",
+        make: |memory| Workload::Zipf {
+            rate: ByteRate::from_mb(60),
+            working_set: share(memory, 30),
+            exponent: 0.99,
+        },
+    },
+    Entry {
+        name: "batch",
+        summary: "a batch job: 200 MB/s uniformly over 20 % of memory for some 10 s in every minute",
+        source: "assumption",
+        make: |memory| Workload::Bursts {
+            of: Box::new(uniform(200, share(memory, 20))),
+            mean_busy: Span::from_secs(10),
+            mean_calm: Span::from_secs(50),
+            calm_speed: 0.0,
+        },
+    },
 ];
 
 fn share(memory: Bytes, percent: u64) -> Bytes {
@@ -66,7 +99,41 @@ fn specweb99(memory: Bytes) -> Workload {
         (14_700, 39_000),
         (54_100, 126_700),
     ];
-    let points = MILLIS_AND_KB.iter().map(|&(millis, kilobytes)| CurvePoint {
+    curve(&MILLIS_AND_KB, memory)
+}
+
+/// Dirty pages among 16,392 that were sampled of 8,392,704, each of 4 KiB: 2.097 MB for each.
+fn memcached(memory: Bytes) -> Workload {
+    const MILLIS_AND_SAMPLES: [(u64, u64); 22] = [
+        (125, 33),
+        (250, 78),
+        (375, 119),
+        (500, 151),
+        (750, 217),
+        (1_000, 236),
+        (1_500, 293),
+        (2_000, 336),
+        (3_000, 425),
+        (4_001, 505),
+        (6_000, 620),
+        (8_000, 756),
+        (10_000, 898),
+        (15_000, 1_204),
+        (20_000, 1_457),
+        (25_000, 1_723),
+        (30_000, 1_934),
+        (35_000, 2_141),
+        (40_000, 2_328),
+        (45_000, 2_522),
+        (50_000, 2_675),
+        (60_000, 2_958),
+    ];
+    let kilobytes = |samples: u64| samples * 8_392_704 * 4_096 / 16_392 / 1_000;
+    curve(&MILLIS_AND_SAMPLES.map(|(millis, samples)| (millis, kilobytes(samples))), memory)
+}
+
+fn curve(millis_and_kilobytes: &[(u64, u64)], memory: Bytes) -> Workload {
+    let points = millis_and_kilobytes.iter().map(|&(millis, kilobytes)| CurvePoint {
         after: Span::from_millis(millis),
         dirty: Bytes::new(kilobytes * 1000).min(memory),
     });

@@ -63,7 +63,9 @@ impl Driver<'_> {
         let status = MigrationStatus::of(self.migration.source)?;
         self.note_throttle(status.throttle.unwrap_or(0));
         self.watch.sent = self.watch.sent.max(status.sent);
-        Ok(Some(Input::Loop(LoopInput::Pass { sent: self.watch.sent, dirty: status.remaining })))
+        let throttle_percent = status.throttle.unwrap_or(0).min(100) as u32;
+        let (sent, dirty) = (self.watch.sent, status.remaining);
+        Ok(Some(Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent })))
     }
 
     fn source_migration(&mut self, status: &str) -> Result<Option<Input>, QemuError> {

@@ -79,7 +79,7 @@ fn check_move(model: &ClusterModel, each: &Move) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn location<'a>(
+pub(super) fn location<'a>(
     model: &'a ClusterModel,
     what: &str,
     id: StorageId,

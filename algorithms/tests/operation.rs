@@ -1,0 +1,233 @@
+//! A plan carried out: order and limit, gates, retries, deviations, an end that leaves nothing running.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use algorithms::drain_plan::{
+    DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, SCHEMA,
+};
+use algorithms::ids::MigrationId;
+use algorithms::machine::Output;
+use algorithms::operation::{Attempt, Command, Deviation, Finish, Gates, Input, Operation, Rules};
+use algorithms::policy::{HyperV, Policy};
+use algorithms::records::{MigrationKind, Outcome, Record};
+use sim_core::{Bytes, SimTime, Span};
+
+/// Six guests on `a`, planned to go to `b` and `c` by turns in ten seconds each.
+fn plan() -> DrainPlan {
+    let host = |name: &str| InventoryHost { name: name.into(), memory: Bytes::from_gib(64) };
+    let guest = |number: u32| InventoryGuest {
+        name: format!("vm{number}").into(),
+        host: "a".into(),
+        memory: Bytes::from_gib(1),
+    };
+    let inventory =
+        Inventory { hosts: vec![host("a"), host("b"), host("c")], guests: (1..=6).map(guest).collect() };
+    let planned = |number: u32| PlannedMove {
+        vm: format!("vm{number}").into(),
+        destination: if number.is_multiple_of(2) { "c".into() } else { "b".into() },
+        kind: MigrationKind::Live,
+        reason: "the most free memory".into(),
+        completes: 1.0,
+        start_s: Expected::default(),
+        total_s: Expected { p50: 10.0, p95: 12.0 },
+        blackout_s: Expected { p50: 0.1, p95: 0.2 },
+    };
+    DrainPlan {
+        schema: SCHEMA,
+        scenario: "test".into(),
+        alternative: None,
+        seed: 1,
+        replications: 1,
+        host: "a".into(),
+        fingerprint: inventory.fingerprint(),
+        inventory,
+        policy: Policy::HyperV(HyperV::default()),
+        deadline: None,
+        limit: Some(2),
+        makespan_s: Expected { p50: 30.0, p95: 36.0 },
+        moves: (1..=6).map(planned).collect(),
+        stays: vec![],
+    }
+}
+
+/// An operation with the outputs that it has given.
+struct Bench {
+    operation: Operation,
+    running: Vec<Attempt>,
+    cancelled: Vec<MigrationId>,
+    questions: Vec<String>,
+    messages: Vec<String>,
+    wait: SimTime,
+    finish: Option<Finish>,
+}
+
+impl Bench {
+    fn new(rules: Rules) -> Bench {
+        let operation = Operation::new(plan(), &plan().inventory, rules).unwrap();
+        let (running, cancelled, questions, messages) = (vec![], vec![], vec![], vec![]);
+        let mut bench =
+            Bench { operation, running, cancelled, questions, messages, wait: SimTime::ZERO, finish: None };
+        bench.tell(0.0, Input::Begin);
+        bench
+    }
+
+    fn tell(&mut self, seconds: f64, input: Input) {
+        self.operation.handle(SimTime::ZERO + Span::from_secs_f64(seconds), input).unwrap();
+        loop {
+            match self.operation.poll() {
+                Output::Command(Command::Start(attempt)) => self.running.push(attempt),
+                Output::Command(Command::Cancel { migration, .. }) => self.cancelled.push(migration),
+                Output::Command(Command::Ask { question }) => self.questions.push(question),
+                Output::Record(Record::Event(event)) => self.messages.push(event.message),
+                Output::Record(_) => {}
+                Output::Wait(until) => {
+                    self.wait = until;
+                    return;
+                }
+                Output::Done(finish) => {
+                    self.finish = Some(finish);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, seconds: f64, vm: &str, outcome: Outcome) {
+        let place = self.running.iter().position(|attempt| &*attempt.vm == vm).unwrap();
+        let migration = self.running.remove(place).migration;
+        self.tell(seconds, Input::Ended { migration, outcome, reason: "as told".into() });
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.running.iter().map(|attempt| &*attempt.vm).collect()
+    }
+}
+
+#[test]
+fn moves_go_in_the_plans_order_to_the_plans_hosts_two_at_a_time() {
+    let mut bench = Bench::new(Rules::default());
+    let mut order = Vec::new();
+    for step in 1.. {
+        assert!(bench.running.len() <= 2);
+        let Some(next) = bench.running.first().cloned() else { break };
+        assert_eq!(&*next.destination, if next.migration.0.is_multiple_of(2) { "b" } else { "c" });
+        order.push(next.vm.to_string());
+        bench.end(f64::from(step), &next.vm, Outcome::Completed);
+    }
+    assert_eq!(order, ["vm1", "vm2", "vm3", "vm4", "vm5", "vm6"]);
+    assert_eq!(bench.finish, Some(Finish::AllMoved));
+}
+
+#[test]
+fn a_changed_inventory_or_an_unknown_name_is_refused() {
+    let mut now = plan().inventory;
+    now.guests[2].host = "b".into();
+    let refused = Operation::new(plan(), &now, Rules::default()).unwrap_err();
+    assert!(refused.to_string().contains("guest `vm3` ran on `a` and runs on `b`"), "{refused}");
+    let mut wrong = plan();
+    wrong.moves[0].destination = "z".into();
+    let refused = Operation::new(wrong, &plan().inventory, Rules::default()).unwrap_err();
+    assert!(matches!(refused, PlanError::Unknown { what: "host", .. }), "{refused}");
+}
+
+#[test]
+fn what_fails_is_tried_again_as_often_as_the_rules_say_and_holds_its_slot() {
+    let rules = Rules { retries: 1, limit: Some(1), ..Rules::default() };
+    let mut bench = Bench::new(rules);
+    bench.end(3.0, "vm1", Outcome::Failed);
+    assert!(bench.running.is_empty(), "its slot is kept");
+    assert_eq!(bench.wait, SimTime::ZERO + Span::from_secs(13));
+    bench.tell(13.0, Input::Tick);
+    assert_eq!((bench.names(), bench.running[0].attempt), (vec!["vm1"], 2));
+    bench.end(15.0, "vm1", Outcome::Failed);
+    assert_eq!(bench.names(), ["vm2"], "no third attempt");
+    for step in 0..5 {
+        let vm = bench.names()[0].to_string();
+        bench.end(20.0 + f64::from(step), &vm, Outcome::Completed);
+    }
+    assert_eq!(bench.finish, Some(Finish::Partly));
+}
+
+#[test]
+fn a_gated_guest_moves_only_when_the_operator_says_so() {
+    let gates = Gates::Of(["vm1".into(), "vm3".into()].into());
+    let mut bench = Bench::new(Rules { gates, ..Rules::default() });
+    assert_eq!((bench.names(), bench.questions.len()), (vec!["vm2"], 1));
+    assert!(bench.questions[0].starts_with("Move vm1 to b"), "{:?}", bench.questions);
+    bench.tell(1.0, Input::Answered { yes: false });
+    assert!(bench.questions[1].starts_with("Move vm3"), "{:?}", bench.questions);
+    bench.tell(2.0, Input::Answered { yes: true });
+    assert_eq!(bench.names(), ["vm2", "vm3"]);
+    for (step, vm) in ["vm2", "vm3", "vm4", "vm5", "vm6"].into_iter().enumerate() {
+        bench.end(3.0 + step as f64, vm, Outcome::Completed);
+    }
+    assert_eq!(bench.finish, Some(Finish::Partly), "vm1 stayed");
+}
+
+#[test]
+fn what_takes_longer_than_planned_stops_the_drain_by_itself() {
+    let mut bench = Bench::new(Rules::default());
+    assert_eq!(bench.wait, SimTime::ZERO + Span::from_secs(15), "12 s at p95 and a quarter more");
+    bench.end(9.0, "vm2", Outcome::Completed);
+    bench.tell(15.0, Input::Tick);
+    assert!(
+        bench.messages.iter().any(|message| message.contains("takes longer than 15 s")),
+        "{:?}",
+        bench.messages
+    );
+    assert_eq!(bench.names(), ["vm1", "vm3"], "what is under way goes on");
+    bench.end(16.0, "vm1", Outcome::Completed);
+    assert_eq!(bench.names(), ["vm3"], "nothing more is started");
+    bench.end(17.0, "vm3", Outcome::Completed);
+    assert_eq!((bench.finish, bench.cancelled.len()), (Some(Finish::Partly), 0));
+}
+
+#[test]
+fn or_aborts_or_asks_or_goes_on() {
+    let with = |deviation| {
+        let mut bench = Bench::new(Rules { deviation, ..Rules::default() });
+        bench.tell(15.0, Input::Tick);
+        bench
+    };
+    let aborted = with(Deviation::Abort);
+    assert_eq!(aborted.cancelled, [MigrationId(0), MigrationId(1)]);
+    let going_on = with(Deviation::GoOn);
+    assert_eq!((going_on.cancelled.len(), going_on.questions.len(), going_on.running.len()), (0, 0, 2));
+    let mut asked = with(Deviation::Ask);
+    assert_eq!(asked.questions.len(), 1, "both are late, and one answer is enough");
+    asked.tell(16.0, Input::Answered { yes: false });
+    asked.end(17.0, "vm1", Outcome::Completed);
+    asked.end(17.0, "vm2", Outcome::Completed);
+    assert_eq!(asked.finish, Some(Finish::Partly));
+}
+
+#[test]
+fn an_interrupt_gives_up_what_is_under_way_and_starts_nothing_more() {
+    let mut bench = Bench::new(Rules { retries: 5, ..Rules::default() });
+    bench.tell(2.0, Input::Interrupted);
+    assert_eq!(bench.cancelled, [MigrationId(0), MigrationId(1)]);
+    bench.end(2.5, "vm1", Outcome::Cancelled);
+    bench.end(2.5, "vm2", Outcome::Failed);
+    assert!(bench.running.is_empty(), "no retry after an interrupt");
+    assert_eq!(bench.finish, Some(Finish::Partly));
+}
+
+#[test]
+fn a_guest_in_doubt_is_not_tried_again_and_stops_the_drain() {
+    let mut bench = Bench::new(Rules { retries: 5, ..Rules::default() });
+    let migration = bench.running.remove(0).migration;
+    bench.tell(3.0, Input::InDoubt { migration, reason: "the agent is gone".into() });
+    assert!(bench.messages.iter().any(|message| message == "the agent is gone"), "{:?}", bench.messages);
+    bench.end(9.0, "vm2", Outcome::Completed);
+    assert_eq!((bench.names().len(), bench.finish), (0, Some(Finish::Partly)));
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let mut bench = Bench::new(Rules::default());
+    let now = SimTime::ZERO + Span::from_secs(1);
+    assert!(bench.operation.handle(now, Input::Answered { yes: true }).is_err());
+    let ended =
+        Input::Ended { migration: MigrationId(5), outcome: Outcome::Completed, reason: String::new() };
+    assert!(bench.operation.handle(now, ended).is_err());
+}

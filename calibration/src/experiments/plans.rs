@@ -1,0 +1,257 @@
+//! Reconfiguration plans on Grid'5000 (Kherbache): several migrations at once over shared links.
+//!
+//! What was done: an action starts when all those have ended that the plan lets end before it. (In all
+//! but one of the 400 migrations measured, the start is that end to within a second.) Where no plan is given,
+//! the order is that of the measured starts and ends.
+//!
+//! Totals are those of the plan replayed in this order. The makespan is predicted twice: from the measured
+//! starts, and from the plan alone, where one migration that hung delays all that follow.
+//!
+//! What is fitted, and what it means:
+//!
+//! | parameter | meaning |
+//! |---|---|
+//! | `speed_500`, … | what a node of so many Mbit/s carries of guests' memory, in bytes per second |
+//! | `overhead` | from the start of an action until memory flows: libvirt, QEMU, connecting |
+//! | `dirty_rate` | fresh memory dirtied a second by `stress --vm 1000 --bytes 70K`, whose workers take turns |
+//! | `queue` | what stands in line before a full card: see `models::world`, acknowledgements that wait |
+//!
+//! The memory that is dirtied again and again is the plan's own `maxDirtySize`; its time for that, 2 s, is
+//! not used: the planner, which uses it, is 20 % off, and on the slow nodes no pre-copy would end at that rate.
+//! The downtime limit is QEMU's default of 300 ms, bandwidth unlimited.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use algorithms::policy::Qemu;
+use algorithms::records::RunRecords;
+use models::cluster::Timing;
+use models::workload::Workload;
+use sim_core::{ByteRate, Bytes, Span};
+
+use super::cluster::{Bed, Moving, bytes, pages, seconds, stream};
+use super::{Experiment, Values};
+use crate::datasets::{Measurements, PlanFile, PlanMigration};
+use crate::fit::{Effort, FitError, Parameter, Prediction, Problem};
+
+/// The name under which presets keep it.
+pub(super) const KIND: &str = "plans";
+
+/// `memUsed` and `memMB` are libvirt's megabytes.
+const MIB: f64 = 1_048_576.0;
+
+/// Hot memory where the plan does not say any, in MiB: that of all plans published.
+const HOT_MB: f64 = 96.0;
+
+/// Relative differences of this size count as 1: runs repeat to 1.9 %.
+const SCALE: f64 = 0.02;
+
+/// Overheads after the memory has gone over.
+const FINISH: f64 = 0.1;
+
+/// Plans, and how they were carried out.
+pub struct Plans {
+    runs: Vec<Run>,
+    /// By node: its speed in Mbit/s.
+    speeds: BTreeMap<u32, f64>,
+    /// The different speeds.
+    classes: Vec<f64>,
+}
+
+/// A repetition of a plan.
+struct Run {
+    name: String,
+    migrations: Vec<PlanMigration>,
+    /// For each migration the places of those before it.
+    after: Vec<Vec<usize>>,
+    hot_mb: Vec<f64>,
+    /// Repetitions of one plan are one group: they are predicted alike.
+    group: usize,
+}
+
+impl Plans {
+    /// All repetitions of all plans. `facts` may know the speeds of nodes that these data do not show.
+    pub fn new(measurements: &Measurements, facts: &Values) -> Plans {
+        let rows = &measurements.plan_migrations;
+        let mut speeds: BTreeMap<u32, f64> = BTreeMap::new();
+        for (name, speed) in facts {
+            if let Some(Ok(node)) = name.strip_prefix("node_").map(str::parse) {
+                speeds.insert(node, *speed);
+            }
+        }
+        // A migration has the speed of its slower end: a node is as fast as its fastest.
+        for row in rows {
+            for node in [row.from, row.to] {
+                let speed = speeds.entry(node).or_insert(row.mbit);
+                *speed = speed.max(row.mbit);
+            }
+        }
+        let mut by_run: BTreeMap<(u32, u32), Vec<PlanMigration>> = BTreeMap::new();
+        for row in rows {
+            by_run.entry((row.plan, row.repetition)).or_default().push(row.clone());
+        }
+        let numbers: BTreeSet<u32> = by_run.keys().map(|(plan, _)| *plan).collect();
+        let group = |plan: u32| numbers.range(..plan).count();
+        let runs = by_run.into_iter().map(|((plan, repetition), migrations)| {
+            let file = measurements.plans.iter().find(|file| file.plan == Some(plan));
+            Run::new(format!("plan {plan}, repetition {repetition}"), migrations, file, group(plan))
+        });
+        let runs: Vec<Run> = runs.collect();
+        let classes: BTreeSet<u64> = speeds.values().map(|speed| speed.round() as u64).collect();
+        Plans { runs, speeds, classes: classes.into_iter().map(|class| class as f64).collect() }
+    }
+
+    fn bed(&self, values: &[f64]) -> Bed {
+        let class = |speed: f64| self.classes.iter().position(|class| *class == speed.round()).unwrap_or(0);
+        let most = self.speeds.keys().last().map_or(0, |node| *node as usize + 1);
+        let rate = |node: u32| self.speeds.get(&node).map_or(1e9 / 8.0, |speed| values[class(*speed)]);
+        let after = &values[self.classes.len()..];
+        Bed {
+            speeds: (0..most as u32).map(|node| rate(node) * 8.0).collect(),
+            queue: Some(bytes(after[2])),
+            transport: stream(None),
+            policy: Qemu { max_bandwidth: None, ..Qemu::default() },
+            timing: Timing { prepare: seconds(after[0]), finish: seconds(FINISH), ..Timing::default() },
+            limit: None,
+            cores: 16,
+            disk_rate: None,
+        }
+    }
+}
+
+impl Run {
+    fn new(name: String, mut migrations: Vec<PlanMigration>, file: Option<&PlanFile>, group: usize) -> Run {
+        migrations.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.vm.cmp(&b.vm)));
+        // When an action starts and ends: by the plan where it is there, else as it was seen.
+        let planned = |row: &PlanMigration| {
+            let actions = file.map_or(&[][..], |file| &file.actions);
+            let same = |action: &&crate::datasets::PlanAction| action.vm == row.vm && action.from == row.from;
+            actions.iter().find(same).map(|action| (action.start, action.end))
+        };
+        let seen = |row: &PlanMigration| (row.start, row.start + row.seconds);
+        let all_planned: Option<Vec<_>> = migrations.iter().map(planned).collect();
+        let times = all_planned.unwrap_or_else(|| migrations.iter().map(seen).collect());
+        let after = times.iter().map(|(start, _)| {
+            let before = times.iter().enumerate().filter(|(_, (_, end))| end <= start);
+            before.map(|(place, _)| place).collect()
+        });
+        let hot = |row: &PlanMigration| {
+            let guest = file.and_then(|file| file.guests.get(&row.vm));
+            guest.map(|guest| guest.hot_mb).filter(|hot| *hot > 0.0).unwrap_or(HOT_MB)
+        };
+        Run { after: after.collect(), hot_mb: migrations.iter().map(hot).collect(), name, migrations, group }
+    }
+
+    fn moves(&self, dirty_rate: f64, order: Order) -> Vec<Moving> {
+        let first = self.start();
+        let rows = self.migrations.iter().zip(&self.after).zip(&self.hot_mb);
+        let moving = |((row, after), hot): ((&PlanMigration, &Vec<usize>), &f64)| Moving {
+            from: row.from as usize,
+            to: row.to as usize,
+            memory: pages(row.memory_mb * MIB),
+            zeros: bytes(0.0),
+            workload: Workload::Sweep {
+                rate: ByteRate::from_bytes_per_sec(dirty_rate as u64),
+                working_set: pages(hot.min(row.memory_mb) * MIB),
+            },
+            after: if order == Order::Planned { after.clone() } else { Vec::new() },
+            start: if order == Order::Measured { seconds(row.start - first) } else { Span::ZERO },
+            disk: Bytes::ZERO,
+        };
+        rows.map(moving).collect()
+    }
+}
+
+impl Problem for Plans {
+    fn parameters(&self) -> Vec<Parameter> {
+        let speed = |class: &f64| {
+            let bytes = class * 1e6 / 8.0;
+            let name = format!("speed_{class}");
+            Parameter { name, unit: "B/s", start: 0.93 * bytes, low: 0.5 * bytes, high: bytes }
+        };
+        let mut all: Vec<Parameter> = self.classes.iter().map(speed).collect();
+        let parameter = |name: &str, unit, start, low, high| {
+            let name = name.to_string();
+            Parameter { name, unit, start, low, high }
+        };
+        all.push(parameter("overhead", "s", 0.7, 0.01, 10.0));
+        all.push(parameter("dirty_rate", "B/s", 15e6, 1e6, 50e6));
+        all.push(parameter("queue", "B", 5e6, 1e6, 50e6));
+        all
+    }
+
+    fn groups(&self) -> usize {
+        self.runs.iter().map(|run| run.group + 1).max().unwrap_or(0)
+    }
+
+    fn predict(&self, values: &[f64], groups: &[usize], effort: Effort) -> Result<Vec<Prediction>, FitError> {
+        let bed = self.bed(values);
+        let dirty_rate = values[self.classes.len() + 1];
+        let mut all = Vec::new();
+        // The last plan replayed: repetitions of it in the same order need no further run.
+        let mut last: Option<(&Run, RunRecords)> = None;
+        for run in self.runs.iter().filter(|run| groups.contains(&run.group)) {
+            let replayed = match last.take() {
+                Some((other, records)) if other.is_alike(run) => records,
+                _ => bed.run(&run.name, run.moves(dirty_rate, Order::Planned))?,
+            };
+            let rows = run.migrations.iter().zip(&replayed.migrations);
+            all.extend(rows.map(|(row, record)| {
+                let subject = format!("vm {} {} → {}", row.vm, row.from, row.to);
+                run.prediction(subject, "total", row.seconds, record.total.as_secs_f64(), SCALE)
+            }));
+            if effort == Effort::Everything {
+                let as_measured = bed.run(&run.name, run.moves(dirty_rate, Order::Measured))?;
+                for (quantity, records) in
+                    [("makespan", &as_measured), ("makespan, plan replayed", &replayed)]
+                {
+                    let makespan = records.run.makespan.as_secs_f64();
+                    all.push(run.prediction(String::new(), quantity, run.makespan(), makespan, 0.0));
+                }
+            }
+            last = Some((run, replayed));
+        }
+        Ok(all)
+    }
+}
+
+impl Run {
+    fn start(&self) -> f64 {
+        self.migrations.iter().map(|row| row.start).fold(f64::INFINITY, f64::min)
+    }
+
+    fn makespan(&self) -> f64 {
+        let ends = self.migrations.iter().map(|row| row.start + row.seconds);
+        ends.fold(0.0, f64::max) - self.start()
+    }
+
+    fn prediction(&self, subject: String, of: &str, measured: f64, predicted: f64, scale: f64) -> Prediction {
+        let (run, quantity, unit) = (self.name.clone(), of.into(), "s".into());
+        Prediction { run, subject, quantity, unit, measured, predicted, scale }
+    }
+
+    fn is_alike(&self, other: &Run) -> bool {
+        let key = |run: &Run| -> Vec<_> {
+            run.migrations.iter().map(|row| (row.vm, row.from, row.to, row.memory_mb.to_bits())).collect()
+        };
+        self.group == other.group && self.after == other.after && key(self) == key(other)
+    }
+}
+
+/// When migrations begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// When they did.
+    Measured,
+    /// When those before them in the plan have ended.
+    Planned,
+}
+
+impl Experiment for Plans {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn facts(&self) -> Values {
+        self.speeds.iter().map(|(node, speed)| (format!("node_{node}"), *speed)).collect()
+    }
+}

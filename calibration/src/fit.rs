@@ -1,0 +1,152 @@
+//! Least squares with a robust loss, how sure each parameter is, and what the data cannot tell apart.
+//!
+//! Parameters are bounded and positive. They are solved for in the logistic of their logarithm, so that the
+//! solver (Levenberg–Marquardt, Moré 1978, of the `levenberg-marquardt` crate) knows no bounds.
+//! Every difference is relative: ln(predicted ÷ measured) in units of its scale. The loss of a difference
+//! r is Cauchy's ln(1 + r²) or Huber's, so that a run in which something else went wrong pulls little.
+
+mod solve;
+mod uncertainty;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use uncertainty::{Fitted, FittedParameter};
+
+/// A parameter to be found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name in presets.
+    pub name: String,
+    /// Its unit, for people.
+    pub unit: &'static str,
+    /// Where to begin; between the bounds.
+    pub start: f64,
+    /// It is above this, which is above zero.
+    pub low: f64,
+    /// It is below this.
+    pub high: f64,
+}
+
+/// How a difference counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Loss {
+    /// Its square.
+    Squares,
+    /// Its square up to 1, its double beyond, less 1 (Huber 1964).
+    Huber,
+    /// The logarithm of 1 and its square: what is far off counts hardly at all.
+    #[default]
+    Cauchy,
+}
+
+/// A prediction beside its measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Which run, such as `plan 5, repetition 2`.
+    pub run: String,
+    /// Of what in it, such as `vm 3`; empty for the run as a whole.
+    pub subject: String,
+    /// Which quantity, such as `total`.
+    pub quantity: String,
+    /// Its unit.
+    pub unit: String,
+    /// As measured.
+    pub measured: f64,
+    /// As predicted.
+    pub predicted: f64,
+    /// A relative difference of this counts as 1 in a fit; 0 leaves it out.
+    #[serde(skip)]
+    pub scale: f64,
+}
+
+impl Prediction {
+    /// predicted ÷ measured − 1, in per cent.
+    pub fn error_percent(&self) -> f64 {
+        if self.measured == self.predicted { 0.0 } else { 100.0 * (self.predicted / self.measured - 1.0) }
+    }
+}
+
+/// How much to predict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// What a fit looks at.
+    Fit,
+    /// Everything that was measured.
+    Everything,
+}
+
+/// What can be fitted: groups of runs, predicted from parameters.
+pub trait Problem {
+    /// What to find.
+    fn parameters(&self) -> Vec<Parameter>;
+    /// How many groups there are; one is wholly inside a part of the k-fold check, or outside.
+    fn groups(&self) -> usize;
+    /// Predicts the runs of these groups from these values, in the order of [`Problem::parameters`].
+    ///
+    /// # Errors
+    ///
+    /// What the simulator said against the model that follows from the data.
+    fn predict(&self, values: &[f64], groups: &[usize], effort: Effort) -> Result<Vec<Prediction>, FitError>;
+}
+
+/// Why nothing was fitted.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum FitError {
+    /// Less data than parameters.
+    #[error("{runs} measured values cannot tell {parameters} parameters; give more runs")]
+    TooFew {
+        /// Values.
+        runs: usize,
+        /// Parameters.
+        parameters: usize,
+    },
+    /// A model could not be run.
+    #[error("{run} cannot be simulated: {what}")]
+    Model {
+        /// Which.
+        run: String,
+        /// Why.
+        what: String,
+    },
+}
+
+/// Most parts of a k-fold check.
+const MOST_FOLDS: usize = 5;
+
+/// Fits all groups; then, to see how it does on what it has not seen, all but every k-th.
+///
+/// # Errors
+///
+/// [`FitError`] where there is too little data, or a model cannot be run.
+pub fn fit(problem: &dyn Problem, loss: Loss) -> Result<Fitted, FitError> {
+    let all: Vec<usize> = (0..problem.groups()).collect();
+    let mut fitted = fit_groups(problem, &all, loss)?;
+    let folds = MOST_FOLDS.min(all.len());
+    if folds >= 2 {
+        let mut unseen = Vec::new();
+        for fold in 0..folds {
+            let (out, within): (Vec<usize>, Vec<usize>) =
+                all.iter().partition(|group| *group % folds == fold);
+            // Too few groups to leave some out: the check says nothing then.
+            let Ok(part) = fit_groups(problem, &within, loss) else {
+                return Ok(fitted);
+            };
+            let values: Vec<f64> = part.parameters.iter().map(|parameter| parameter.value).collect();
+            unseen.extend(problem.predict(&values, &out, Effort::Everything)?);
+        }
+        fitted.folds = folds;
+        fitted.unseen = unseen;
+    }
+    Ok(fitted)
+}
+
+/// Fits these groups alone.
+///
+/// # Errors
+///
+/// As [`fit`].
+pub fn fit_groups(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Result<Fitted, FitError> {
+    let solution = solve::solve(problem, groups, loss)?;
+    Ok(uncertainty::judge(solution))
+}

@@ -1,0 +1,120 @@
+//! How sure a fit is of each parameter, and which it cannot tell apart.
+//!
+//! From the Jacobian J of the weighted residuals r: covariance = (JᵀJ)⁻¹ · rᵀr ÷ (n − p), of the logarithms of
+//! the parameters. Two whose correlation is near 1, or a condition number of J that is large, say
+//! that other values would fit the data as well.
+
+use nalgebra::DMatrix;
+
+use super::Prediction;
+use super::solve::Solution;
+
+/// From here on, two parameters are said not to be told apart.
+const CORRELATED: f64 = 0.95;
+/// From here on, so is the whole of them (of the column-scaled Jacobian).
+const ILL_CONDITIONED: f64 = 100.0;
+/// What share of its range at either end counts as a bound.
+const AT_BOUND: f64 = 0.01;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// Every parameter.
+    pub parameters: Vec<FittedParameter>,
+    /// Predictions of the runs that were fitted.
+    pub seen: Vec<Prediction>,
+    /// Parts of the k-fold check; 0 where there was too little data.
+    pub folds: usize,
+    /// Predictions of every run by a fit that did not see it.
+    pub unseen: Vec<Prediction>,
+    /// The condition number of the column-scaled Jacobian; infinite where it is singular.
+    pub condition: f64,
+    /// What the data cannot tell, in words.
+    pub warnings: Vec<String>,
+}
+
+/// A parameter that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedParameter {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Its standard error as a share of the value; infinite where the data say nothing of it.
+    pub relative_error: f64,
+}
+
+/// Judges a solution.
+pub(super) fn judge(solution: Solution) -> Fitted {
+    let Solution { parameters, values, jacobian, residuals, predictions } = solution;
+    let norms: Vec<f64> = jacobian.column_iter().map(|column| column.norm()).collect();
+    let mut scaled = jacobian;
+    for (mut column, norm) in scaled.column_iter_mut().zip(&norms) {
+        column /= if *norm > 0.0 { *norm } else { 1.0 };
+    }
+    let singular = scaled.clone().singular_values();
+    let (least, most) = (singular.min(), singular.max());
+    let condition = if least > 0.0 { most / least } else { f64::INFINITY };
+    let freedom = residuals.len().saturating_sub(values.len()).max(1) as f64;
+    let variance = residuals.norm_squared() / freedom;
+    let inverse = (scaled.transpose() * &scaled).try_inverse();
+    let deviation = |index: usize| match &inverse {
+        Some(inverse) if norms[index] > 0.0 => {
+            (inverse[(index, index)].abs() * variance).sqrt() / norms[index]
+        }
+        _ => f64::INFINITY,
+    };
+    let mut warnings = Vec::new();
+    for (index, parameter) in parameters.iter().enumerate() {
+        let place = (values[index] / parameter.low).ln() / (parameter.high / parameter.low).ln();
+        if norms[index] == 0.0 {
+            warnings.push(format!("the data say nothing of {}", parameter.name));
+        } else if !(AT_BOUND..=1.0 - AT_BOUND).contains(&place) {
+            warnings.push(format!("{} lies at the end of its range", parameter.name));
+        }
+    }
+    if let Some(inverse) = &inverse {
+        warnings
+            .extend(correlations(inverse, &parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>()));
+    }
+    if condition >= ILL_CONDITIONED {
+        warnings.push(format!(
+            "the parameters together are badly determined (condition number {condition:.0}); \
+             runs that differ more, in speed or in memory, would help"
+        ));
+    }
+    let found =
+        parameters.iter().zip(&values).enumerate().map(|(index, (parameter, value))| FittedParameter {
+            name: parameter.name.clone(),
+            unit: parameter.unit,
+            value: *value,
+            relative_error: deviation(index),
+        });
+    Fitted {
+        parameters: found.collect(),
+        seen: predictions,
+        folds: 0,
+        unseen: Vec::new(),
+        condition,
+        warnings,
+    }
+}
+
+fn correlations(inverse: &DMatrix<f64>, names: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (first, name) in names.iter().enumerate() {
+        for (second, other) in names.iter().enumerate().skip(first + 1) {
+            let both = (inverse[(first, first)] * inverse[(second, second)]).abs().sqrt();
+            let correlation = if both > 0.0 { inverse[(first, second)] / both } else { 0.0 };
+            if correlation.abs() >= CORRELATED {
+                found.push(format!(
+                    "the data cannot tell {name} from {other} (correlation {correlation:.2}): \
+                     their values hold together, not each for itself"
+                ));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,83 @@
+//! The fit finds what made the data, says how sure it is, and what it cannot tell apart.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use calibration::fit::{Effort, FitError, Loss, Parameter, Prediction, Problem, fit, fit_groups};
+
+/// Total time = overhead + memory ÷ rate, at these memories, measured with some mistakes.
+struct Line {
+    memories: Vec<f64>,
+    measured: Vec<f64>,
+}
+
+impl Problem for Line {
+    fn parameters(&self) -> Vec<Parameter> {
+        let parameter =
+            |name: &str, unit, start, low, high| Parameter { name: name.into(), unit, start, low, high };
+        vec![parameter("rate", "B/s", 5e7, 1e6, 1e10), parameter("overhead", "s", 1.0, 0.01, 100.0)]
+    }
+
+    fn groups(&self) -> usize {
+        self.memories.len()
+    }
+
+    fn predict(&self, values: &[f64], groups: &[usize], _: Effort) -> Result<Vec<Prediction>, FitError> {
+        let one = |group: &usize| Prediction {
+            run: format!("run {group}"),
+            subject: String::new(),
+            quantity: "total".into(),
+            unit: "s".into(),
+            measured: self.measured[*group],
+            predicted: values[1] + self.memories[*group] / values[0],
+            scale: 0.02,
+        };
+        Ok(groups.iter().map(one).collect())
+    }
+}
+
+fn line(memories: &[f64]) -> Line {
+    let measured = memories.iter().enumerate();
+    let mistake = |index: usize| 1.0 + 0.005 * if index % 2 == 0 { 1.0 } else { -1.0 };
+    let measured = measured.map(|(index, memory)| (3.0 + memory / 1.1e8) * mistake(index)).collect();
+    Line { memories: memories.to_vec(), measured }
+}
+
+#[test]
+fn it_finds_the_parameters_and_covers_them_with_its_uncertainty() {
+    let fitted = fit(&line(&[1e9, 2e9, 3e9, 4e9, 6e9, 8e9, 1e10, 1.2e10]), Loss::Cauchy).unwrap();
+    for (parameter, truth) in fitted.parameters.iter().zip([1.1e8, 3.0]) {
+        let off = (parameter.value / truth - 1.0).abs();
+        assert!(off < 0.05 && off < 4.0 * parameter.relative_error, "{parameter:?}");
+    }
+    assert_eq!((fitted.folds, fitted.unseen.len()), (5, 8));
+    assert!(fitted.unseen.iter().all(|each| each.error_percent().abs() < 3.0));
+}
+
+#[test]
+fn a_run_in_which_something_went_wrong_pulls_little() {
+    let mut problem = line(&[1e9, 2e9, 3e9, 4e9, 6e9, 8e9, 1e10, 1.2e10]);
+    problem.measured[3] *= 3.0;
+    let robust = fit(&problem, Loss::Cauchy).unwrap();
+    let squares = fit(&problem, Loss::Squares).unwrap();
+    let off = |value: f64| (value / 1.1e8 - 1.0).abs();
+    assert!(off(robust.parameters[0].value) < 0.05, "{:?}", robust.parameters);
+    assert!(off(squares.parameters[0].value) > off(robust.parameters[0].value));
+}
+
+#[test]
+fn it_says_when_the_data_cannot_tell_two_parameters_apart() {
+    // Guests of one size: the rate and the overhead explain the same.
+    let fitted = fit(&line(&[4e9; 6]), Loss::Cauchy).unwrap();
+    assert!(
+        fitted.warnings.iter().any(|warning| warning.contains("rate") || warning.contains("together")),
+        "{fitted:?}"
+    );
+    let told = fit(&line(&[1e9, 2e9, 4e9, 8e9, 1.6e10, 3e10]), Loss::Cauchy).unwrap();
+    assert!(told.warnings.is_empty(), "{:?}", told.warnings);
+}
+
+#[test]
+fn less_data_than_parameters_is_refused() {
+    let error = fit_groups(&line(&[1e9]), &[0], Loss::Cauchy).unwrap_err();
+    assert!(matches!(error, FitError::TooFew { runs: 1, parameters: 2 }));
+}

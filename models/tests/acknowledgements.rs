@@ -1,0 +1,83 @@
+//! Memory that comes into a host is slowed where the host sends as much as its card carries, for the
+//! acknowledgements wait in line; what leaves it is not.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use algorithms::ids::HostId;
+use models::cluster::ClusterModel;
+use models::network::{CardTraits, Duplex, Link, Network};
+use models::world::{RunOptions, simulate};
+use sim_core::{Bandwidth, Bytes, Span};
+
+/// Three hosts on one switch, and an idle guest of 10 GiB for each pair of source and destination.
+fn moves(queue: Option<Bytes>, window: Option<Bytes>, moves: &[(u32, u32)]) -> Vec<f64> {
+    let mut model: ClusterModel = support::star(3);
+    model.network = Network::default();
+    let switch = model.network.add_switch("switch".into());
+    for host in 0..3 {
+        let node = model.network.add_host(HostId(host));
+        let card = CardTraits { queue, ..CardTraits::default() };
+        let (capacity, latency) = (Bandwidth::from_gbit(10), Span::ZERO);
+        let link = Link { name: "card".into(), capacity, latency, duplex: Duplex::Full, card };
+        model.network.add_link(node, switch, link);
+    }
+    model.transport.window = window;
+    for (source, destination) in moves {
+        let vm = support::guest(&mut model, *source, 10, 0);
+        support::move_to(&mut model, vm, *destination);
+    }
+    let records = simulate(&model, &RunOptions::default()).unwrap();
+    records.migrations.iter().map(|each| each.total.as_secs_f64()).collect()
+}
+
+/// 10 GiB at 10 Gbit/s.
+const ALONE: f64 = 8.589_934_592;
+
+fn assert_close(got: f64, expected: f64) {
+    assert!((got / expected - 1.0).abs() < 0.001, "{got} where {expected} was expected");
+}
+
+const QUEUE: Option<Bytes> = Some(Bytes::from_mib(10));
+const WINDOW: Option<Bytes> = Some(Bytes::from_mib(8));
+
+#[test]
+fn what_comes_into_a_host_that_sends_at_full_speed_waits_for_its_acknowledgements() {
+    let totals = moves(QUEUE, WINDOW, &[(0, 1), (1, 2)]);
+    assert_close(totals[1], ALONE);
+    // Eight tenths of the speed while the other runs, then all of it.
+    assert_close(totals[0], ALONE + 0.2 * ALONE);
+}
+
+#[test]
+fn what_a_host_sends_does_not_wait_for_what_comes_in_at_less_than_full_speed() {
+    let totals = moves(QUEUE, WINDOW, &[(0, 1), (1, 0)]);
+    let mut sorted = totals.clone();
+    sorted.sort_by(f64::total_cmp);
+    // One of the two fills its sender's card; the other is the one that waits.
+    assert_close(sorted[0], ALONE);
+    assert_close(sorted[1], ALONE + 0.2 * ALONE);
+}
+
+#[test]
+fn without_a_queue_or_a_window_nothing_waits() {
+    for (queue, window) in [(None, WINDOW), (QUEUE, None), (QUEUE, Some(Bytes::from_mib(64)))] {
+        for total in moves(queue, window, &[(0, 1), (1, 2)]) {
+            assert_close(total, ALONE);
+        }
+    }
+}
+
+#[test]
+fn several_streams_into_such_a_host_share_what_gets_through() {
+    let totals = moves(QUEUE, WINDOW, &[(0, 1), (2, 1), (1, 2)]);
+    // Two into host 1 get 8 Gbit/s together while it sends for as long as one takes alone, then 10.
+    assert_close(totals[0], ALONE + (2.0 * ALONE - 0.8 * ALONE));
+    assert_close(totals[2], ALONE);
+}
+
+#[test]
+fn a_single_stream_never_waits() {
+    assert_close(moves(QUEUE, WINDOW, &[(0, 1)])[0], ALONE);
+}
