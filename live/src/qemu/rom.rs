@@ -110,7 +110,7 @@ impl RomGuest {
     /// Where the ROM cannot: more memory than [`MOST_MEMORY`], a measured curve, too many classes.
     pub fn of(memory: Bytes, workload: &Workload) -> Result<RomGuest, QemuError> {
         let wrong = |words: String| Err(QemuError::Scenario(words));
-        if memory > MOST_MEMORY || memory.get() % (1 << 20) != 0 || memory < Bytes::from_mib(4) {
+        if memory > MOST_MEMORY || !memory.get().is_multiple_of(1 << 20) || memory < Bytes::from_mib(4) {
             return wrong(format!("a QEMU guest has whole MiB, from 4 MiB to {MOST_MEMORY}, not {memory}"));
         }
         let mut sets = SetsOf { next: 0, last: fillable(memory), sets: Vec::new() };
