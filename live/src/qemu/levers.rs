@@ -102,12 +102,16 @@ mod tests {
 
     #[test]
     fn units_are_those_of_qemu() {
-        let policy =
-            Qemu { downtime_limit: Span::from_millis(150), max_bandwidth: Some(Bandwidth::from_mbit(400)) };
+        let policy = Qemu {
+            downtime_limit: Span::from_millis(150),
+            max_bandwidth: Some(Bandwidth::from_mbit(400)),
+            ..Qemu::default()
+        };
         let set = super::parameters(&Levers { policy, ..Levers::default() });
         assert_eq!(set["max-bandwidth"], 50_000_000, "bytes per second");
         assert_eq!(set["downtime-limit"], 150, "milliseconds");
-        let unlimited = Qemu { max_bandwidth: None, downtime_limit: Span::from_secs(1 << 20) };
+        let unlimited =
+            Qemu { max_bandwidth: None, downtime_limit: Span::from_secs(1 << 20), ..Qemu::default() };
         let set = super::parameters(&Levers { policy: unlimited, ..Levers::default() });
         assert_eq!(set["max-bandwidth"], 0);
         assert_eq!(set["downtime-limit"], LONGEST_DOWNTIME_LIMIT_MS);

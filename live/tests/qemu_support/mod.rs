@@ -99,6 +99,7 @@ pub fn limits(mbit: u64, downtime_ms: u64) -> Levers {
     let policy = Qemu {
         downtime_limit: Span::from_millis(downtime_ms),
         max_bandwidth: Some(Bandwidth::from_mbit(mbit)),
+        ..Qemu::default()
     };
     Levers { policy, ..Levers::default() }
 }
