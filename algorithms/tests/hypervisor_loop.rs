@@ -78,13 +78,17 @@ impl Told {
     }
 
     fn rounds(&self) -> Vec<&RoundRecord> {
-        let round = |record| if let &Record::Round(ref round) = record { Some(round) } else { None };
-        self.records.iter().filter_map(round).collect()
+        let records = self.records.iter();
+        records
+            .filter_map(|record| if let Record::Round(round) = record { Some(round) } else { None })
+            .collect()
     }
 
     fn migration(&self) -> &MigrationRecord {
-        let found = |record| if let &Record::Migration(ref found) = record { Some(found) } else { None };
-        self.records.iter().find_map(found).unwrap()
+        let mut records = self.records.iter();
+        records
+            .find_map(|record| if let Record::Migration(found) = record { Some(found) } else { None })
+            .unwrap()
     }
 
     fn resumed(&self) -> usize {

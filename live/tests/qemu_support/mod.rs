@@ -131,20 +131,22 @@ pub struct Left {
 impl Left {
     /// The migration's own record.
     pub fn migration(&self) -> &MigrationRecord {
-        let record = |record| match record {
-            &Record::Migration(ref migration) => Some(migration),
+        let records = self.ended.records.iter();
+        let mut migrations = records.filter_map(|record| match record {
+            Record::Migration(migration) => Some(migration),
             _ => None,
-        };
-        self.ended.records.iter().find_map(record).unwrap()
+        });
+        migrations.next().unwrap()
     }
 
     /// Its rounds.
     pub fn rounds(&self) -> Vec<&RoundRecord> {
-        let round = |record| match record {
-            &Record::Round(ref round) => Some(round),
+        let records = self.ended.records.iter();
+        let rounds = records.filter_map(|record| match record {
+            Record::Round(round) => Some(round),
             _ => None,
-        };
-        self.ended.records.iter().filter_map(round).collect()
+        });
+        rounds.collect()
     }
 }
 
