@@ -32,13 +32,13 @@ enum Point {
 /// Whether a journal's entry is that point.
 fn is_at(point: Point, entry: &Line) -> bool {
     use controller::Command::{Loop, Prepare};
-    match (point, entry) {
-        (Point::Preparing, Line::Wanted(Prepare)) => true,
-        (Point::FirstPass, Line::Told(_, Input::Loop(LoopInput::Pass { .. }))) => true,
-        (Point::Stopped, Line::Told(_, Input::Loop(LoopInput::Stopped))) => true,
-        (Point::HandingOver, Line::Wanted(Loop(LoopCommand::Resume))) => true,
-        _ => false,
-    }
+    matches!(
+        (point, entry),
+        (Point::Preparing, Line::Wanted(Prepare))
+            | (Point::FirstPass, Line::Told(_, Input::Loop(LoopInput::Pass { .. })))
+            | (Point::Stopped, Line::Told(_, Input::Loop(LoopInput::Stopped)))
+            | (Point::HandingOver, Line::Wanted(Loop(LoopCommand::Resume)))
+    )
 }
 
 /// SIGKILL, for one of our own processes.
