@@ -9,7 +9,7 @@
 //!
 //! It decides nothing. A host side is whatever carries out commands: it is handed each, must not keep the
 //! driver waiting, and sends its [`Answer`] when it has one; so do those who cancel. Our agents' is
-//! [`crate::source`]; a hypervisor's goes through the same door.
+//! `source`; a hypervisor's goes through the same door.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;

@@ -11,7 +11,7 @@
 //!   [`stamp`] what they write; [`tracking`]: which pages they wrote.
 //! - [`drive`]: the live driver. It tells the controller what hosts say, by the wall clock, and decides
 //!   nothing. [`journal`]: what it was told, and its replay.
-//! - [`source`]: an agent's host side of the driver: rounds over real sockets.
+//! - `source`: an agent's host side of the driver: rounds over real sockets.
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
 //! - [`apply`]: a whole drain over many agents, by the operation that its plan says.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.

@@ -1,6 +1,6 @@
 //! Which pages a guest has written since one last looked.
 //!
-//! The kernel's own way is [`userfault`]; where it has none, [`hashes`] compares all memory with what it
+//! The kernel's own way is `userfault`; where it has none, `hashes` compares all memory with what it
 //! was, which takes a hundred times as long.
 
 mod hashes;

@@ -134,7 +134,7 @@ fn a_migration_given_up_in_post_copy_is_lost() {
         ..unlimited()
     };
     let records = run(&guest(3000, Policy::Qemu(rules)));
-    assert_eq!(records.migrations[0].outcome, Outcome::Failed);
+    assert_eq!(records.migrations[0].outcome, Outcome::Lost);
     assert!(
         records.migrations[0].reason.starts_with("lost in post-copy"),
         "{}",

@@ -52,7 +52,10 @@ fn the_keys_are_those_that_were_promised() {
     let extra = ["alternative", "replication", "origin", "measured"];
     assert_eq!(keys(&json), sorted(RUN.into_iter().chain(extra)));
     assert_eq!(keys(&json["migrations"][0]), sorted(MIGRATION));
-    assert_eq!(keys(&json["migrations"][0]["rounds"][0]), sorted(ROUND.into_iter().chain(["phase"])));
+    assert_eq!(
+        keys(&json["migrations"][0]["rounds"][0]),
+        sorted(ROUND.into_iter().chain(["phase", "throttle_percent"]))
+    );
     assert_eq!(keys(&json["events"][0]), sorted(EVENT));
     assert_eq!(keys(&json["measured"][0]), sorted(MEASURED));
 }

@@ -17,7 +17,7 @@ use live::machine::MOST_STEAL;
 use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
 use models::cluster::{ClusterModel, Guest};
 use models::world::{RunOptions, simulate};
-use reports::{Comparison, compare, comparison_table, run_json};
+use reports::{Comparison, ReportInput, compare, comparison_table, report_json, run_json, write_text};
 use sim_core::Span;
 
 use super::Known;

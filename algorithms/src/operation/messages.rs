@@ -1,0 +1,81 @@
+//! What an operation is told, and what it wants done.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MigrationId, Name};
+use crate::records::Outcome;
+
+/// What the operation is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// Begin.
+    Begin,
+    /// The time that it waited for has come.
+    Tick,
+    /// A migration has ended.
+    Ended {
+        /// Which.
+        migration: MigrationId,
+        /// How.
+        outcome: Outcome,
+        /// Why, in a few words.
+        reason: String,
+    },
+    /// It is not known where a guest runs: nothing more is started until somebody has looked.
+    InDoubt {
+        /// Which migration.
+        migration: MigrationId,
+        /// Why.
+        reason: String,
+    },
+    /// A question is answered.
+    Answered {
+        /// To go on.
+        yes: bool,
+    },
+    /// The operator wants it to end: nothing more is started, and what is under way is given up.
+    Interrupted,
+}
+
+/// What the operation wants done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Start a migration; its end comes back as [`Input::Ended`].
+    Start(Attempt),
+    /// Give up a migration; its end comes back all the same.
+    Cancel {
+        /// Which.
+        migration: MigrationId,
+        /// Why.
+        reason: String,
+    },
+    /// Ask the operator; the answer comes back as [`Input::Answered`]. One question at a time.
+    Ask {
+        /// In a sentence.
+        question: String,
+    },
+}
+
+/// A migration to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number; the same for every attempt.
+    pub migration: MigrationId,
+    /// The guest.
+    pub vm: Name,
+    /// Where it runs.
+    pub source: Name,
+    /// Where it goes.
+    pub destination: Name,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+}
+
+/// How the operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finish {
+    /// Every planned guest is at its destination.
+    AllMoved,
+    /// Some are not; what was not started stands in the records.
+    Partly,
+}
