@@ -29,10 +29,8 @@ pub struct ClusterView {
     #[serde(default)]
     prerequisites: Prerequisites,
     /// Hosts that have died.
-    #[serde(default)]
     dead: BTreeSet<HostId>,
     /// Memory that guests which are not ours have taken.
-    #[serde(default)]
     foreign: BTreeMap<HostId, Bytes>,
     failover: Failover,
     /// Hosts that the phase under way empties.
