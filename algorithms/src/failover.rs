@@ -35,6 +35,11 @@ pub struct FailoverSettings {
     pub anti_affinity: AntiAffinity,
     /// The cluster's local time when the run begins, since midnight; failback windows go by it.
     pub begins_at: Span,
+    /// After so long without a heartbeat a node counts as dead, and its roles are started elsewhere:
+    /// `SameSubnetDelay` × `SameSubnetThreshold`, 1 s × 10 since Windows Server 2016 (windowsitpro.com,
+    /// 2017-03-01; for 2022 not verified). That the cluster waits longer for a node which may still run
+    /// (`ResiliencyDefaultPeriod`) does not count here, since the node is dead.
+    pub failover_after: Span,
     /// How long a guest takes to shut down. Assumption: 30 s.
     pub shut_down: Span,
     /// How long a guest takes from being started until it serves. Assumption: 60 s.
@@ -47,6 +52,7 @@ impl Default for FailoverSettings {
             move_type_threshold: Priority::Medium.value(),
             anti_affinity: AntiAffinity::Preferred,
             begins_at: Span::ZERO,
+            failover_after: Span::from_secs(10),
             shut_down: Span::from_secs(30),
             boot: Span::from_secs(60),
         }

@@ -110,6 +110,8 @@ pub struct Assignment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Orchestrator {
     plan: Plan,
+    /// Whether it was told to begin.
+    begun: bool,
     next_phase: usize,
     cluster: ClusterView,
     next_migration: u32,
@@ -160,6 +162,7 @@ impl Orchestrator {
     pub fn new(plan: Plan, cluster: ClusterView) -> Orchestrator {
         Orchestrator {
             plan,
+            begun: false,
             next_phase: 0,
             cluster,
             next_migration: 0,
@@ -183,7 +186,8 @@ impl Orchestrator {
     /// [`Refused`] where a migration is said to have ended that is not under way.
     pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         match input {
-            Input::Begin | Input::Tick => {}
+            Input::Begin => self.begun = true,
+            Input::Tick => {}
             Input::Stop => {
                 self.plan.phases.truncate(self.next_phase);
                 self.lanes.clear();
@@ -193,7 +197,7 @@ impl Orchestrator {
             Input::Befell(incident) => {
                 self.befall(now, incident);
                 // What befalls before the plan has begun does not begin it.
-                if self.next_phase == 0 {
+                if !self.begun {
                     return Ok(());
                 }
             }
@@ -257,9 +261,10 @@ impl Orchestrator {
         loop {
             let nodes = self.go_along(now);
             let failbacks = self.begin_failbacks(now);
+            let failovers = self.begin_failovers(now);
             let enqueued = self.enqueue_due(now);
             let refused = self.dispatch();
-            if nodes || failbacks || enqueued || refused {
+            if nodes || failbacks || failovers || enqueued || refused {
                 continue;
             }
             if self.is_stuck() {

@@ -59,7 +59,8 @@ fn every_scenario_loads_runs_and_describes_itself() {
                 let all = records.migrations.iter();
                 // Refusals are what that one shows; its own test says which.
                 let completed = all.map(|m| m.outcome).all(|outcome| outcome == Outcome::Completed);
-                let shows_failures = ["shared-storage-refusal", "failures", "flaky-cluster"];
+                let shows_failures =
+                    ["shared-storage-refusal", "failures", "flaky-cluster", "cluster-failover"];
                 assert!(completed || shows_failures.contains(&stem), "{stem}");
             }
             count += 1;

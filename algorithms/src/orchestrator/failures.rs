@@ -2,7 +2,7 @@
 //!
 //! A host that has died takes no more guests, and none leaves it. Moves that wait in a queue to go to it
 //! look for another place where the orchestrator had chosen it, and are refused where the plan names
-//! it. Migrations under way end by themselves. Nothing that failed is tried again: `Move-VM` does not, and
+//! it. Migrations under way end by themselves. Clustered roles of a dead node are started on another. Nothing that failed is tried again: `Move-VM` does not, and
 //! of a cluster's drain it is only known that it can be told to (`CLUSAPI_NODE_PAUSE_RETRY_DRAIN_ON_FAILURE`
 //! of `PauseClusterNodeEx`), not how often it then does.
 
@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime};
 
 use super::cluster::NoPlace;
+use super::tasks::{Purpose, RoleTask};
 use super::{Assignment, Declined, Orchestrator, Waiting};
-use crate::ids::{HostId, StorageId};
+use crate::failover::Priority;
+use crate::ids::{HostId, StorageId, VmId};
 
 /// What happened to the cluster beside what the plan asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,43 @@ impl Orchestrator {
             } else {
                 self.strand(assignment, host);
             }
+        }
+    }
+
+    /// Roles whose node has died go offline, and are started elsewhere when the cluster has noticed; those that
+    /// are on their way wait for the end of that. Whether there were any.
+    pub(super) fn begin_failovers(&mut self, now: SimTime) -> bool {
+        let mut any = false;
+        for node in self.cluster.dead_hosts() {
+            let busy = self.busy();
+            for vm in self.roles_on(node).into_iter().filter(|vm| !busy.contains(vm)) {
+                any = true;
+                self.fail_over(now, vm, node);
+            }
+        }
+        any
+    }
+
+    fn fail_over(&mut self, now: SimTime, vm: VmId, node: HostId) {
+        self.cluster.crashed(vm, now);
+        let failover = self.cluster.failover();
+        if failover.role(vm).is_some_and(|role| role.priority == Priority::NoAutoStart) {
+            return self.log_role(
+                now,
+                vm,
+                node,
+                "is not started elsewhere: its priority is No Auto Start".into(),
+            );
+        }
+        let noticed = now + failover.settings.failover_after;
+        self.wait(Waiting::of_role(vm, None, noticed, RoleTask { purpose: Purpose::Failover(node) }));
+    }
+
+    /// A role that was being started by failover is started again where its new node has died too.
+    pub(super) fn start_again(&mut self, now: SimTime, vm: VmId, task: RoleTask, node: HostId) {
+        if matches!(task.purpose, Purpose::Failover(_)) && self.cluster.is_dead(node) {
+            let noticed = now + self.cluster.failover().settings.failover_after;
+            self.wait(Waiting::of_role(vm, None, noticed, RoleTask { purpose: Purpose::Failover(node) }));
         }
     }
 

@@ -242,7 +242,7 @@ impl Orchestrator {
 
     /// The roles that run on `node`, in the order in which they are moved: by priority. Among equals
     /// Microsoft documents no order; here it is that of their numbers.
-    fn roles_on(&self, node: HostId) -> Vec<VmId> {
+    pub(super) fn roles_on(&self, node: HostId) -> Vec<VmId> {
         let mut roles = self.cluster.guests_on(node);
         roles.retain(|vm| self.cluster.failover().role(*vm).is_some() && !self.cluster.is_offline(*vm));
         self.sort_by_priority(&mut roles);
@@ -255,7 +255,7 @@ impl Orchestrator {
     }
 
     /// Guests that something is being done to already.
-    fn busy(&self) -> BTreeSet<VmId> {
+    pub(super) fn busy(&self) -> BTreeSet<VmId> {
         let queued = self.queues.values().flatten().chain(self.under_way.values());
         let waiting = self.waiting.values().map(|waiting| waiting.vm);
         queued.map(|assignment| assignment.vm).chain(waiting).collect()
@@ -270,7 +270,7 @@ impl Orchestrator {
         self.keep(now, level, None, node, message);
     }
 
-    fn log_role(&mut self, now: SimTime, vm: VmId, node: HostId, message: String) {
+    pub(super) fn log_role(&mut self, now: SimTime, vm: VmId, node: HostId, message: String) {
         self.keep(now, Level::Information, Some(vm), node, message);
     }
 

@@ -37,6 +37,9 @@ impl ClusterView {
         kind: MigrationKind,
     ) -> Result<Chosen, NoPlace> {
         let source = self.host_of(vm);
+        if kind != MigrationKind::Start {
+            self.refuse_the_dead(source, wanted)?;
+        }
         if kind == MigrationKind::Stop {
             return Ok(self.place_stopped(vm));
         }
@@ -104,6 +107,9 @@ impl ClusterView {
         let plain = |text: &str| Some(Obstacle::Plain(text.to_string()));
         if host == source && kind != MigrationKind::Start {
             return plain("it is there already");
+        }
+        if self.is_dead(host) {
+            return plain("dead");
         }
         if self.is_paused(host) || !self.is_open(host) && !self.forbids(host) {
             return plain("paused");

@@ -34,6 +34,8 @@ pub(super) enum Purpose {
     Forced(HostId, String),
     /// The node from which it was drained is back.
     Failback(HostId),
+    /// The node on which it ran has died.
+    Failover(HostId),
 }
 
 /// A role that has got its place.
@@ -114,7 +116,7 @@ impl Orchestrator {
             (_, Some(Offline { action, .. })) => (MigrationKind::Start, action),
             (Purpose::Asked(RoleMoveType::Live), None) => (MigrationKind::Live, own),
             (Purpose::Asked(RoleMoveType::Offline(action)), None) => (MigrationKind::Quick, *action),
-            (Purpose::Drain(..) | Purpose::Failback(_), None) => {
+            (Purpose::Drain(..) | Purpose::Failback(_) | Purpose::Failover(_), None) => {
                 let priority = failover.role(vm).map(|role| role.priority).unwrap_or_default();
                 (failover.move_type(priority), OfflineAction::Save)
             }
@@ -144,6 +146,7 @@ impl Orchestrator {
             Purpose::Drain(node, _) => format!("drain of {}{by_priority}", name(node)),
             Purpose::Forced(node, because) => format!("forced drain of {}: {because}", name(node)),
             Purpose::Failback(node) => format!("failback to {}{by_priority}", name(node)),
+            Purpose::Failover(node) => format!("failover: {} has died{by_priority}", name(node)),
         };
         match chosen {
             Some((host, how)) if !how.is_empty() => format!("{purpose}; to {}: {how}", name(&host)),
@@ -156,6 +159,7 @@ impl Orchestrator {
         let Assignment { migration, vm, kind, .. } = *assignment;
         let Some(order) = self.orders.get(&migration) else { return };
         if outcome != Outcome::Completed {
+            self.start_again(now, vm, order.task.clone(), assignment.destination);
             return self.not_moved(migration, vm, "its migration did not complete".into());
         }
         if kind == MigrationKind::Stop {

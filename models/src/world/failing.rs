@@ -153,6 +153,13 @@ impl World<'_> {
         self.failing.as_ref().is_some_and(|failing| failing.off[vm.index()])
     }
 
+    /// A guest whose host had died was started elsewhere.
+    pub(super) fn runs_again(&mut self, vm: VmId) {
+        if let Some(failing) = &mut self.failing {
+            failing.off[vm.index()] = false;
+        }
+    }
+
     /// Schedules what is to break at a point in time, and what breaks by chance.
     pub(super) fn begin_faults(&mut self) {
         let Some(failing) = &mut self.failing else { return };

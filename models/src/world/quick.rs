@@ -190,6 +190,7 @@ impl World<'_> {
             }
             Then::Resume => self.spend_on_quick(quick, self.model.hypervisor.timing.resume, Then::Online),
             Then::Online => {
+                self.runs_again(vm);
                 self.resume_guest_io(vm);
                 Some(QuickInput::Online)
             }

@@ -24,6 +24,7 @@ impl Checker {
                 None | Some(false) => AntiAffinity::Preferred,
             },
             begins_at: self.problems.take(begins_at).flatten().unwrap_or_default(),
+            failover_after: file.failover_after.unwrap_or(base.failover_after),
             shut_down: file.shut_down.unwrap_or(base.shut_down),
             boot: file.boot.unwrap_or(base.boot),
         }

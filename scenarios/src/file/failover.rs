@@ -23,6 +23,9 @@ pub(crate) struct ClusterFile {
     /// The cluster's clock when the run begins, such as "22:30"; midnight by default. Failback windows
     /// go by it.
     pub(crate) begins_at: Option<At<String>>,
+    /// After so long without a heartbeat a node counts as dead, and its roles are started elsewhere; 10 s by
+    /// default.
+    pub(crate) failover_after: Option<Span>,
     /// How long a guest takes to shut down; 30 s by default.
     pub(crate) shut_down: Option<Span>,
     /// How long a guest takes from being started until it serves; 60 s by default.

@@ -1,9 +1,10 @@
 //! What breaks in the cluster, as the orchestrator knows it: hosts that died, memory and space that others
 //! took, storage that went away.
 
-use sim_core::Bytes;
+use sim_core::{Bytes, SimTime};
 
-use super::ClusterView;
+use super::{ClusterView, Offline};
+use crate::failover::OfflineAction;
 use crate::failures::{DIED, how_it_died};
 use crate::ids::{HostId, Name, VmId};
 use crate::orchestrator::Assignment;
@@ -23,6 +24,17 @@ impl ClusterView {
     pub(in crate::orchestrator) fn bury(&mut self, host: HostId) {
         self.dead.insert(host);
         self.hosts[host.index()].open = false;
+    }
+
+    /// Hosts that have died.
+    pub(in crate::orchestrator) fn dead_hosts(&self) -> Vec<HostId> {
+        self.dead.iter().copied().collect()
+    }
+
+    /// A role's host has died: the role is offline, and takes nothing there.
+    pub(in crate::orchestrator) fn crashed(&mut self, vm: VmId, since: SimTime) {
+        self.leave(self.host_of(vm), self.memory_of(vm));
+        self.gone_offline(vm, Offline { action: OfflineAction::TurnOff, since });
     }
 
     /// Guests that are not ours take memory of a host, for good.
@@ -62,7 +74,11 @@ impl ClusterView {
     }
 
     /// Refuses a move from a dead host, or to one.
-    pub(super) fn refuse_the_dead(&self, source: HostId, wanted: Option<HostId>) -> Result<(), Refusal> {
+    pub(in crate::orchestrator) fn refuse_the_dead(
+        &self,
+        source: HostId,
+        wanted: Option<HostId>,
+    ) -> Result<(), Refusal> {
         let dead = [Some(source), wanted].into_iter().flatten().find(|host| self.is_dead(*host));
         dead.map_or(Ok(()), |host| Err(self.died(host, host == source)))
     }
