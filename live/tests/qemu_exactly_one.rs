@@ -29,6 +29,9 @@ enum Point {
     HandingOver,
 }
 
+/// A kill that comes too late is tried again so often.
+const MOST_TRIES: u32 = 10;
+
 /// Whether a journal's entry is that point.
 fn is_at(point: Point, entry: &Line) -> bool {
     use controller::Command::{Loop, Prepare};
@@ -115,9 +118,18 @@ fn a_source_killed_while_it_sends_takes_its_guest_with_it_and_no_half_of_it_runs
     if !is_there() {
         return;
     }
-    let (left, mut pair) = killed_at(Point::FirstPass, |pair| pair.source.pid());
-    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Failed, Remedy::Lost));
-    assert_eq!(running(&mut pair), 0);
+    for _ in 0..MOST_TRIES {
+        let (left, mut pair) = killed_at(Point::FirstPass, |pair| pair.source.pid());
+        // The rest is small, and may all have arrived before the signal; then it is as if killed afterwards.
+        if left.ended.standing == Remedy::DestinationRuns {
+            assert_eq!((left.ended.outcome, running(&mut pair)), (Outcome::Completed, 1));
+            continue;
+        }
+        assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Failed, Remedy::Lost));
+        assert_eq!(running(&mut pair), 0);
+        return;
+    }
+    panic!("the source was never killed before it had sent all, in {MOST_TRIES} tries");
 }
 
 #[test]

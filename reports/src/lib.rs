@@ -76,7 +76,7 @@ pub use drain_plan::drain_plan_text;
 pub use error::ReportError;
 pub use export::{write_frames, write_text};
 pub use failures::failures_text;
-pub use figures::{convergence_figure, gantt_figure, rounds_figure, usage_figure};
+pub use figures::{alternatives_figure, convergence_figure, gantt_figure, rounds_figure, usage_figure};
 pub use import::{RecordedMigration, read_migrations};
 pub use json::{read_runs, run_json};
 pub use page::page;

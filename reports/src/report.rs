@@ -11,7 +11,7 @@ use algorithms::records::{ResourceKind, RunRecords};
 use crate::compare::{Comparison, compare};
 use crate::error::ReportError;
 use crate::export::{make_directory, write_frames, write_text};
-use crate::figures::{gantt_figure, rounds_figure, usage_figure};
+use crate::figures::{alternatives_figure, gantt_figure, rounds_figure, usage_figure};
 use crate::json::json_text;
 use crate::page::{migrations_with_charts, page};
 use crate::summary::{Alternative, alternatives};
@@ -93,6 +93,9 @@ fn write_figures(directory: &Path, input: &ReportInput) -> Result<Vec<PathBuf>, 
     make_directory(directory)?;
     let groups = alternatives(&input.runs);
     let mut written = Vec::new();
+    if groups.len() > 1 {
+        written.push(write_text(directory.join("alternatives.svg"), &alternatives_figure(&groups)?)?);
+    }
     for (number, group) in groups.iter().enumerate() {
         let Some(&(index, _)) = group.runs.first() else {
             continue;

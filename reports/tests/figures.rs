@@ -131,3 +131,17 @@ fn a_migration_without_a_pause_shows_none() {
     run.migrations[0].blackout = Span::ZERO;
     assert_eq!(pauses(&run) + 1, with_pause, "the legend's mark is left");
 }
+
+#[test]
+fn alternatives_stand_side_by_side_on_one_scale_for_each_quantity() {
+    let named = |name: &str, mut run: algorithms::records::RunRecords| {
+        run.run.alternative = Some(fixtures::name(name));
+        run
+    };
+    let runs = [named("10 GbE", fixtures::small()), named("nothing", fixtures::empty("precopy-101"))];
+    let svg = reports::alternatives_figure(&reports::alternatives(&runs)).unwrap();
+    for expected in ["2 alternatives side by side", "10 GbE", "makespan", "worst blackout", "107.2 s"] {
+        assert!(svg.contains(expected), "{expected}");
+    }
+    assert!(!svg.contains("processors"), "what no run could tell has no panel");
+}

@@ -13,6 +13,7 @@ pub(crate) use section::migrations_with_charts;
 
 use crate::compare::Comparison;
 use crate::error::ReportError;
+use crate::figures::alternatives_figure;
 use crate::grid;
 use crate::report::ReportInput;
 use crate::summary::{Alternative, alternatives};
@@ -29,7 +30,7 @@ pub fn page(input: &ReportInput) -> Result<String, ReportError> {
     body.paragraph("muted", &format!("migtwin {}, {}", input.version, counts(&groups)));
     body.raw("</header>\n<main>");
     if groups.len() > 1 {
-        overview(&mut body, input, &groups);
+        overview(&mut body, input, &groups)?;
     }
     for (index, group) in groups.iter().enumerate() {
         section::write(&mut body, input, group, Place::of(group, index, groups.len()))?;
@@ -50,9 +51,10 @@ pub(crate) fn document(title: &str, body: &str) -> String {
     )
 }
 
-fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) {
+fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) -> Result<(), ReportError> {
     let (sources, compared) = input.compared_alternatives(groups);
     body.heading(2, "Alternatives side by side");
+    body.figure(&alternatives_figure(groups)?);
     body.grid(&grid::alternatives(groups, &compared));
     let sending = grid::sending(groups);
     if !sending.rows.is_empty() {
@@ -72,6 +74,7 @@ fn overview(body: &mut Html, input: &ReportInput, groups: &[Alternative]) {
         body.paragraph("muted", &format!("Measured: {}", sources.join("; ")));
         grid::summary_lines(&all).iter().for_each(|line| body.paragraph("finding", line));
     }
+    Ok(())
 }
 
 fn how_it_was_made(body: &mut Html, input: &ReportInput) {

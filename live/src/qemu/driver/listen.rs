@@ -26,7 +26,7 @@ impl Driver<'_> {
         let heard = match (side, notice) {
             (Side::Source, Notice::Event(event)) => self.source_says(&event),
             (Side::Destination, Notice::Event(event)) => Ok(self.destination_says(&event)),
-            (Side::Source, Notice::Closed(words)) => Ok(Some(self.source_gone(words))),
+            (Side::Source, Notice::Closed(words)) => Ok(self.source_gone(words)),
             (Side::Destination, Notice::Closed(words)) => {
                 Ok(Some(Input::Failed { reason: format!("the destination is gone: {words}") }))
             }
@@ -140,17 +140,22 @@ impl Driver<'_> {
         }
     }
 
-    /// A source that died when the guest stood still may have sent all before, which the destination knows.
-    fn source_gone(&mut self, words: String) -> Input {
+    /// A source that died when the guest stood still may have sent all before, which the destination knows. Once
+    /// the destination was told to start the guest it has all, unless it is post-copy: no source is needed
+    /// then, and the destination says when it runs.
+    fn source_gone(&mut self, words: String) -> Option<Input> {
+        if self.watch.resuming && !self.watch.post_copy {
+            return None;
+        }
         let until = Instant::now() + ALL_ARRIVES_WITHIN;
         while self.watch.stopped && !self.watch.resuming && Instant::now() < until {
             match condition(self.migration.destination) {
-                Condition::Standing => return Input::Loop(LoopInput::Sent { sent: self.watch.sent }),
+                Condition::Standing => return Some(Input::Loop(LoopInput::Sent { sent: self.watch.sent })),
                 Condition::Receiving => std::thread::sleep(Duration::from_millis(20)),
                 Condition::Running | Condition::Gone => break,
             }
         }
-        Input::Failed { reason: format!("the source is gone: {words}") }
+        Some(Input::Failed { reason: format!("the source is gone: {words}") })
     }
 
     /// The log has a line for each step of auto-converge.
