@@ -2,7 +2,8 @@
 //!
 //! A machine that we started is killed by its process id when its [`Machine`] is dropped, unless it was let
 //! go. Where we are killed ourselves, the machines stay: a guest must not die with who moves it. Their
-//! sockets stand in the directory of the run, where `migtwin live qemu --recover` finds them.
+//! sockets stand in the directory of the run, where whoever mends a run that was cut short finds them:
+//! there is no command for it yet.
 
 use std::ffi::OsString;
 use std::fs::File;
