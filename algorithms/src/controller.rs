@@ -238,6 +238,7 @@ impl MigrationController {
                 self.state = State::Copying;
                 self.begin_memory(now)?;
             }
+            (State::CopyingDisks, Input::Tick | Input::Cancel { .. }) if self.is_switching_over() => {}
             (State::CopyingDisks, Input::Storage(input)) => self.mirror_input(now, input)?,
             (State::EndingMirror(moved), Input::MirrorEnded { written }) => {
                 let moved = *moved;

@@ -53,6 +53,8 @@ pub enum Quantity {
     Blackout,
     /// Memory sent, in bytes.
     MemoryBytesSent,
+    /// Disk content written at the destination, copied and mirrored, in bytes.
+    StorageBytesSent,
     /// Rounds, the stop-and-copy included.
     Rounds,
 }
@@ -62,7 +64,7 @@ impl Quantity {
     pub const fn unit(self) -> &'static str {
         match self {
             Quantity::Makespan | Quantity::Started | Quantity::Total | Quantity::Blackout => "s",
-            Quantity::MemoryBytesSent => "B",
+            Quantity::MemoryBytesSent | Quantity::StorageBytesSent => "B",
             Quantity::Rounds => "",
         }
     }

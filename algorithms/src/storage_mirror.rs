@@ -161,6 +161,11 @@ impl StorageMirror {
         matches!(self.state, State::Copying(_))
     }
 
+    /// Whether the guest is about to use the copies: too late to give up.
+    pub fn is_switching_over(&self) -> bool {
+        self.state == State::SwitchingOver
+    }
+
     /// When the guest begins to use the copies.
     pub fn switch(&self) -> Switch {
         self.order.switch

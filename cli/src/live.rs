@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod arguments;
+mod disks;
 mod forecast;
 mod lab;
 mod migrate;
@@ -14,6 +15,7 @@ use live::client::Client;
 use live::identity::{load_identity, make_identities};
 use live::protocol::Activity;
 use live::recover::{Finding, recover};
+use live::storage::StorageOptions;
 use live::tls::Credentials;
 use live::tracking::Method;
 use live::{AgentOptions, LiveError, process, steps};
@@ -54,6 +56,10 @@ fn agent(arguments: &Agent) -> Result<(), Failure> {
             Tracking::Userfault => Method::Userfault,
             Tracking::Hashes => Method::Hashes,
         }),
+        storage: StorageOptions {
+            places: arguments.storage.iter().cloned().collect(),
+            limit: arguments.disk_space,
+        },
         watch: steps::log(),
     };
     let made = std::fs::create_dir_all(&options.directory);

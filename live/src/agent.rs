@@ -9,6 +9,7 @@
 //! A thread for each connection, blocking: an agent has a handful, and memory goes as fast as the
 //! kernel can take it. Who is not known by its certificate gets no further than the handshake.
 
+mod disks;
 mod incoming;
 mod serve;
 mod settle;
@@ -26,6 +27,7 @@ use algorithms::handover::SourcePhase;
 use sim_core::Bytes;
 
 use crate::connection::Connection;
+use crate::disk::DiskSpec;
 use crate::drive::Answer;
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec};
@@ -33,6 +35,7 @@ use crate::identity::Identity;
 use crate::ledger::{Ledger, Standing, declined};
 use crate::protocol::{Activity, Description, GuestDescription, Handover, Purpose, Side};
 use crate::steps::{Step, Watch};
+use crate::storage::{Storage, StorageOptions, file_name, room};
 use crate::sync::lock;
 use crate::tls::Credentials;
 use crate::token::Token;
@@ -58,6 +61,8 @@ pub struct AgentOptions {
     pub memory: Option<Bytes>,
     /// How dirty memory is found; the best that the machine has where `None`.
     pub tracking: Option<Method>,
+    /// Where disks are.
+    pub storage: StorageOptions,
     /// Is told the moments of migrations.
     pub watch: Watch,
 }
@@ -69,6 +74,7 @@ pub struct Agent {
     pub(crate) address: String,
     pub(crate) tracking: Method,
     pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) storage: Storage,
     memory: Bytes,
     watch: Watch,
     guests: Mutex<BTreeMap<String, Arc<Guest>>>,
@@ -93,6 +99,7 @@ impl Agent {
         let agent = Agent {
             credentials,
             ledger: Mutex::new(Ledger::open(&options.directory)?),
+            storage: Storage::new(&options.directory, options.storage),
             directory: options.directory,
             address: options.advertised.unwrap_or_else(|| local.to_string()),
             tracking: options.tracking.unwrap_or_else(best_method),
@@ -103,6 +110,7 @@ impl Agent {
             outgoing: Mutex::default(),
             connections: AtomicUsize::new(0),
         };
+        agent.collect_all()?;
         agent.boot_own()?;
         tracing::info!(name = agent.name(), address = agent.address, tracking = %agent.tracking, "agent started");
         Ok(Arc::new(agent))
@@ -116,7 +124,8 @@ impl Agent {
             .collect();
         for spec in own {
             tracing::warn!(guest = spec.name, "started anew: it was lost with the agent that held it");
-            let guest = Arc::new(Guest::boot(spec)?);
+            let disks = self.storage.open(&spec)?;
+            let guest = Arc::new(Guest::boot_with(spec, disks)?);
             lock(&self.guests).insert(guest.spec().name.clone(), guest);
         }
         Ok(())
@@ -170,6 +179,10 @@ impl Agent {
                 let unknown = || declined(format!("pages of an unknown hand-over came from {}", hello.name));
                 incoming.ok_or_else(unknown)?.take_pages(connection, &self.watch)
             }
+            Purpose::Disks { token } => {
+                let incoming = self.coming(&token)?;
+                incoming.disks.take_blocks(&incoming, connection, &self.watch)
+            }
         }
     }
 
@@ -185,7 +198,7 @@ impl Agent {
     /// What it is and holds.
     pub fn describe(&self) -> Description {
         let describe = |guest: &Arc<Guest>| GuestDescription {
-            spec: guest.spec().clone(),
+            spec: guest.spec_now(),
             activity: guest.activity(),
             writes: guest.writes(),
         };
@@ -219,10 +232,22 @@ impl Agent {
         Ok(())
     }
 
-    fn create(&self, spec: GuestSpec) -> Result<(), LiveError> {
+    /// Whether there is room for these disks.
+    pub(crate) fn check_disk_room(&self, disks: &[&DiskSpec]) -> Result<(), LiveError> {
+        let wanted: Vec<(&str, Bytes)> = disks.iter().map(|disk| (&*disk.on, room(disk))).collect();
+        self.storage.check_room(lock(&self.ledger).entries(), &wanted)
+    }
+
+    fn create(&self, mut spec: GuestSpec) -> Result<(), LiveError> {
         self.check_room(&spec)?;
         if let Some(problem) = spec.problem() {
             return Err(declined(problem));
+        }
+        self.check_disk_room(&spec.disks.iter().collect::<Vec<_>>())?;
+        self.collect_of_others(&spec.name);
+        let token = Token::new()?;
+        for disk in &mut spec.disks {
+            disk.file = file_name(&spec.name, disk, &token);
         }
         {
             let mut ledger = lock(&self.ledger);
@@ -231,9 +256,17 @@ impl Agent {
             }
             ledger.create(spec.clone())?;
         }
-        let guest = Arc::new(Guest::boot(spec)?);
+        let made = self.make(&spec);
+        let guest = made.inspect_err(|_| self.undo_create(&spec.name))?;
         lock(&self.guests).insert(guest.spec().name.clone(), guest);
         Ok(())
+    }
+
+    fn make(&self, spec: &GuestSpec) -> Result<Arc<Guest>, LiveError> {
+        let disks = self.storage.create(spec)?;
+        let guest = Guest::boot_with(spec.clone(), disks)?;
+        lock(&self.ledger).created(&spec.name)?;
+        Ok(Arc::new(guest))
     }
 
     fn remove(&self, name: &str) -> Result<(), LiveError> {
@@ -246,8 +279,9 @@ impl Agent {
             ledger.remove(name)?;
         }
         lock(&self.guests).remove(name);
+        let disks = guest.spec_now().disks;
         drop(guest);
-        Ok(())
+        disks.iter().try_for_each(|disk| self.storage.remove(&disk.place()))
     }
 
     /// The guest of this name that is held here.

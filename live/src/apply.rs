@@ -237,6 +237,7 @@ fn request(fleet: &Fleet, how: &How, attempt: &Attempt) -> Result<MigrateRequest
         policy: how.policy.clone(),
         deadline: how.deadline,
         sending: how.sending,
+        storage: None,
     })
 }
 

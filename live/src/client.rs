@@ -5,6 +5,7 @@ use algorithms::records::{Origin, Outcome, Record, RunRecord, RunRecords};
 use sim_core::Span;
 
 use crate::connection::Connection;
+use crate::disk::DiskProof;
 use crate::error::LiveError;
 use crate::guest::GuestSpec;
 use crate::protocol::{Description, Handover, MigrateRequest, ProtocolError, Reply, Request};
@@ -32,6 +33,8 @@ pub struct Verified {
     pub pages: u64,
     /// Writes that the guest has made.
     pub writes: u64,
+    /// The same of its disks.
+    pub disks: DiskProof,
     /// What is wrong; nothing, if all is well.
     pub wrong: Vec<String>,
 }
@@ -89,7 +92,7 @@ impl Client {
     pub fn verify(&mut self, guest: &str) -> Result<Verified, LiveError> {
         self.0.patience(LONG)?;
         match self.0.ask(&Request::Verify { guest: guest.into() })? {
-            Reply::Verified { pages, writes, wrong } => Ok(Verified { pages, writes, wrong }),
+            Reply::Verified { pages, writes, disks, wrong } => Ok(Verified { pages, writes, disks, wrong }),
             other => Err(unexpected(&other)),
         }
     }

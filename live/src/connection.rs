@@ -135,7 +135,7 @@ impl Connection {
             return Err(ProtocolError::Version { peer: hello.name.clone(), theirs: hello.version }.into());
         }
         match (&self.stream, &hello.purpose) {
-            (Stream::Plain(_), Purpose::Pages { .. }) => Ok(()),
+            (Stream::Plain(_), Purpose::Pages { .. } | Purpose::Disks { .. }) => Ok(()),
             (Stream::Server(stream), _) => {
                 let certificates = stream.conn.peer_certificates().unwrap_or_default();
                 if certificates.first().is_some_and(|first| is_for(first, &hello.name)) {
@@ -199,6 +199,7 @@ impl Connection {
                 Reply::Refused { reason } => {
                     return Err(LiveError::Declined { agent: self.peer.clone(), reason });
                 }
+                Reply::Full { storage, reason } => return Err(LiveError::Full { storage, reason }),
                 reply => return Ok(reply),
             }
         }
@@ -304,6 +305,9 @@ fn clone(socket: &TcpStream, peer: &str) -> Result<TcpStream, LiveError> {
 /// Answers a request that was not carried out.
 pub(crate) fn refused(error: &LiveError) -> Reply {
     let reason = match error {
+        LiveError::Full { storage, reason } => {
+            return Reply::Full { storage: storage.clone(), reason: reason.clone() };
+        }
         LiveError::Declined { reason, .. } => reason.clone(),
         other => other.to_string(),
     };

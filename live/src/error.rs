@@ -38,6 +38,14 @@ pub enum LiveError {
         /// Why, in its words.
         reason: String,
     },
+    /// There is no space left for disks.
+    #[error("storage `{storage}` is full: {reason}; make room there, or move to another")]
+    Full {
+        /// The storage location.
+        storage: String,
+        /// What shows it.
+        reason: String,
+    },
     /// What is stored on disk cannot be read back.
     #[error("{path} cannot be understood (line {line}): {reason}")]
     Stored {

@@ -5,6 +5,7 @@
 //! looks before it writes a page again, [`Guest::verify`] looks at all, and the destination of a
 //! migration at each that arrives.
 
+mod disk_io;
 mod table;
 mod workload;
 mod writers;
@@ -16,11 +17,13 @@ use models::workload::Workload;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, Pages};
 
+use crate::disk::{Disk, DiskProof, DiskSpec, DiskState};
 use crate::error::LiveError;
 use crate::memory::Memory;
 use crate::protocol::Activity;
-use crate::stamp;
 use crate::sync::lock;
+use crate::{stamp, storage};
+use disk_io::{DiskIo, first_chance};
 pub use table::{Table, digest};
 use workload::Plan;
 pub use workload::WriterState;
@@ -49,6 +52,9 @@ pub struct GuestSpec {
     pub compression_ratio: f64,
     /// The share of its memory, at the end, that is never written and so is zero.
     pub zero_share: f64,
+    /// Its disks, and where they are.
+    #[serde(default)]
+    pub disks: Vec<DiskSpec>,
 }
 
 impl GuestSpec {
@@ -62,6 +68,7 @@ impl GuestSpec {
             seed: 1,
             compression_ratio: 2.3,
             zero_share: 0.0,
+            disks: vec![],
         }
     }
 
@@ -88,7 +95,7 @@ impl GuestSpec {
         if !(0.0..=1.0).contains(&self.zero_share) || !self.compression_ratio.is_finite() {
             return Some("the share of zeros is 0 to 1, and the compression ratio a number".into());
         }
-        Plan::new(self).err()
+        storage::problem(&self.disks).or_else(|| Plan::new(self).err())
     }
 }
 
@@ -99,6 +106,9 @@ pub struct GuestState {
     pub writers: Vec<WriterState>,
     /// Writes made so far.
     pub writes: u64,
+    /// Each disk.
+    #[serde(default)]
+    pub disks: Vec<DiskState>,
 }
 
 /// A synthetic guest that exists here.
@@ -107,6 +117,8 @@ pub struct Guest {
     spec: GuestSpec,
     body: Arc<Body>,
     writers: Mutex<Writers>,
+    disks: Vec<Arc<Disk>>,
+    disk_io: Mutex<DiskIo>,
 }
 
 /// What the writing threads share.
@@ -153,12 +165,17 @@ impl Body {
 }
 
 impl Guest {
-    /// Makes a guest, fills its memory and starts it.
+    /// Makes a guest without disks, fills its memory and starts it.
     ///
     /// # Errors
     ///
     /// [`LiveError`] where it is none, or the system has not so much memory.
     pub fn boot(spec: GuestSpec) -> Result<Guest, LiveError> {
+        Guest::boot_with(spec, vec![])
+    }
+
+    /// The same with these disks.
+    pub(crate) fn boot_with(spec: GuestSpec, disks: Vec<Arc<Disk>>) -> Result<Guest, LiveError> {
         if let Some(reason) = spec.problem() {
             return Err(LiveError::Declined { agent: "this host".into(), reason });
         }
@@ -171,19 +188,24 @@ impl Guest {
         }
         let plan =
             Plan::new(&spec).map_err(|reason| LiveError::Declined { agent: "this host".into(), reason })?;
-        let writers = Writers::start(&spec.name, plan.writers, &body)?;
-        Ok(Guest { spec, body, writers: Mutex::new(writers) })
+        let writers = Writers::paused(&spec.name, plan.writers, &body)?;
+        let chances = (0..).map(|number| first_chance(spec.seed, number));
+        let disk_io = DiskIo::paused(&spec.name, &disks, chances)?;
+        let guest = Guest { spec, body, writers: Mutex::new(writers), disks, disk_io: Mutex::new(disk_io) };
+        guest.resume();
+        Ok(guest)
     }
 
-    /// Makes a guest of memory that came from elsewhere. It stands still until [`Guest::resume`].
+    /// Makes a guest of memory that came from elsewhere, and of its disks. It stands still until
+    /// [`Guest::resume`].
     ///
     /// # Errors
     ///
     /// [`LiveError`] where the state is not of such a guest.
-    pub fn restore(
+    pub(crate) fn restore(
         spec: GuestSpec,
-        memory: Arc<Memory>,
-        table: Arc<Table>,
+        (memory, table): (Arc<Memory>, Arc<Table>),
+        disks: Vec<Arc<Disk>>,
         state: GuestState,
     ) -> Result<Guest, LiveError> {
         let declined = |reason| LiveError::Declined { agent: "this host".into(), reason };
@@ -191,12 +213,28 @@ impl Guest {
         plan.go_on_from(&state.writers).map_err(declined)?;
         let body = Body::new(&spec, memory, table, state.writes);
         let writers = Writers::paused(&spec.name, plan.writers, &body)?;
-        Ok(Guest { spec, body, writers: Mutex::new(writers) })
+        if state.disks.len() != disks.len() {
+            let (came, expected) = (state.disks.len(), disks.len());
+            return Err(declined(format!("the state of {came} disks came, of {expected} was expected")));
+        }
+        let disk_io = DiskIo::paused(&spec.name, &disks, state.disks.iter().map(|disk| disk.chance))?;
+        Ok(Guest { spec, body, writers: Mutex::new(writers), disks, disk_io: Mutex::new(disk_io) })
     }
 
-    /// What it is.
+    /// What it is. Where its disks are may have changed since: see [`Guest::spec_now`].
     pub fn spec(&self) -> &GuestSpec {
         &self.spec
+    }
+
+    /// What it is, and where its disks are now.
+    pub fn spec_now(&self) -> GuestSpec {
+        let disks = self.disks.iter().map(|disk| disk.spec()).collect();
+        GuestSpec { disks, ..self.spec.clone() }
+    }
+
+    /// Its disks.
+    pub(crate) fn disks(&self) -> &[Arc<Disk>] {
+        &self.disks
     }
 
     /// Its memory.
@@ -217,12 +255,16 @@ impl Guest {
     /// Stops it between two writes; what it would go on from.
     pub fn pause(&self) -> GuestState {
         let writers = lock(&self.writers).pause();
-        GuestState { writers, writes: self.writes() }
+        let chances = lock(&self.disk_io).pause();
+        let state = |(disk, chance): (&Arc<Disk>, u64)| DiskState { digest: disk.digest(), chance };
+        let disks = self.disks.iter().zip(chances).map(state).collect();
+        GuestState { writers, writes: self.writes(), disks }
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
         lock(&self.writers).resume();
+        lock(&self.disk_io).resume();
     }
 
     /// Keeps it from writing for this share of its time, in percent.
@@ -245,5 +287,16 @@ impl Guest {
             wrong.extend(self.body.table.problem(&self.body.memory, page));
         }
         wrong
+    }
+
+    /// Looks at every sector of its disks, while it runs.
+    pub(crate) fn verify_disks(&self) -> (DiskProof, Vec<String>) {
+        let mut all = (DiskProof::default(), Vec::new());
+        for (proof, wrong) in self.disks.iter().map(|disk| disk.verify()) {
+            all.0.sectors += proof.sectors;
+            all.0.writes += proof.writes;
+            all.1.extend(wrong);
+        }
+        all
     }
 }

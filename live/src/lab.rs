@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes};
 
 use crate::client::Client;
+use crate::disk::is_file_name;
 use crate::error::LiveError;
 use crate::files;
 use crate::identity::{load_identity, make_identities};
@@ -32,6 +33,9 @@ use crate::token::Token;
 
 /// The file of a lab's state, in its directory.
 pub const STATE: &str = "lab.json";
+
+/// Where storage is that all hosts reach, in its directory.
+const SHARED: &str = "storage";
 
 /// Hosts of one lab; they share one machine.
 pub const MOST_HOSTS: u32 = 32;
@@ -50,6 +54,8 @@ pub struct LabOptions {
     pub wiring: Wiring,
     /// Memory that guests of each host may have.
     pub memory: Option<Bytes>,
+    /// Storage locations that all hosts reach.
+    pub shared: Vec<String>,
     /// The `migtwin` to start agents with.
     pub executable: PathBuf,
 }
@@ -113,6 +119,10 @@ pub fn up(options: &LabOptions) -> Result<Lab, LiveError> {
     if options.directory.join(STATE).exists() {
         let reason = "there is a lab already; end it with `migtwin live lab down`".to_string();
         return Err(LiveError::Declined { agent: options.directory.display().to_string(), reason });
+    }
+    if let Some(name) = options.shared.iter().find(|name| !is_file_name(name)) {
+        let needed = format!("names of letters, digits, `-`, `_` and `.`; `{name}` is none");
+        return Err(LiveError::Absent { what: "storage of a lab".into(), needed });
     }
     if let Wiring::Namespaces(_) = options.wiring {
         network::check()?;
@@ -182,6 +192,11 @@ fn start(host: &LabHost, options: &LabOptions, directory: &Path) -> Result<(), L
     if let Some(memory) = options.memory {
         command.args(["--memory", &memory.to_string()]);
     }
+    for name in &options.shared {
+        let path = directory.join(SHARED).join(name);
+        fs::create_dir_all(&path).map_err(LiveError::file("make", &path))?;
+        command.arg("--storage").arg(format!("{name}={}", path.display()));
+    }
     // A group of its own: Ctrl-C at the terminal is not for it.
     command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
     command.spawn().map_err(LiveError::system(format!("start the agent of {}", host.name)))?;
@@ -232,6 +247,7 @@ pub fn down(directory: &Path) -> Result<Lab, LiveError> {
     for host in &lab.hosts {
         remove_directory(&host.directory)?;
     }
+    remove_directory(&directory.join(SHARED))?;
     remove_directory(&directory.join("identities"))?;
     files::remove(&directory.join(STATE))?;
     // Only where nothing else is in it.

@@ -1,7 +1,10 @@
 //! What an agent's disk says of its guests: which are its own, and how far each hand-over is.
 //!
 //! One file for each guest, `guests/NAME.json` in the agent's directory. The rules are
-//! [`algorithms::handover`]'s; this keeps them on disk, each step before anybody acts on it.
+//! [`algorithms::handover`]'s; this keeps them on disk, each step before anybody acts on it. Which files of
+//! disks belong to a guest, and which are to be removed, is `ledger/disks.rs`.
+
+mod disks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use std::path::{Path, PathBuf};
 use algorithms::handover::{DestinationPhase, DestinationStep, SourcePhase, SourceStep};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::DiskPlace;
 use crate::error::LiveError;
 use crate::files;
 use crate::guest::GuestSpec;
@@ -28,6 +32,12 @@ pub struct Entry {
     pub standing: Standing,
     /// Hand-overs by which it came to run here, the last at the end.
     pub arrived: Vec<Token>,
+    /// Files that are being written and do not count yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<DiskPlace>,
+    /// Files that do not count any more when the move under way has ended well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<DiskPlace>,
 }
 
 /// Whose a guest is.
@@ -114,6 +124,7 @@ impl Ledger {
                 let before = entry.standing.clone();
                 entry.standing.restarted();
                 if entry.standing != before {
+                    entry.forget_leaving();
                     files::replace(&path, &entry)?;
                 }
                 ledger.entries.insert(entry.spec.name.clone(), entry);
@@ -132,13 +143,14 @@ impl Ledger {
         self.entries.get(guest)
     }
 
-    /// Notes a guest that is this agent's from now on.
+    /// Notes a guest that is this agent's from now on. Its disks are still to be made.
     ///
     /// # Errors
     ///
     /// [`LiveError`] where the disk cannot be written.
     pub fn create(&mut self, spec: GuestSpec) -> Result<(), LiveError> {
-        self.write(Entry { spec, standing: Standing::Own, arrived: vec![] })
+        let copies = spec.disks.iter().map(|disk| disk.place()).collect();
+        self.write(Entry { spec, standing: Standing::Own, arrived: vec![], copies, leaving: vec![] })
     }
 
     /// Forgets a guest.
@@ -152,12 +164,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// A hand-over of an own guest begins.
+    /// A hand-over of an own guest begins; these files are not needed any more after it.
     ///
     /// # Errors
     ///
     /// [`LiveError`] where the guest is not this agent's, or the disk cannot be written.
-    pub fn begin_outgoing(&mut self, guest: &str, token: Token, peer: String) -> Result<(), LiveError> {
+    pub fn begin_outgoing(
+        &mut self,
+        guest: &str,
+        token: Token,
+        peer: String,
+        leaving: Vec<DiskPlace>,
+    ) -> Result<(), LiveError> {
         let mut entry = self.known(guest)?.clone();
         if !entry.standing.owns()
             || matches!(&entry.standing, Standing::Outgoing { phase, .. } if *phase == SourcePhase::Undecided)
@@ -165,15 +183,22 @@ impl Ledger {
             return Err(declined(format!("{guest} is being handed over, or is not this host's")));
         }
         entry.standing = Standing::Outgoing { token, peer, phase: SourcePhase::Undecided };
+        entry.leaving = leaving;
         self.write(entry)
     }
 
-    /// A hand-over to this agent begins.
+    /// A hand-over to this agent begins, with disks that are copied to these files.
     ///
     /// # Errors
     ///
     /// [`LiveError`] where the guest is this agent's or may be, or the disk cannot be written.
-    pub fn begin_incoming(&mut self, spec: GuestSpec, token: Token, peer: String) -> Result<(), LiveError> {
+    pub fn begin_incoming(
+        &mut self,
+        spec: GuestSpec,
+        token: Token,
+        peer: String,
+        copies: Vec<DiskPlace>,
+    ) -> Result<(), LiveError> {
         let mut arrived = Vec::new();
         if let Some(entry) = self.entries.get(&spec.name) {
             if entry.standing.owns() || entry.standing.is_open() {
@@ -185,7 +210,7 @@ impl Ledger {
             arrived.clone_from(&entry.arrived);
         }
         let standing = Standing::Incoming { token, peer, phase: DestinationPhase::Receiving };
-        self.write(Entry { spec, standing, arrived })
+        self.write(Entry { spec, standing, arrived, copies, leaving: vec![] })
     }
 
     /// Takes a step of a hand-over from here; the phase in which it is then, on disk too.
@@ -200,6 +225,9 @@ impl Ledger {
         };
         *phase = phase.after(step)?;
         let phase = *phase;
+        if phase == SourcePhase::TakenBack {
+            entry.leaving.clear();
+        }
         self.write(entry)?;
         Ok(phase)
     }
@@ -225,6 +253,7 @@ impl Ledger {
             entry.arrived.push(token.clone());
             let surplus = entry.arrived.len().saturating_sub(MOST_REMEMBERED);
             entry.arrived.drain(..surplus);
+            entry.copies.clear();
         }
         self.write(entry)?;
         Ok(phase)

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - [`agent`]: the daemon on a host; [`guest`]: the synthetic guests that it holds, [`memory`] and
-//!   [`stamp`] what they write; [`tracking`]: which pages they wrote.
+//!   [`stamp`] what they write; [`tracking`]: which pages they wrote; [`disk`]: their disks, and
+//!   [`storage`] where those are.
 //! - [`drive`]: the live driver. It tells the controller what hosts say, by the wall clock, and decides
 //!   nothing. [`journal`]: what it was told, and its replay.
 //! - `source`: an agent's host side of the driver: rounds over real sockets.
@@ -28,6 +29,7 @@ mod bitmap;
 pub mod client;
 pub mod clock;
 pub mod connection;
+pub mod disk;
 pub mod drive;
 pub mod error;
 mod files;
@@ -45,6 +47,7 @@ pub mod recover;
 mod source;
 pub mod stamp;
 pub mod steps;
+pub mod storage;
 mod sync;
 pub mod tls;
 pub mod token;

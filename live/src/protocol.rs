@@ -8,6 +8,7 @@
 //! Nothing that comes over a connection makes the reader panic, or take more than a frame's bound of
 //! memory.
 
+pub(crate) mod blocks;
 pub mod frame;
 pub mod pages;
 
@@ -17,15 +18,17 @@ use algorithms::controller::Deadline;
 use algorithms::handover::{DestinationPhase, Resolution, SourcePhase};
 use algorithms::policy::Policy;
 use algorithms::records::{Outcome, Record};
+use algorithms::storage_mirror::Switch;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bandwidth, Bytes};
 use thiserror::Error;
 
+use crate::disk::DiskProof;
 use crate::guest::{GuestSpec, GuestState};
 use crate::token::Token;
 
 /// The version of everything here. Agents of different versions do not talk.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What came over a connection and cannot be used.
 #[derive(Debug, Error)]
@@ -88,6 +91,11 @@ pub enum Purpose {
         /// Given over a control connection, which alone makes it known.
         token: Token,
     },
+    /// Sectors of disks of the migration that has this token.
+    Disks {
+        /// As for pages.
+        token: Token,
+    },
 }
 
 /// What an agent can be asked.
@@ -137,6 +145,11 @@ pub enum Request {
         /// Counted from 1 within a migration.
         barrier: u64,
     },
+    /// From a source: say when all sectors of disks up to this barrier are in their files: [`Reply::Done`].
+    AwaitDisks {
+        /// Counted from 1 within a migration.
+        barrier: u64,
+    },
     /// From a source: all memory has been sent: [`Reply::Done`] when it is there and right, and the
     /// phase is [`DestinationPhase::Prepared`] on disk.
     Prepare {
@@ -162,6 +175,27 @@ pub struct MigrateRequest {
     pub deadline: Option<Deadline>,
     /// How the memory is sent.
     pub sending: Sending,
+    /// The disks that move too, or that alone move.
+    #[serde(default)]
+    pub storage: Option<StorageRequest>,
+}
+
+/// Disks to be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageRequest {
+    /// Which, and where to; in the order in which they are copied.
+    pub disks: Vec<DiskTarget>,
+    /// Whether the guest stays on its host, or follows them.
+    pub switch: Switch,
+}
+
+/// A disk to be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskTarget {
+    /// By its place among the guest's disks.
+    pub disk: u32,
+    /// The storage location where it goes.
+    pub to: String,
 }
 
 /// How memory is sent.
@@ -215,8 +249,11 @@ pub enum Encryption {
 pub struct ReceiveRequest {
     /// Names the hand-over.
     pub token: Token,
-    /// The guest.
+    /// The guest, with its disks where they will be.
     pub spec: GuestSpec,
+    /// The disks that are copied, by their places; the others are reached from both hosts.
+    #[serde(default)]
+    pub moved: Vec<u32>,
     /// The source's name.
     pub source: String,
     /// Where the source's agent listens.
@@ -244,6 +281,13 @@ pub enum Reply {
         /// In a sentence.
         reason: String,
     },
+    /// It is not done: there is no space left for disks.
+    Full {
+        /// On this storage location.
+        storage: String,
+        /// In a sentence.
+        reason: String,
+    },
     /// To [`Request::Describe`].
     Description(Box<Description>),
     /// To [`Request::Verify`].
@@ -252,6 +296,9 @@ pub enum Reply {
         pages: u64,
         /// Writes that the guest has made, here and where it ran before.
         writes: u64,
+        /// The same of its disks.
+        #[serde(default)]
+        disks: DiskProof,
         /// What is wrong with the first few that are wrong.
         wrong: Vec<String>,
     },

@@ -11,6 +11,8 @@
 //! up. All else is done by the [`Worker`] in its own thread, one command after another.
 
 mod decide;
+mod disks;
+mod pacer;
 mod streams;
 mod worker;
 
@@ -33,11 +35,13 @@ use crate::drive::{Answer, drive};
 use crate::error::LiveError;
 use crate::guest::Guest;
 use crate::journal::Journal;
+use crate::ledger::declined;
 use crate::machine::ProcessorTime;
 use crate::protocol::{Compression, Encryption, MigrateRequest, Reply};
 use crate::steps::Step;
 use crate::sync::lock;
 use crate::token::Token;
+use disks::DiskSide;
 use worker::Worker;
 
 /// Migrates a guest away from `agent`, and hands every record to `keep`.
@@ -51,6 +55,9 @@ pub(crate) fn migrate(
     keep: impl FnMut(Record),
 ) -> Result<Reply, LiveError> {
     let guest = agent.guest(&request.guest)?;
+    if let Some(problem) = disks::problem(request, &guest) {
+        return Err(declined(problem));
+    }
     let (answers, inbox) = channel();
     agent.note_outgoing(&request.guest, answers.clone())?;
     let result = follow(agent, request, &guest, answers, &inbox, keep);
@@ -69,7 +76,11 @@ fn follow(
     let token = Token::new()?;
     let order = order(agent, request, guest);
     let mut journal = Journal::begin(journal_path(agent, request, &token), &order)?;
-    lock(&agent.ledger).begin_outgoing(&request.guest, token.clone(), request.address.clone())?;
+    agent.collect(&request.guest);
+    if !disks::stays(request) {
+        let (token, leaving) = (token.clone(), disks::leaving(request, guest));
+        lock(&agent.ledger).begin_outgoing(&request.guest, token, request.address.clone(), leaving)?;
+    }
     agent.reached(Step::Begun);
     let processors = ProcessorTime::now();
     let outgoing = Outgoing::start(agent, request, guest, token.clone(), answers)?;
@@ -79,7 +90,11 @@ fn follow(
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {
-            keep_running(agent, guest, &token, &error);
+            if disks::stays(request) {
+                agent.collect(&request.guest);
+            } else {
+                keep_running(agent, guest, &token, &error);
+            }
             return Err(error);
         }
     };
@@ -105,13 +120,13 @@ fn order(agent: &Agent, request: &MigrateRequest, guest: &Guest) -> MigrationOrd
         migration: MigrationId(0),
         vm: guest.spec().name.as_str().into(),
         source: agent.name().into(),
-        destination: request.destination.as_str().into(),
+        destination: if disks::stays(request) { agent.name() } else { &*request.destination }.into(),
         transport: transport(request).into(),
         memory: guest.memory().size(),
         policy: request.policy.clone(),
         deadline: request.deadline,
         queued: SimTime::ZERO,
-        storage: None,
+        storage: disks::order(request, guest),
     }
 }
 
@@ -165,6 +180,7 @@ impl Outgoing {
             stop: Arc::clone(&stop),
             sending: Arc::clone(&sending),
             link: None,
+            disks: DiskSide::default(),
         };
         let thread = std::thread::Builder::new().name(format!("send {}", request.guest));
         let worker = thread.spawn(move || worker.work(&inbox));
@@ -173,7 +189,7 @@ impl Outgoing {
     }
 
     fn carry_out(&self, command: Command) -> Result<(), LiveError> {
-        if command != Command::Abort {
+        if !matches!(command, Command::Abort | Command::EndMirror) {
             let sending = matches!(command, Command::Page(PageCommand::Send { .. }));
             self.sending.store(sending, Ordering::SeqCst);
         }
@@ -184,10 +200,11 @@ impl Outgoing {
                     return self.answer(Answer::Input(Input::Failed { reason }));
                 }
             }
-            Command::Abort => self.stop.store(true, Ordering::SeqCst),
-            Command::Prepare | Command::Page(_) | Command::Finish => {}
-            Command::Storage(_) | Command::EndMirror | Command::Loop(_) => {
-                let reason = "agents move no disks, and their page loop is our own".into();
+            // Mirrors end before all is undone, or when nothing is sent any more.
+            Command::Abort | Command::EndMirror => self.stop.store(true, Ordering::SeqCst),
+            Command::Prepare | Command::Page(_) | Command::Storage(_) | Command::Finish => {}
+            Command::Loop(_) => {
+                let reason = "an agent's page loop is our own".into();
                 return self.answer(Answer::Input(Input::Failed { reason }));
             }
         }

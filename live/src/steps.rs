@@ -9,6 +9,10 @@ pub enum Step {
     Begun,
     /// Source: the destination has made room, streams are open.
     Connected,
+    /// Source: a disk is copied; what the guest writes to it goes to both.
+    DiskCopied,
+    /// Source, where it keeps the guest: the guest uses the copies of its disks, on disk; the old ones are there.
+    SwitchedOver,
     /// Source: a round, or a slice of one, is across.
     RoundSent,
     /// Source: the guest stands still.
@@ -21,6 +25,8 @@ pub enum Step {
     Released,
     /// Destination: room is made; on disk.
     Receiving,
+    /// Destination: sectors of disks have come.
+    DisksCame,
     /// Destination: pages have come.
     PagesCame,
     /// Destination: all memory is there and right; on disk. The source has not been told.
@@ -33,15 +39,18 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order on each side.
-    pub const ALL: [Step; 12] = [
+    pub const ALL: [Step; 15] = [
         Step::Begun,
         Step::Connected,
+        Step::DiskCopied,
+        Step::SwitchedOver,
         Step::RoundSent,
         Step::Paused,
         Step::Ready,
         Step::Committed,
         Step::Released,
         Step::Receiving,
+        Step::DisksCame,
         Step::PagesCame,
         Step::Prepared,
         Step::Running,

@@ -13,14 +13,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
+use algorithms::storage_mirror::Switch;
 use live::client::Client;
 use live::guest::GuestSpec;
 use live::protocol::{Activity, MigrateRequest, Sending};
 use live::recover::{Finding, recover};
 use live::steps::Step;
+use live::storage::StorageOptions;
 use live::{Agent, AgentOptions, LiveError};
 use sim_core::Bytes;
-use support::{Bench, busy, replay};
+use support::{Bench, both_disks, disk_files, replay, with_disks};
 
 /// Tells the binary that it is to be an agent: its directory, its port, and the moment to stop at.
 const AGENT: &str = "MIGTWIN_TEST_AGENT";
@@ -43,6 +45,7 @@ fn agent_process() {
         advertised: None,
         memory: Some(Bytes::from_mib(128)),
         tracking: None,
+        storage: StorageOptions::default(),
         watch: Arc::new(move |step| {
             if Some(step) == stop_at {
                 println!("reached");
@@ -120,8 +123,9 @@ impl Drop for Process {
     }
 }
 
+/// With disks: what is exactly one of a guest is exactly one of its disks.
 fn guest() -> GuestSpec {
-    GuestSpec { memory: Bytes::from_mib(8), ..busy("web") }
+    GuestSpec { memory: Bytes::from_mib(8), ..with_disks("web") }
 }
 
 fn request(to: &Process) -> MigrateRequest {
@@ -133,6 +137,7 @@ fn request(to: &Process) -> MigrateRequest {
         policy: Policy::HyperV(HyperV { max_passes: 3, stop_below: Bytes::from_mib(1) }),
         deadline: None,
         sending: Sending { streams: 2, ..Sending::default() },
+        storage: both_disks("slow", Switch::WithMemory),
     }
 }
 
@@ -171,6 +176,7 @@ fn kill_at(step: Step, both: bool) {
     let migrating = std::thread::spawn(move || client.migrate(order, |_| {}).map(|_| ()));
     agents[victim].as_mut().unwrap().wait_for("reached");
     let known = [addresses[0].as_str(), addresses[1].as_str()];
+    let before = disk_writes(&bench, known[0]);
     assert!(running(&bench, &known) <= 1, "at {step:?}");
     agents[victim].as_mut().unwrap().kill();
     assert!(running(&bench, &known) <= 1, "after the kill at {step:?}");
@@ -191,19 +197,66 @@ fn kill_at(step: Step, both: bool) {
     assert_eq!(recover(&addresses, &bench.operator).unwrap(), [], "nothing is left open");
     let there = known.iter().find(|address| running(&bench, &[address]) == 1).unwrap();
     assert_eq!(bench.client(there).verify("web").unwrap().wrong, [""; 0], "{step:?}");
+    one_copy_is_left(&bench, step);
+    assert!(disk_writes(&bench, there) >= before, "{step:?}: what was written before the kill is there");
     for agent in agents.iter().flatten() {
         replay_all(&agent.directory);
     }
 }
 
+/// Writes that the disks of the guest hold, all of which must be whole; zero where it is not.
+fn disk_writes(bench: &Bench, address: &str) -> u64 {
+    let Ok(mut client) = Client::connect(address, &bench.operator) else {
+        return 0;
+    };
+    client.verify("web").map_or(0, |verified| {
+        assert_eq!(verified.wrong, [""; 0]);
+        verified.disks.writes
+    })
+}
+
+fn one_copy_is_left(bench: &Bench, step: Step) {
+    let files = disk_files(bench.directory.path());
+    assert_eq!(files.len(), 2, "{step:?}: one file for each of two disks: {files:?}");
+}
+
+/// The steps of a move between two hosts, at one of them.
+fn steps(at_source: bool) -> impl Iterator<Item = Step> {
+    let of_two_hosts = Step::ALL.into_iter().filter(|step| *step != Step::SwitchedOver);
+    of_two_hosts.filter(move |step| step.is_at_source() == at_source)
+}
+
 #[test]
 fn exactly_one_when_the_source_is_killed() {
-    Step::ALL.into_iter().filter(|step| step.is_at_source()).for_each(|step| kill_at(step, false));
+    steps(true).for_each(|step| kill_at(step, false));
 }
 
 #[test]
 fn exactly_one_when_the_destination_is_killed() {
-    Step::ALL.into_iter().filter(|step| !step.is_at_source()).for_each(|step| kill_at(step, false));
+    steps(false).for_each(|step| kill_at(step, false));
+}
+
+/// Disks alone, from one directory to another of the same host, which is killed meanwhile.
+#[test]
+fn one_copy_of_each_disk_when_the_host_is_killed() {
+    for (step, place) in [(Step::DiskCopied, "fast"), (Step::SwitchedOver, "slow")] {
+        let bench = Bench::new();
+        let mut a = Process::new(&bench, "a", Some(step));
+        let mut client = bench.client(&a.address);
+        client.create(guest()).unwrap();
+        let order = MigrateRequest { storage: both_disks("slow", Switch::WhenCopied), ..request(&a) };
+        let migrating = std::thread::spawn(move || client.migrate(order, |_| {}).map(|_| ()));
+        a.wait_for("reached");
+        let before = disk_writes(&bench, &a.address);
+        let a = a.restart();
+        assert!(migrating.join().unwrap().is_err(), "the host was killed at {step:?}");
+        one_copy_is_left(&bench, step);
+        assert_eq!(recover(&[a.address.clone()], &bench.operator).unwrap(), []);
+        assert!(disk_writes(&bench, &a.address) >= before, "{step:?}");
+        let spec = bench.client(&a.address).describe().unwrap().guests.remove(0).spec;
+        assert!(spec.disks.iter().all(|disk| disk.on == place), "{step:?}: {spec:?}");
+        replay_all(&a.directory);
+    }
 }
 
 #[test]

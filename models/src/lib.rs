@@ -102,6 +102,7 @@ pub mod faults;
 pub mod forecast;
 pub mod hardware;
 pub mod network;
+pub mod one_move;
 pub mod planning;
 pub mod preflight;
 pub mod storage;

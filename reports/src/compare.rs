@@ -93,6 +93,9 @@ fn of_run(run: &RunRecords, quantity: Quantity) -> Result<f64, String> {
         Quantity::MemoryBytesSent => {
             Ok(run.migrations.iter().map(|each| each.memory_bytes_sent.as_f64()).sum())
         }
+        Quantity::StorageBytesSent => {
+            Ok(run.migrations.iter().map(|each| each.storage_bytes_sent.as_f64()).sum())
+        }
         Quantity::Rounds => Ok(run.migrations.iter().map(|each| f64::from(each.rounds)).sum()),
         Quantity::Started | Quantity::Total | Quantity::Blackout => {
             Err(format!("`{}` is of a guest, name one", words::quantity(quantity)))
@@ -124,6 +127,7 @@ fn of_migration(record: &MigrationRecord, quantity: Quantity) -> Result<f64, Str
         Quantity::Total => Ok(record.total.as_secs_f64()),
         Quantity::Blackout => Ok(record.blackout.as_secs_f64()),
         Quantity::MemoryBytesSent => Ok(record.memory_bytes_sent.as_f64()),
+        Quantity::StorageBytesSent => Ok(record.storage_bytes_sent.as_f64()),
         Quantity::Rounds => Ok(f64::from(record.rounds)),
         Quantity::Started | Quantity::Makespan => Err("the run does not say".to_string()),
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use algorithms::records::{MigrationRecord, Outcome, RoundRecord, RunRecords};
 use serde::Serialize;
-use sim_core::Quantiles;
+use sim_core::{Bytes, Quantiles};
 
 use crate::json::{MigrationJson, SCHEMA, migration_json, rounds_by_migration};
 pub use show::{comparison_page, comparison_text};
@@ -71,6 +71,9 @@ pub struct MigrationPair<'a> {
     pub blackout: Value,
     /// Memory sent in bytes.
     pub memory_bytes_sent: Value,
+    /// Disk content written at the destination, copied and mirrored, in bytes; absent where no disk moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_bytes_sent: Option<Value>,
     /// What made the difference in time; null where one side was not completed.
     pub why: Option<Why>,
 }
@@ -153,6 +156,11 @@ fn pair_runs<'a>(planned: &'a [RunRecords], actual: &'a RunRecords) -> RunPair<'
             total: value(&replications, happened, |record| record.total.as_secs_f64()),
             blackout: value(&replications, happened, |record| record.blackout.as_secs_f64()),
             memory_bytes_sent: value(&replications, happened, |record| record.memory_bytes_sent.as_f64()),
+            storage_bytes_sent: planned
+                .into_iter()
+                .chain(happened)
+                .any(|record| record.storage_bytes_sent > Bytes::ZERO)
+                .then(|| value(&replications, happened, |record| record.storage_bytes_sent.as_f64())),
             why: planned.zip(happened).and_then(|(planned, happened)| {
                 why::why(&timing(plan, planned)?, &timing(actual, happened)?)
             }),

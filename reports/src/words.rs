@@ -98,6 +98,7 @@ pub(crate) const fn quantity(quantity: Quantity) -> &'static str {
         Quantity::Total => "total",
         Quantity::Blackout => "blackout",
         Quantity::MemoryBytesSent => "memory sent",
+        Quantity::StorageBytesSent => "storage sent",
         Quantity::Rounds => "rounds",
     }
 }

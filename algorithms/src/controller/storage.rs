@@ -71,6 +71,11 @@ impl MigrationController {
         self.outbox.command(Command::Finish);
     }
 
+    /// Whether the guest is about to use the copies of its disks: it may already.
+    pub(super) fn is_switching_over(&self) -> bool {
+        self.mirror.as_ref().is_some_and(StorageMirror::is_switching_over)
+    }
+
     /// Notes what of the round or the disk under way was sent when it was given up.
     pub(super) fn note_partly_sent(&mut self, sent: Bytes) {
         if self.mirror.as_ref().is_some_and(StorageMirror::is_copying) {

@@ -23,6 +23,7 @@ use live::identity::load_identity;
 use live::lab::{self, Lab, LabOptions, Wiring};
 use live::machine::ProcessorTime;
 use live::protocol::{Encryption, MigrateRequest, Sending};
+use live::storage::StorageOptions;
 use live::tls::Credentials;
 use live::tracking::{Method, Scans};
 use live::{Agent, AgentOptions, process, steps};
@@ -85,6 +86,7 @@ fn agent(arguments: &[String]) -> Result<(), Failed> {
         advertised: None,
         memory: None,
         tracking: None,
+        storage: StorageOptions::default(),
         watch: steps::log(),
     };
     let listener = TcpListener::bind(value("--listen")?)?;
@@ -109,8 +111,10 @@ fn on_link(link: Option<Bandwidth>) -> Result<Vec<Transfer>, Failed> {
     let directory = std::env::temp_dir().join(format!("migtwin-benches-{}", std::process::id()));
     let wiring = Wiring::Namespaces(link);
     let executable = std::env::current_exe()?;
-    let lab =
-        lab::up(&LabOptions { directory: directory.clone(), hosts: 2, wiring, memory: None, executable })?;
+    let (directory_of_lab, shared) = (directory.clone(), vec![]);
+    let options =
+        LabOptions { directory: directory_of_lab, hosts: 2, wiring, memory: None, shared, executable };
+    let lab = lab::up(&options)?;
     let name = link.map_or("unshaped".into(), |link| link.to_string());
     let measured = transfers(&lab, &name);
     lab::down(&directory)?;
@@ -146,6 +150,7 @@ fn migrate(lab: &Lab, encryption: Encryption, streams: u32) -> Result<f64, Faile
         policy: Policy::HyperV(HyperV::default()),
         deadline: None,
         sending: Sending { streams, encryption, ..Sending::default() },
+        storage: None,
     };
     let mut rate = None;
     client.migrate(request, |record| {

@@ -77,9 +77,21 @@ pub struct Agent {
     /// Memory that guests may have; by default what the machine has available.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Bytes>,
+    /// The directory of a storage location, as NAME=DIR, where it is not `disks/NAME` in the agent's own; agents
+    /// with one directory share it. May be given several times.
+    #[arg(long, value_name = "NAME=DIR", value_parser = place)]
+    pub storage: Vec<(String, PathBuf)>,
+    /// The most that guests' disks may take; by default what the file systems have.
+    #[arg(long, value_name = "SIZE")]
+    pub disk_space: Option<Bytes>,
     /// How dirty memory is found; by default as the kernel can do it best.
     #[arg(long, value_enum)]
     pub tracking: Option<Tracking>,
+}
+
+fn place(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, directory) = text.split_once('=').ok_or("storage is NAME=DIR, such as san=/mnt/san")?;
+    Ok((name.to_string(), directory.into()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -213,7 +225,7 @@ pub struct SendingArguments {
     /// Send memory without encryption (control is encrypted always).
     #[arg(long)]
     pub plain: bool,
-    /// The highest rate of memory, such as "200 Mbit/s".
+    /// The highest rate of memory, and of each disk that is copied, such as "200 Mbit/s".
     #[arg(long, value_name = "RATE")]
     pub limit: Option<Bandwidth>,
 }
@@ -244,6 +256,9 @@ pub enum LabCommand {
         /// Memory that guests of each host may have.
         #[arg(long, value_name = "SIZE")]
         memory: Option<Bytes>,
+        /// A storage location that all hosts reach; may be given several times. All others are each host's own.
+        #[arg(long = "shared-storage", value_name = "NAME")]
+        shared: Vec<String>,
         /// Where the lab is kept.
         #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
         directory: PathBuf,

@@ -11,11 +11,12 @@ use crate::failure::Failure;
 /// Runs the command.
 pub(super) fn run(command: &LabCommand) -> Result<(), Failure> {
     match command {
-        LabCommand::Up { hosts, link, loopback, memory, directory } => {
+        LabCommand::Up { hosts, link, loopback, memory, shared, directory } => {
             let wiring = if *loopback { Wiring::Loopback } else { Wiring::Namespaces(*link) };
             let executable = std::env::current_exe().map_err(LiveError::system("find this program"))?;
-            let (directory, memory) = (directory.clone(), *memory);
-            let lab = lab::up(&LabOptions { directory, hosts: *hosts, wiring, memory, executable })?;
+            let (directory, shared, memory) = (directory.clone(), shared.clone(), *memory);
+            let options = LabOptions { directory, hosts: *hosts, wiring, memory, shared, executable };
+            let lab = lab::up(&options)?;
             let mut out = std::io::stdout().lock();
             for host in &lab.hosts {
                 writeln!(out, "{} at {}", host.name, host.address)?;

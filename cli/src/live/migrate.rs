@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use algorithms::ids::{HostId, VmId};
 use algorithms::measured::{Measured, MeasuredValue, Quantity, Subject};
-use algorithms::plan::{Move, Phase, Plan, StorageMove};
-use algorithms::records::{Outcome, Record, RunRecords};
+use algorithms::records::{MigrationKind, Outcome, Record, RunRecords};
 use live::LiveError;
 use live::client::{Client, Migrated, run_records};
+use live::disk::DiskSpec;
 use live::guest::GuestSpec;
 use live::machine::MOST_STEAL;
-use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
+use live::protocol::{Compression, Encryption, MigrateRequest, Sending, StorageRequest};
 use models::cluster::{ClusterModel, Guest};
 use models::world::{RunOptions, simulate};
 use reports::{Comparison, ReportInput, compare, comparison_table, report_json, run_json, write_text};
-use sim_core::Span;
 
-use super::Known;
 use super::arguments::{Agents, Compress, Migrate, SendingArguments};
+use super::{Known, disks};
 use crate::arguments::Format;
 use crate::failure::Failure;
 use crate::terminal;
@@ -33,14 +32,13 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
     let scenario = scenarios::load(&arguments.file)?;
     let known = arguments.agents.known()?;
-    let model = &scenario.runs[0].model;
-    let (guest, destination) = (find(model, arguments)?, host(model, &arguments.to, arguments)?);
-    let source = place(&known, model, guest, scenario.seed)?;
-    if source == destination {
-        return Err(Failure::NotMoved(format!("{} is at {} already", arguments.vm, arguments.to)));
-    }
-    let planned = predict(model, guest, source, destination, scenario.seed)?;
-    let (migrated, actual) = migrate(arguments, &known, model, guest, source)?;
+    let mut model = scenario.runs[0].model.clone();
+    let (guest, destination) = (find(&model, arguments)?, host(&model, &arguments.to, arguments)?);
+    let (source, held) = place(&known, &model, guest, scenario.seed)?;
+    disks::as_found(&mut model, guest, source, &held);
+    let (model, storage) = disks::one_move(&model, guest, destination)?;
+    let planned = predict(&model, scenario.seed)?;
+    let (migrated, actual) = migrate(arguments, &known, &model, guest, storage)?;
     if migrated.outcome != Outcome::Completed {
         let reason = actual.migrations.last().map_or(String::new(), |record| record.reason.clone());
         let host = &model.hosts[source.index()].name;
@@ -100,49 +98,45 @@ pub(super) fn create(file: &Path, agents: &Agents) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The host where the guest is; where it is at none, it is made at the one that the scenario says.
-fn place(known: &Known, model: &ClusterModel, vm: VmId, seed: u64) -> Result<HostId, Failure> {
+/// The host where the guest is, and its disks as they are there; where it is at none, it is made at the one that
+/// the scenario says.
+fn place(
+    known: &Known,
+    model: &ClusterModel,
+    vm: VmId,
+    seed: u64,
+) -> Result<(HostId, Vec<DiskSpec>), Failure> {
     let guest = &model.guests[vm.index()];
     for (host, id) in model.hosts.iter().zip(0..) {
         if !known.agents.iter().any(|(name, _)| *name == *host.name) {
             continue;
         }
         let guests = known.client(&host.name)?.describe()?.guests;
-        if guests.iter().any(|held| held.spec.name == *guest.name) {
-            return Ok(HostId(id));
+        if let Some(held) = guests.into_iter().find(|held| held.spec.name == *guest.name) {
+            return Ok((HostId(id), held.spec.disks));
         }
     }
     let host = &model.hosts[guest.host.index()].name;
     eprintln!("{} is made at {host}: {}", guest.name, guest.memory);
-    known.client(host)?.create(spec(guest, seed))?;
-    Ok(guest.host)
+    let spec = spec(model, guest, seed);
+    known.client(host)?.create(spec.clone())?;
+    Ok((guest.host, spec.disks))
 }
 
-fn spec(guest: &Guest, seed: u64) -> GuestSpec {
+fn spec(model: &ClusterModel, guest: &Guest, seed: u64) -> GuestSpec {
     GuestSpec {
         seed,
+        disks: disks::specs(model, guest),
         compression_ratio: guest.compressibility.0,
         ..GuestSpec::new(&*guest.name, guest.memory, guest.workload.clone())
     }
 }
 
 /// What the simulation says of this one move.
-fn predict(
-    model: &ClusterModel,
-    vm: VmId,
-    source: HostId,
-    destination: HostId,
-    seed: u64,
-) -> Result<RunRecords, Failure> {
-    let mut model = model.clone();
-    let to = Some(destination);
-    let storage = StorageMove::Stays;
-    let moves = vec![Move { vm, destination: to, delay: Span::ZERO, after: vec![], storage }];
-    model.plan = Plan { phases: vec![Phase { moves, ..Phase::default() }] };
-    model.guests[vm.index()].host = source;
+fn predict(model: &ClusterModel, seed: u64) -> Result<RunRecords, Failure> {
     let scenario = model.name.to_string();
     let options = RunOptions { seed, ..RunOptions::default() };
-    simulate(&model, &options).map_err(|error| Failure::Model { scenario, source: error })
+    simulate(model, &options).map_err(|error| Failure::Model { scenario, source: error })
 }
 
 fn migrate(
@@ -150,9 +144,9 @@ fn migrate(
     known: &Known,
     model: &ClusterModel,
     vm: VmId,
-    source: HostId,
+    storage: Option<StorageRequest>,
 ) -> Result<(Migrated, RunRecords), Failure> {
-    let source = &model.hosts[source.index()].name;
+    let source = &model.hosts[model.guests[vm.index()].host.index()].name;
     let request = MigrateRequest {
         guest: model.guests[vm.index()].name.to_string(),
         destination: arguments.to.clone(),
@@ -160,6 +154,7 @@ fn migrate(
         policy: model.hypervisor.policy.clone(),
         deadline: model.hypervisor.deadline,
         sending: arguments.sending.sending(),
+        storage,
     };
     let over = cancel_on_interrupt(known, source, &request.guest)?;
     let mut records = Vec::new();
@@ -231,7 +226,9 @@ fn verify(known: &Known, arguments: &Migrate) -> Result<(), Failure> {
         let wrong = verified.wrong.join("; ");
         return Err(Failure::NotMoved(format!("{} lost writes: {wrong}", arguments.vm)));
     }
-    eprintln!("all {} pages are as the guest wrote them", verified.pages);
+    let sectors = verified.disks.sectors;
+    let and = if sectors > 0 { format!(" and {sectors} sectors of disks") } else { String::new() };
+    eprintln!("all {} pages{and} are as the guest wrote them", verified.pages);
     Ok(())
 }
 
@@ -254,12 +251,15 @@ fn measured(actual: &RunRecords) -> Measured {
             value,
             calibrated: false,
         };
-        [
+        let storage = value(Quantity::StorageBytesSent, migration.storage_bytes_sent.as_f64());
+        let values = [
             value(Quantity::Total, migration.total.as_secs_f64()),
             value(Quantity::Blackout, migration.blackout.as_secs_f64()),
             value(Quantity::MemoryBytesSent, migration.memory_bytes_sent.as_f64()),
             value(Quantity::Rounds, f64::from(migration.rounds)),
-        ]
+        ];
+        let moved = migration.kind != MigrationKind::Live;
+        values.into_iter().chain(moved.then_some(storage))
     });
     Measured { source: "this migration".into(), values: values.collect() }
 }

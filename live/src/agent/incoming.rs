@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crate::connection::{Connection, HEARTBEAT};
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
+use crate::storage::Storage;
 use crate::ledger::declined;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
@@ -13,12 +14,15 @@ use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
 use crate::steps::{Step, Watch};
 use crate::sync::lock;
 
+use super::disks::Arriving;
+
 /// A guest that is coming.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) spec: GuestSpec,
     memory: Arc<Memory>,
     table: Arc<Table>,
+    pub(super) disks: Arriving,
     streams: usize,
     progress: Mutex<Progress>,
     changed: Condvar,
@@ -38,12 +42,13 @@ struct Progress {
 }
 
 impl Incoming {
-    pub(super) fn new(request: &ReceiveRequest) -> Result<Incoming, LiveError> {
+    pub(super) fn new(request: &ReceiveRequest, storage: &Storage) -> Result<Incoming, LiveError> {
         let memory = Memory::new(request.spec.pages())?;
         Ok(Incoming {
             spec: request.spec.clone(),
             table: Arc::new(Table::new(memory.pages())),
             memory: Arc::new(memory),
+            disks: Arriving::new(request, storage)?,
             streams: request.streams as usize,
             progress: Mutex::default(),
             changed: Condvar::new(),
@@ -149,8 +154,9 @@ impl Incoming {
         if digest(&self.table) != expected {
             return Err(declined(format!("the memory of {} did not arrive as it was", self.spec.name)));
         }
-        let (memory, table) = (Arc::clone(&self.memory), Arc::clone(&self.table));
-        let guest = Guest::restore(self.spec.clone(), memory, table, state)?;
+        let disks = self.disks.complete(&state.disks)?;
+        let memory = (Arc::clone(&self.memory), Arc::clone(&self.table));
+        let guest = Guest::restore(self.spec.clone(), memory, disks, state)?;
         *lock(&self.guest) = Some(Arc::new(guest));
         Ok(())
     }
@@ -158,6 +164,11 @@ impl Incoming {
     /// The guest, where all of it has come.
     pub(super) fn guest(&self) -> Option<Arc<Guest>> {
         lock(&self.guest).clone()
+    }
+
+    /// Whether all has come, and nothing more may.
+    pub(super) fn is_sealed(&self) -> bool {
+        lock(&self.progress).sealed
     }
 
     pub(super) fn is_attended(&self) -> bool {
@@ -171,6 +182,6 @@ impl Incoming {
 }
 
 /// Whether a read ended by its time limit, rather than by the connection's end.
-fn is_silence(error: &std::io::Error) -> bool {
+pub(super) fn is_silence(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }

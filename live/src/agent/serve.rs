@@ -72,7 +72,9 @@ fn carry_out(
         Request::Verify { guest } => {
             let guest = agent.guest(&guest)?;
             let (pages, writes) = (guest.memory().pages() as u64, guest.writes());
-            return Ok(Reply::Verified { pages, writes, wrong: guest.verify() });
+            let (disks, damage) = guest.verify_disks();
+            let wrong = [guest.verify(), damage].concat();
+            return Ok(Reply::Verified { pages, writes, disks, wrong });
         }
         Request::Cancel { guest, reason } => agent.cancel(&guest, reason)?,
         Request::Handovers => {
@@ -90,6 +92,9 @@ fn carry_out(
             *receiving = Some(token);
         }
         Request::Await { barrier } => agent.coming(&in_progress()?)?.wait(barrier, connection)?,
+        Request::AwaitDisks { barrier } => {
+            agent.coming(&in_progress()?)?.disks.wait(barrier, connection)?;
+        }
         Request::Prepare { state, digest } => agent.prepare(&in_progress()?, *state, digest)?,
         Request::Migrate(_) => return Err(declined("a migration is no simple request".into())),
     }

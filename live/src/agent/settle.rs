@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use algorithms::handover::{DestinationPhase, DestinationStep, Resolution, SourceStep};
 
+use crate::disk::DiskSpec;
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestState};
 use crate::ledger::declined;
@@ -13,11 +14,12 @@ use crate::sync::lock;
 use crate::token::Token;
 
 use super::Agent;
+use super::disks::name_copies;
 use super::incoming::Incoming;
 
 impl Agent {
     /// Makes room for a guest that is to come.
-    pub(super) fn receive(&self, request: ReceiveRequest) -> Result<(), LiveError> {
+    pub(super) fn receive(&self, mut request: ReceiveRequest) -> Result<(), LiveError> {
         if let Some(problem) = request.spec.problem() {
             return Err(declined(problem));
         }
@@ -25,10 +27,21 @@ impl Agent {
             return Err(declined(format!("{} streams", request.streams)));
         }
         self.check_room(&request.spec)?;
-        let incoming = Incoming::new(&request)?;
-        let ReceiveRequest { token, spec, source, source_address, .. } = request;
+        self.collect_of_others(&request.spec.name);
+        let copies = name_copies(&mut request)?;
+        let moved = |number: &u32| request.spec.disks.get(*number as usize);
+        let moved: Vec<&DiskSpec> = request.moved.iter().filter_map(moved).collect();
+        self.check_disk_room(&moved)?;
+        let ReceiveRequest { token, spec, source, source_address, .. } = request.clone();
         let name = spec.name.clone();
-        lock(&self.ledger).begin_incoming(spec, token.clone(), source_address)?;
+        lock(&self.ledger).begin_incoming(spec, token.clone(), source_address, copies)?;
+        let incoming = match Incoming::new(&request, &self.storage) {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                self.renounce(&token)?;
+                return Err(error);
+            }
+        };
         lock(&self.incoming).insert(token.clone(), Arc::new(incoming));
         tracing::info!(guest = name, %token, source, "receiving");
         self.reached(Step::Receiving);
@@ -107,14 +120,20 @@ impl Agent {
     fn renounce(&self, token: &Token) -> Result<(), LiveError> {
         lock(&self.ledger).destination_step(token, DestinationStep::Renounce)?;
         lock(&self.incoming).remove(token);
+        let handover = lock(&self.ledger).handover(token);
+        if let Some(handover) = handover {
+            self.collect(&handover.guest);
+        }
         Ok(())
     }
 
     /// The destination runs the guest.
     pub(crate) fn release(&self, token: &Token) -> Result<(), LiveError> {
         lock(&self.ledger).source_step(token, SourceStep::DestinationRuns)?;
-        if let Some(handover) = lock(&self.ledger).handover(token) {
+        let handover = lock(&self.ledger).handover(token);
+        if let Some(handover) = handover {
             self.let_go(&handover.guest);
+            self.collect(&handover.guest);
         }
         Ok(())
     }
@@ -134,7 +153,8 @@ impl Agent {
         tracing::warn!(guest = name, "started anew: its memory was lost");
         let spec = lock(&self.ledger).get(&name).map(|entry| entry.spec.clone());
         let spec = spec.ok_or_else(|| declined(format!("there is no guest `{name}` here")))?;
-        let guest = Arc::new(Guest::boot(spec)?);
+        let disks = self.storage.open(&spec)?;
+        let guest = Arc::new(Guest::boot_with(spec, disks)?);
         lock(&self.guests).insert(name, guest);
         Ok(())
     }

@@ -20,10 +20,11 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// A thread that was held up for longer does not make up for it: a guest whose processor was
 /// taken away has worked less.
-const MOST_LATE: Duration = Duration::from_millis(100);
+pub(super) const MOST_LATE: Duration = Duration::from_millis(100);
 
+/// What the threads of a guest are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Running,
     Paused,
     Stopped,
@@ -31,7 +32,7 @@ enum Wanted {
 
 /// What tells the threads to go and to stand still.
 #[derive(Debug)]
-struct Signal {
+pub(super) struct Signal {
     /// As `wanted`, to be looked at between two writes without a lock.
     go: AtomicBool,
     wanted: Mutex<Wanted>,
@@ -53,18 +54,8 @@ struct Thread {
 }
 
 impl Writers {
-    pub(super) fn start(name: &str, writers: Vec<Writer>, body: &Arc<Body>) -> Result<Writers, LiveError> {
-        let paused = Writers::paused(name, writers, body)?;
-        paused.resume();
-        Ok(paused)
-    }
-
     pub(super) fn paused(name: &str, writers: Vec<Writer>, body: &Arc<Body>) -> Result<Writers, LiveError> {
-        let signal = Arc::new(Signal {
-            go: AtomicBool::new(false),
-            wanted: Mutex::new(Wanted::Paused),
-            changed: Condvar::new(),
-        });
+        let signal = Arc::new(Signal::new());
         let mut made = Writers { signal: Arc::clone(&signal), threads: Vec::new() };
         for writer in writers {
             let writer = Arc::new(Mutex::new(writer));
@@ -78,7 +69,7 @@ impl Writers {
     }
 
     pub(super) fn activity(&self) -> Activity {
-        match *lock(&self.signal.wanted) {
+        match self.signal.wanted() {
             Wanted::Running => Activity::Running,
             Wanted::Paused | Wanted::Stopped => Activity::Paused,
         }
@@ -86,25 +77,45 @@ impl Writers {
 
     /// Waits until no thread writes; where each of them is.
     pub(super) fn pause(&self) -> Vec<WriterState> {
-        self.want(Wanted::Paused);
+        self.signal.want(Wanted::Paused);
         // A thread has its writer from the first write of a burst to the last.
         self.threads.iter().map(|thread| lock(&thread.writer).state()).collect()
     }
 
     pub(super) fn resume(&self) {
-        self.want(Wanted::Running);
+        self.signal.want(Wanted::Running);
+    }
+}
+
+impl Signal {
+    /// One that has threads stand still.
+    pub(super) fn new() -> Signal {
+        Signal {
+            go: AtomicBool::new(false),
+            wanted: Mutex::new(Wanted::Paused),
+            changed: Condvar::new(),
+        }
     }
 
-    fn want(&self, wanted: Wanted) {
-        *lock(&self.signal.wanted) = wanted;
-        self.signal.go.store(wanted == Wanted::Running, Ordering::SeqCst);
-        self.signal.changed.notify_all();
+    pub(super) fn want(&self, wanted: Wanted) {
+        *lock(&self.wanted) = wanted;
+        self.go.store(wanted == Wanted::Running, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    fn wanted(&self) -> Wanted {
+        *lock(&self.wanted)
+    }
+
+    /// Whether the threads may go on.
+    pub(super) fn goes(&self) -> bool {
+        self.go.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Writers {
     fn drop(&mut self) {
-        self.want(Wanted::Stopped);
+        self.signal.want(Wanted::Stopped);
         for thread in &mut self.threads {
             if let Some(handle) = thread.handle.take() {
                 // One that panicked has said so, and writes no more.
@@ -136,7 +147,7 @@ fn work(writer: &Mutex<Writer>, body: &Body, signal: &Signal) {
 }
 
 /// Sleeps until the next tick, or while the guest stands still; what is wanted then.
-fn wait(signal: &Signal) -> Wanted {
+pub(super) fn wait(signal: &Signal) -> Wanted {
     let guard = lock(&signal.wanted);
     if *guard == Wanted::Running {
         let (guard, _) = signal.changed.wait_timeout(guard, TICK).unwrap_or_else(PoisonError::into_inner);

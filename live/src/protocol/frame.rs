@@ -37,15 +37,18 @@ pub enum Kind {
     Zstd,
     /// All pages up to here have been sent on this stream.
     Barrier,
+    /// Sectors of a disk.
+    Blocks,
 }
 
-const KINDS: [(u8, Kind); 6] = [
+const KINDS: [(u8, Kind); 7] = [
     (1, Kind::Control),
     (2, Kind::Plain),
     (3, Kind::Zeros),
     (4, Kind::Lz4),
     (5, Kind::Zstd),
     (6, Kind::Barrier),
+    (7, Kind::Blocks),
 ];
 
 impl Kind {
@@ -57,6 +60,7 @@ impl Kind {
             Kind::Lz4 => 4,
             Kind::Zstd => 5,
             Kind::Barrier => 6,
+            Kind::Blocks => 7,
         }
     }
 
@@ -64,7 +68,7 @@ impl Kind {
     pub const fn limit(self) -> usize {
         match self {
             Kind::Control => MOST_CONTROL,
-            Kind::Plain | Kind::Zeros | Kind::Lz4 | Kind::Zstd => MOST_PAGES,
+            Kind::Plain | Kind::Zeros | Kind::Lz4 | Kind::Zstd | Kind::Blocks => MOST_PAGES,
             Kind::Barrier => 8,
         }
     }

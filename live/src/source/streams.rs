@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use sim_core::{Bandwidth, Pages};
 
+use super::pacer::Pacer;
 use crate::bitmap::Bitmap;
 use crate::connection::{Connection, Cutter};
 use crate::error::LiveError;
@@ -22,9 +22,6 @@ use crate::protocol::{MigrateRequest, Purpose};
 use crate::sync::lock;
 use crate::tls::Credentials;
 use crate::token::Token;
-
-/// A stream that was held up sends faster for so long afterwards, and no longer.
-const BURST: Duration = Duration::from_millis(5);
 
 /// The streams of one migration.
 pub(super) struct Streams {
@@ -49,8 +46,7 @@ struct Shared {
     /// Pages sent of the current slice.
     sent: AtomicU64,
     stop: Arc<AtomicBool>,
-    /// When the next byte may be sent under a limit on the rate.
-    next: Mutex<Instant>,
+    pacer: Pacer,
 }
 
 struct Work {
@@ -76,7 +72,7 @@ impl Streams {
             work: Mutex::new(Work { pending: Bitmap::all(guest.memory().pages()), cursor: 0, left: 0 }),
             sent: AtomicU64::new(0),
             stop: Arc::clone(stop),
-            next: Mutex::new(Instant::now()),
+            pacer: Pacer::new(),
         });
         let mut streams = Streams { shared, lanes: Vec::new() };
         for number in 0..request.sending.streams {
@@ -98,7 +94,7 @@ impl Streams {
     pub(super) fn begin(&self, pages: Pages, barrier: u64, limit: Option<Bandwidth>) {
         lock(&self.shared.work).left = pages.get();
         self.shared.sent.store(0, Ordering::SeqCst);
-        *lock(&self.shared.next) = Instant::now();
+        self.shared.pacer.begin();
         for lane in &self.lanes {
             // A stream that has ended has cut the control connection, and so is noticed there.
             let _ = lane.slices.send(Slice { barrier, limit });
@@ -166,7 +162,7 @@ fn send(
     while !shared.stop.load(Ordering::SeqCst) && shared.take(batch) {
         batch.read(&shared.guest);
         if let Some(limit) = slice.limit {
-            shared.pace(batch.taken.len() * PAGE, limit);
+            shared.pacer.pace(batch.taken.len() * PAGE, limit);
         }
         if !batch.numbers.is_empty() {
             connection.write_all(encoder.pages(&batch.numbers, &batch.contents)?).map_err(lost)?;
@@ -193,19 +189,6 @@ impl Shared {
             batch.taken.push(page);
         }
         !batch.taken.is_empty()
-    }
-
-    /// Waits until `bytes` may be sent.
-    fn pace(&self, bytes: usize, limit: Bandwidth) {
-        let span = Duration::from_secs_f64(bytes as f64 / limit.bytes_per_sec_f64().max(1.0));
-        let now = Instant::now();
-        let wait = {
-            let mut next = lock(&self.next);
-            let earliest = now.checked_sub(BURST).unwrap_or(now);
-            *next = (*next).max(earliest) + span;
-            next.saturating_duration_since(now)
-        };
-        std::thread::sleep(wait);
     }
 }
 

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
 use algorithms::controller::{Command, Input};
+use algorithms::failures::Breakage;
 use algorithms::handover::{Resolution, SourceStep};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use sim_core::{Bandwidth, Bytes, Pages};
 
-use super::decide;
+use super::disks::{self, DiskSide};
 use super::streams::Streams;
+use super::decide;
 use crate::agent::Agent;
 use crate::connection::Connection;
 use crate::drive::Answer;
@@ -34,6 +36,7 @@ pub(super) struct Worker {
     /// Whether the last thing that the controller wanted, before it gave up, was that memory be sent.
     pub(super) sending: Arc<AtomicBool>,
     pub(super) link: Option<Link>,
+    pub(super) disks: DiskSide,
 }
 
 /// What there is once the destination has made room.
@@ -59,8 +62,12 @@ impl Worker {
             let answer = match self.carry_out(command) {
                 Ok(answer) => answer,
                 // What was under way when the migration is given up may fail; only the end of that counts.
-                Err(_) if self.stop.load(Ordering::SeqCst) && command != Command::Abort => continue,
+                Err(_) if self.stop.load(Ordering::SeqCst) && !is_undoing(command) => continue,
                 Err(error @ LiveError::InDoubt { .. }) => Answer::InDoubt(error.to_string()),
+                Err(LiveError::Full { storage, reason }) => {
+                    tracing::warn!(storage, reason, "no space for a copy");
+                    Answer::Input(Input::Broke(Breakage::Space { storage: storage.as_str().into() }))
+                }
                 Err(error) => Answer::Input(Input::Failed { reason: error.to_string() }),
             };
             if self.answers.send(answer).is_err() {
@@ -95,17 +102,19 @@ impl Worker {
                 self.commit()?;
                 Input::Page(PageInput::Resumed)
             }
+            Command::Storage(command) => self.storage(command)?,
+            Command::EndMirror => Input::MirrorEnded { written: self.end_mirrors() },
             Command::Finish => {
                 self.link = None;
-                self.agent.let_go(&self.request.guest);
+                if !disks::stays(&self.request) {
+                    self.agent.let_go(&self.request.guest);
+                }
+                self.agent.collect(&self.request.guest);
                 Input::Finished
             }
             Command::Abort => Input::Aborted { sent: self.abort()? },
             // The driver's side has answered these, or they have no answer.
-            Command::Storage(_)
-            | Command::EndMirror
-            | Command::Loop(_)
-            | Command::Page(PageCommand::Throttle { .. }) => {
+            Command::Loop(_) | Command::Page(PageCommand::Throttle { .. }) => {
                 return Ok(Answer::Input(Input::Tick));
             }
         };
@@ -113,11 +122,15 @@ impl Worker {
     }
 
     fn prepare(&mut self) -> Result<(), LiveError> {
+        if disks::stays(&self.request) {
+            return disks::begin_copies(&self.agent, &self.request, &self.guest, &self.token);
+        }
         let credentials = &self.agent.credentials;
         let mut control = Connection::control(&self.request.address, credentials)?;
         let receive = ReceiveRequest {
             token: self.token.clone(),
-            spec: self.guest.spec().clone(),
+            spec: disks::wanted(&self.request, &self.guest, &self.token),
+            moved: disks::moved(&self.request),
             source: self.agent.name().to_string(),
             source_address: self.agent.address.clone(),
             streams: self.request.sending.streams,
@@ -128,8 +141,14 @@ impl Worker {
         let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
         self.link =
             Some(Link { control, streams, tracker, barrier: 0, wanted: Bytes::ZERO, given: Pages::new(0) });
+        self.connect_disks()?;
         self.agent.reached(Step::Connected);
         Ok(())
+    }
+
+    /// The control connection to the destination.
+    pub(super) fn control(&mut self) -> Result<&mut Connection, LiveError> {
+        Ok(&mut self.link()?.control)
     }
 
     fn link(&mut self) -> Result<&mut Link, LiveError> {
@@ -138,6 +157,7 @@ impl Worker {
     }
 
     fn send(&mut self, bytes: Bytes, limit: Option<Bandwidth>, opening: Opening) -> Result<(), LiveError> {
+        self.check_mirrors()?;
         let limit = [limit, self.request.sending.limit].into_iter().flatten().min();
         let link = self.link()?;
         if opening == Opening::Round {
@@ -167,6 +187,8 @@ impl Worker {
     /// Has the destination prepare: all memory is there.
     fn hand_over(&mut self) -> Result<(), LiveError> {
         let (state, digest) = (Box::new(self.guest.pause()), self.guest.digest());
+        self.check_mirrors()?;
+        self.await_disks()?;
         self.link()?.control.order(&Request::Prepare { state, digest })?;
         self.agent.reached(Step::Ready);
         Ok(())
@@ -186,6 +208,10 @@ impl Worker {
 
     /// The guest goes on here. Memory of a slice that was not answered, which was sent all the same.
     fn abort(&mut self) -> Result<Bytes, LiveError> {
+        if disks::stays(&self.request) {
+            self.agent.collect(&self.request.guest);
+            return Ok(self.partly_copied());
+        }
         let noted = lock(&self.agent.ledger).source_step(&self.token, SourceStep::TakeBack);
         if let Err(error) = noted {
             // Undecided on disk says the same; what is decided must not be undone.
@@ -206,6 +232,11 @@ impl Worker {
             tracing::warn!(%error, token = %self.token, "the destination could not be told to give up");
         }
         let unanswered = self.sending.load(Ordering::SeqCst);
-        Ok(if unanswered { link.streams.sent().bytes() } else { Bytes::ZERO })
+        Ok(if unanswered { link.streams.sent().bytes() } else { self.partly_copied() })
     }
+}
+
+/// Whether a command ends a migration that was given up, or all that is left of one that was not.
+fn is_undoing(command: Command) -> bool {
+    matches!(command, Command::Abort | Command::EndMirror | Command::Finish)
 }

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use algorithms::policy::{HyperV, Policy};
 use algorithms::records::Record;
+use algorithms::storage_mirror::Switch;
 use live::client::{Client, Migrated};
+use live::disk::DiskSpec;
 use live::guest::GuestSpec;
 use live::identity::Authority;
 use live::journal;
-use live::protocol::{MigrateRequest, Sending};
+use live::protocol::{DiskTarget, MigrateRequest, Sending, StorageRequest};
 use live::steps::{self, Watch};
+use live::storage::StorageOptions;
 use live::tls::Credentials;
 use live::tracking::Method;
 use live::{Agent, AgentOptions, LiveError};
@@ -47,6 +50,7 @@ impl Bench {
             advertised: None,
             memory: Some(Bytes::from_mib(512)),
             tracking: None,
+            storage: StorageOptions::default(),
             watch: steps::log(),
         }
     }
@@ -92,7 +96,44 @@ pub fn request(guest: &str, to: &Host, sending: Sending) -> MigrateRequest {
         policy: Policy::HyperV(HyperV { max_passes: 5, stop_below: Bytes::from_mib(1) }),
         deadline: None,
         sending,
+        storage: None,
     }
+}
+
+/// A guest as [`busy`], with disks of 4 and 2 MiB on `fast` that it reads and writes.
+pub fn with_disks(name: &str) -> GuestSpec {
+    let disk = |name: &str, mib, write| DiskSpec {
+        name: name.into(),
+        on: "fast".into(),
+        file: String::new(),
+        bytes: Bytes::from_mib(mib),
+        used: Bytes::from_mib(mib),
+        read: ByteRate::from_mb(1),
+        write: ByteRate::from_mb(write),
+        block: Bytes::new(8192),
+    };
+    GuestSpec { disks: vec![disk("os", 4, 1), disk("data", 2, 4)], ..busy(name) }
+}
+
+/// Has both disks of [`with_disks`] go to `place`.
+pub fn both_disks(to: &str, switch: Switch) -> Option<StorageRequest> {
+    let target = |disk| DiskTarget { disk, to: to.into() };
+    Some(StorageRequest { disks: vec![target(0), target(1)], switch })
+}
+
+/// Every file of a disk below `directory`.
+pub fn disk_files(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(disk_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "disk") {
+            found.push(path.display().to_string());
+        }
+    }
+    found.sort();
+    found
 }
 
 /// Migrates, and replays the journal that this leaves.

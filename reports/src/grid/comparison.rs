@@ -63,7 +63,7 @@ fn shown(quantity: Quantity, value: f64) -> String {
     match quantity {
         Quantity::Makespan | Quantity::Started | Quantity::Total => human::seconds(value),
         Quantity::Blackout => human::pause(value),
-        Quantity::MemoryBytesSent => human::bytes(value),
+        Quantity::MemoryBytesSent | Quantity::StorageBytesSent => human::bytes(value),
         Quantity::Rounds => human::digits(value, 3),
     }
 }

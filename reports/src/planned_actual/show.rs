@@ -95,6 +95,9 @@ fn migrations(run: &RunPair) -> Grid {
         grid.push(tone(&pair.blackout), cells("", "blackout", &pair.blackout, human::pause, String::new()));
         let sent = &pair.memory_bytes_sent;
         grid.push(tone(sent), cells("", "memory sent", sent, human::bytes, String::new()));
+        if let Some(sent) = &pair.storage_bytes_sent {
+            grid.push(tone(sent), cells("", "storage sent", sent, human::bytes, String::new()));
+        }
     }
     grid.without_if_empty("note").without_if_empty("planned p5–p95")
 }
