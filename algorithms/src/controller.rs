@@ -11,13 +11,15 @@
 //! only never comes to Copying.
 //!
 //! Where two real hosts hand over by [`handover`](crate::handover), Copying goes on to `Committed` when
-//! the destination is ready and nothing has come before that: from there on it is too late to give up.
+//! the destination is ready and nothing has come before that: from there on it is too late to give up. In
+//! post-copy the rest of the memory is sent while it is `Committed`.
 //! What breaks on the way is `controller/failing.rs`.
 //!
 //! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
 //! loop itself, a [`HypervisorLoop`] stands in its place and the commands go to its levers; see
 //! `controller/hypervisor.rs`.
 
+mod deadline;
 mod ending;
 mod failing;
 mod hypervisor;
@@ -33,8 +35,9 @@ use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
 use crate::policy::Policy;
-use crate::records::{Level, Outcome};
+use crate::records::{ImpactRecord, Level, Outcome};
 use crate::storage_mirror::{MirrorCommand, MirrorInput, StorageMirror, StorageOrder};
+pub use deadline::{Deadline, DeadlineAction};
 use failing::Connection;
 
 /// Who moves from where to where, and by which rules.
@@ -62,24 +65,6 @@ pub struct MigrationOrder {
     pub storage: Option<StorageOrder>,
 }
 
-/// A limit on a migration's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deadline {
-    /// Since the migration started.
-    pub after: Span,
-    /// What then.
-    pub action: DeadlineAction,
-}
-
-/// What to do when a migration's deadline has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeadlineAction {
-    /// Give up; the guest goes on at the source.
-    Cancel,
-    /// Pause the guest at the end of the round, and send the rest.
-    ForcePause,
-}
-
 /// What the controller is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Input {
@@ -101,6 +86,8 @@ pub enum Input {
     /// The destination has all it needs and waits for the decision; hosts that hand over in two
     /// phases say so between [`PageCommand::Resume`] and [`PageInput::Resumed`].
     Ready,
+    /// What it did to the guest, where a host can tell; before the last page input.
+    Impact(ImpactRecord),
     /// All is cleaned up after success.
     Finished,
     /// All is undone; the guest runs at the source.
@@ -182,6 +169,8 @@ pub struct MigrationController {
     connection: Connection,
     /// What broke, and how far it had come then.
     failed_at: Option<(Failure, FailurePoint)>,
+    #[serde(default)]
+    impact: Option<ImpactRecord>,
     outbox: Outbox<Command, Outcome>,
 }
 
@@ -221,6 +210,7 @@ impl MigrationController {
             partly_sent: Bytes::ZERO,
             connection: Connection::default(),
             failed_at: None,
+            impact: None,
             outbox: Outbox::new(),
         }
     }
@@ -258,7 +248,8 @@ impl MigrationController {
                 self.deadline = SimTime::MAX;
                 self.outbox.command(Command::Commit);
             }
-            (State::Committed, Input::Page(input @ PageInput::Resumed)) => self.page_input(now, input)?,
+            (State::Committed, Input::Page(input)) => self.page_input(now, input)?,
+            (State::Committed, Input::Impact(impact)) => self.impact = Some(impact),
             (State::Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
             (State::Aborting { paused, .. }, Input::HostDied(Side::Source)) => {
@@ -374,21 +365,6 @@ impl MigrationController {
                     return Ok(());
                 }
             }
-        }
-    }
-
-    fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
-        if self.look_at_connection(now) || now < self.deadline {
-            return Ok(());
-        }
-        self.deadline = SimTime::MAX;
-        match self.order.deadline.map(|deadline| deadline.action) {
-            Some(DeadlineAction::ForcePause) if self.state == State::Copying => self.force_pause(now),
-            Some(_) => {
-                self.abort(now, Outcome::Cancelled, "not done at its deadline".into());
-                Ok(())
-            }
-            None => Ok(()),
         }
     }
 }

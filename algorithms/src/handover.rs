@@ -9,8 +9,13 @@
 //!               └──────TakeBack───────┴──▶ TakenBack
 //!
 //!  destination   Receiving ──Prepare──▶ Prepared ──Commit──▶ Running
-//!                    └──────Renounce────────┴──▶ Renounced
+//!                    └──────Renounce────────┼──▶ Renounced     ▲ MemoryCame, MemoryLost
+//!                                           └──CommitEarly──▶ PostCopying
 //! ```
+//!
+//! In post-copy the destination owns the guest from `PostCopying` on, and the source stays `Committed` until all
+//! memory has followed: it has what is missing. Where it has lost that, nobody has the guest's memory, and
+//! the destination goes on with a guest that is started anew.
 //!
 //! The source may run the guest while `Undecided` and when it is `TakenBack`; the destination when it is
 //! `Running`. Both at once cannot be: the destination comes to `Running` by a commit only, which the
@@ -49,6 +54,8 @@ pub enum DestinationPhase {
     Prepared,
     /// The guest is the destination's.
     Running,
+    /// The guest is the destination's, and part of its memory is still with the source.
+    PostCopying,
     /// It will never run the guest by this hand-over.
     Renounced,
 }
@@ -73,6 +80,12 @@ pub enum DestinationStep {
     Prepare,
     /// The source has decided for it.
     Commit,
+    /// The same, before all memory is there.
+    CommitEarly,
+    /// All memory has followed.
+    MemoryCame,
+    /// The rest of the memory never will follow: the guest is started anew.
+    MemoryLost,
     /// Give up, by itself or because the source has taken the guest back.
     Renounce,
 }
@@ -122,15 +135,18 @@ impl DestinationPhase {
         match (self, step) {
             (Phase::Receiving | Phase::Prepared, Step::Prepare) => Ok(Phase::Prepared),
             (Phase::Prepared | Phase::Running, Step::Commit) => Ok(Phase::Running),
+            (Phase::Prepared | Phase::PostCopying, Step::CommitEarly) => Ok(Phase::PostCopying),
+            (Phase::PostCopying | Phase::Running, Step::MemoryCame | Step::MemoryLost) => Ok(Phase::Running),
             (Phase::Receiving | Phase::Prepared | Phase::Renounced, Step::Renounce) => Ok(Phase::Renounced),
             (phase, step) => Err(Refused { input: format!("{step:?}"), state: format!("{phase:?}") }),
         }
     }
 
     /// The phase in which a destination finds itself when it was killed and starts again: the memory
-    /// that it had received is gone.
+    /// that it had received is gone. What is its own it starts anew.
     pub fn restarted(self) -> DestinationPhase {
         match self {
+            DestinationPhase::PostCopying => DestinationPhase::Running,
             DestinationPhase::Receiving | DestinationPhase::Prepared => DestinationPhase::Renounced,
             decided => decided,
         }
@@ -138,7 +154,7 @@ impl DestinationPhase {
 
     /// Whether the guest is the destination's.
     pub fn owns(self) -> bool {
-        self == DestinationPhase::Running
+        matches!(self, DestinationPhase::Running | DestinationPhase::PostCopying)
     }
 }
 
@@ -156,6 +172,10 @@ pub enum Resolution {
     TakeBack,
     /// Tell the destination that the source has the guest.
     Renounce,
+    /// Tell the source to send what is missing; one that has lost it lets go of the guest.
+    Deliver,
+    /// Tell the destination that nobody has what is missing: it starts the guest anew.
+    Anew,
 }
 
 /// What to do about a hand-over of which the two sides say this; a side that knows nothing of it
@@ -165,6 +185,8 @@ pub fn resolve(source: Option<SourcePhase>, destination: Option<DestinationPhase
     match (source, destination) {
         (Some(Here::Committed), Some(There::Prepared)) => Resolution::Commit,
         (Some(Here::Committed), Some(There::Running)) => Resolution::Release,
+        (Some(Here::Committed), Some(There::PostCopying)) => Resolution::Deliver,
+        (Some(Here::Released) | None, Some(There::PostCopying)) => Resolution::Anew,
         // A destination that knows nothing of it cannot come to run the guest either.
         (Some(Here::Committed), Some(There::Renounced) | None) => Resolution::TakeBack,
         // Cannot be by the rules above; left for a person to look at.

@@ -207,7 +207,7 @@ impl PageLoop {
 
     /// Whether it waits for the guest to run at the destination.
     pub fn is_resuming(&self) -> bool {
-        matches!(self.state, State::Resuming { .. })
+        matches!(self.state, State::Resuming { .. } | State::HandingOver { .. })
     }
 
     fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {

@@ -195,6 +195,11 @@ pub trait PreCopyPolicy {
         so_far.doubling
     }
 
+    /// Whether it may hand the guest over before all of its memory: then hosts get ready for that.
+    fn may_post_copy(&self) -> bool {
+        false
+    }
+
     /// How written pages are found.
     fn tracking(&self) -> Tracking {
         Tracking::AtCount
@@ -271,6 +276,10 @@ impl PreCopyPolicy for Policy {
 
     fn doubling(&self, so_far: &RoundsSoFar, now: SimTime, dirty: Bytes) -> DoublingState {
         self.rules().doubling(so_far, now, dirty)
+    }
+
+    fn may_post_copy(&self) -> bool {
+        self.rules().may_post_copy()
     }
 
     fn tracking(&self) -> Tracking {

@@ -44,7 +44,8 @@ impl Both {
             DestinationPhase::Prepared => drop(sent.insert(Message::IsPrepared)),
             DestinationPhase::Running => drop(sent.insert(Message::Runs)),
             DestinationPhase::Renounced => drop(sent.insert(Message::HasRenounced)),
-            DestinationPhase::Receiving => {}
+            // What it says of itself lets the source release the guest only when all memory is there.
+            DestinationPhase::Receiving | DestinationPhase::PostCopying => {}
         }
         Some(Both { destination, sent, ..self.clone() })
     }
@@ -67,6 +68,13 @@ impl Both {
                 Message::HasRenounced => self.source_takes(SourceStep::DestinationRenounced),
             });
         }
+        if self.sent.contains(&Message::Commit) {
+            next.push(self.destination_takes(DestinationStep::CommitEarly));
+        }
+        // The source has the missing memory as long as it is committed and was not killed.
+        if self.source == SourcePhase::Committed {
+            next.push(self.destination_takes(DestinationStep::MemoryCame));
+        }
         // Recovery by an operator, at any moment, with both sides asked.
         next.push(self.resolved());
         next.into_iter().flatten().collect()
@@ -79,6 +87,9 @@ impl Both {
             Resolution::Release => self.source_takes(SourceStep::DestinationRuns),
             Resolution::TakeBack => self.source_takes(SourceStep::DestinationRenounced),
             Resolution::Renounce => self.destination_takes(DestinationStep::Renounce),
+            // Memory that is there comes; where it is not, the source lets go.
+            Resolution::Deliver => self.source_takes(SourceStep::DestinationRuns),
+            Resolution::Anew => self.destination_takes(DestinationStep::MemoryLost),
         }
     }
 
@@ -118,6 +129,9 @@ fn never_do_both_sides_own_the_guest() {
     assert!(ends(SourcePhase::Released, DestinationPhase::Running), "it can succeed");
     assert!(ends(SourcePhase::TakenBack, DestinationPhase::Renounced), "it can be given up");
     assert!(ends(SourcePhase::Committed, DestinationPhase::Renounced), "it can be in doubt");
+    assert!(ends(SourcePhase::Committed, DestinationPhase::PostCopying), "it can run before its memory");
+    let never = |source| !ends(source, DestinationPhase::PostCopying);
+    assert!(never(SourcePhase::Undecided) && never(SourcePhase::TakenBack), "and not while it is the source's");
 }
 
 /// From wherever killing and losing messages led, restarting both and resolving ends with one owner.
@@ -146,5 +160,6 @@ fn a_side_that_knows_nothing_of_it_is_no_obstacle() {
     assert_eq!(resolve(Some(SourcePhase::Committed), None), Resolution::TakeBack);
     assert_eq!(resolve(None, Some(DestinationPhase::Prepared)), Resolution::Renounce);
     assert_eq!(resolve(None, Some(DestinationPhase::Running)), Resolution::Nothing);
+    assert_eq!(resolve(None, Some(DestinationPhase::PostCopying)), Resolution::Anew);
     assert_eq!(resolve(Some(SourcePhase::Undecided), None), Resolution::Nothing);
 }

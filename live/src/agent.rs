@@ -10,7 +10,9 @@
 //! kernel can take it. Who is not known by its certificate gets no further than the handshake.
 
 mod disks;
+mod following;
 mod incoming;
+mod post_copy;
 mod serve;
 mod settle;
 
@@ -179,6 +181,7 @@ impl Agent {
                 let unknown = || declined(format!("pages of an unknown hand-over came from {}", hello.name));
                 incoming.ok_or_else(unknown)?.take_pages(connection, &self.watch)
             }
+            Purpose::Faults { token } => self.coming(&token)?.serve_faults(connection),
             Purpose::Disks { token } => {
                 let incoming = self.coming(&token)?;
                 incoming.disks.take_blocks(&incoming, connection, &self.watch)
@@ -208,7 +211,8 @@ impl Agent {
             activity: Activity::Incoming,
             writes: 0,
         };
-        guests.extend(lock(&self.incoming).values().map(coming));
+        // One that runs before its memory is among the guests.
+        guests.extend(lock(&self.incoming).values().filter(|coming| !coming.runs()).map(coming));
         Description {
             name: self.name().to_string(),
             tracking: self.tracking.to_string(),
@@ -290,6 +294,11 @@ impl Agent {
         guest.ok_or_else(|| declined(format!("there is no guest `{name}` here")))
     }
 
+    /// Has all guests stand still: the end of an agent that is not a process of its own.
+    pub fn halt(&self) {
+        lock(&self.guests).values().for_each(|guest| guest.halt());
+    }
+
     /// Lets go of a guest that runs elsewhere.
     pub(crate) fn let_go(&self, name: &str) {
         lock(&self.guests).remove(name);
@@ -327,6 +336,13 @@ impl Agent {
             };
         }
         handovers
+    }
+
+    /// Whether this agent's disk says that the guest runs elsewhere.
+    pub(crate) fn has_released(&self, guest: &str) -> bool {
+        lock(&self.ledger).get(guest).is_some_and(|entry| {
+            matches!(&entry.standing, Standing::Outgoing { phase: SourcePhase::Released, .. })
+        })
     }
 
     /// Whether this agent's disk gives the guest of a hand-over away for good, or may.

@@ -46,6 +46,55 @@ impl Bitmap {
         }
     }
 
+    /// Pages in it.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a page is in it.
+    pub fn contains(&self, page: usize) -> bool {
+        self.words.get(page / 64).is_some_and(|word| word & (1 << (page % 64)) != 0)
+    }
+
+    /// Takes a page out; whether it was in.
+    pub fn remove(&mut self, page: usize) -> bool {
+        let was = self.contains(page);
+        if was {
+            self.words[page / 64] &= !(1 << (page % 64));
+            self.count -= 1;
+        }
+        was
+    }
+
+    /// Runs of pages that are in it, each from its first up to the one after its last.
+    pub fn runs(&self) -> Vec<(usize, usize)> {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for page in (0..self.pages).filter(|page| self.contains(*page)) {
+            match runs.last_mut() {
+                Some((_, end)) if *end == page => *end += 1,
+                _ => runs.push((page, page + 1)),
+            }
+        }
+        runs
+    }
+
+    /// The bits of these words, for sending: 64 pages each.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Puts the pages of this word in, which came from another; whether there are such pages.
+    pub fn insert_word(&mut self, at: usize, bits: u64) -> bool {
+        let last = self.pages % 64;
+        let beyond = at + 1 == self.words.len() && last > 0 && bits >> last != 0;
+        let Some(word) = self.words.get_mut(at).filter(|_| !beyond) else {
+            return false;
+        };
+        self.count += (bits & !*word).count_ones() as usize;
+        *word |= bits;
+        true
+    }
+
     /// Takes out the next page at or after `from`, coming round to the first.
     pub fn take_from(&mut self, from: usize) -> Option<usize> {
         let page = self.find(from).or_else(|| self.find(0))?;

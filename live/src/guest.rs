@@ -128,6 +128,8 @@ pub(crate) struct Body {
     pub(crate) table: Arc<Table>,
     pub(crate) random: usize,
     pub(crate) writes: AtomicU64,
+    /// Thousandths of writes that it would have made at full speed.
+    pub(crate) due: AtomicU64,
     /// The share of its time, in percent, in which it may not write.
     throttle: AtomicU32,
     /// What was found wrong by the guest itself.
@@ -137,8 +139,8 @@ pub(crate) struct Body {
 impl Body {
     fn new(spec: &GuestSpec, memory: Arc<Memory>, table: Arc<Table>, writes: u64) -> Arc<Body> {
         let random = stamp::random_words(spec.compression_ratio);
-        let (writes, throttle) = (AtomicU64::new(writes), AtomicU32::new(0));
-        Arc::new(Body { memory, table, random, writes, throttle, wrong: Mutex::default() })
+        let (writes, due, throttle) = (AtomicU64::new(writes), AtomicU64::new(0), AtomicU32::new(0));
+        Arc::new(Body { memory, table, random, writes, due, throttle, wrong: Mutex::default() })
     }
 
     /// How fast it runs, 1 where it is not throttled.
@@ -247,6 +249,11 @@ impl Guest {
         self.body.writes.load(Ordering::Relaxed)
     }
 
+    /// Writes that it would have made here so far if nothing had slowed it down.
+    pub(crate) fn due(&self) -> f64 {
+        self.body.due.load(Ordering::Relaxed) as f64 / 1000.0
+    }
+
     /// Whether it runs.
     pub fn activity(&self) -> Activity {
         lock(&self.writers).activity()
@@ -259,6 +266,12 @@ impl Guest {
         let state = |(disk, chance): (&Arc<Disk>, u64)| DiskState { digest: disk.digest(), chance };
         let disks = self.disks.iter().zip(chances).map(state).collect();
         GuestState { writers, writes: self.writes(), disks }
+    }
+
+    /// Has it stand still as soon as it can, and does not wait for that: it may be waiting for memory.
+    pub(crate) fn halt(&self) {
+        lock(&self.writers).halt();
+        lock(&self.disk_io).halt();
     }
 
     /// Lets it go on.

@@ -83,7 +83,8 @@ impl Standing {
                 matches!(phase, SourcePhase::Undecided | SourcePhase::Committed)
             }
             Standing::Incoming { phase, .. } => {
-                matches!(phase, DestinationPhase::Receiving | DestinationPhase::Prepared)
+                use DestinationPhase as Phase;
+                matches!(phase, Phase::Receiving | Phase::Prepared | Phase::PostCopying)
             }
         }
     }
@@ -177,9 +178,7 @@ impl Ledger {
         leaving: Vec<DiskPlace>,
     ) -> Result<(), LiveError> {
         let mut entry = self.known(guest)?.clone();
-        if !entry.standing.owns()
-            || matches!(&entry.standing, Standing::Outgoing { phase, .. } if *phase == SourcePhase::Undecided)
-        {
+        if !entry.standing.owns() || entry.standing.is_open() {
             return Err(declined(format!("{guest} is being handed over, or is not this host's")));
         }
         entry.standing = Standing::Outgoing { token, peer, phase: SourcePhase::Undecided };
@@ -249,7 +248,7 @@ impl Ledger {
         let before = *phase;
         *phase = phase.after(step)?;
         let phase = *phase;
-        if phase == DestinationPhase::Running && before != phase {
+        if phase.owns() && !before.owns() {
             entry.arrived.push(token.clone());
             let surplus = entry.arrived.len().saturating_sub(MOST_REMEMBERED);
             entry.arrived.drain(..surplus);

@@ -123,6 +123,20 @@ impl Memory {
         }
     }
 
+    /// Gives the memory of these pages back; they are zero then.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where the system fails.
+    pub(crate) fn discard(&self, from: usize, to: usize) -> Result<(), LiveError> {
+        assert!(from <= to && to <= self.pages, "page {to} of {}", self.pages);
+        let (start, length) = (self.start.as_ptr().wrapping_add(from * WORDS), (to - from) * PAGE);
+        // SAFETY: the range lies within the mapping, which is private and anonymous; its content is
+        // atomics, to which zero is as good as any other.
+        let result = unsafe { libc::madvise(start.cast(), length, libc::MADV_DONTNEED) };
+        if result == 0 { Ok(()) } else { Err(LiveError::system("give memory back")(std::io::Error::last_os_error())) }
+    }
+
     /// Whether a page is all zeros.
     pub fn is_zero(&self, page: usize) -> bool {
         self.words(page).iter().all(|word| word.load(Ordering::Relaxed) == 0)

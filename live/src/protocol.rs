@@ -10,6 +10,7 @@
 
 pub(crate) mod blocks;
 pub mod frame;
+pub(crate) mod missing;
 pub mod pages;
 
 use std::io;
@@ -20,7 +21,7 @@ use algorithms::policy::Policy;
 use algorithms::records::{Outcome, Record};
 use algorithms::storage_mirror::Switch;
 use serde::{Deserialize, Serialize};
-use sim_core::{Bandwidth, Bytes};
+use sim_core::{Bandwidth, Bytes, Span};
 use thiserror::Error;
 
 use crate::disk::DiskProof;
@@ -91,6 +92,11 @@ pub enum Purpose {
         /// Given over a control connection, which alone makes it known.
         token: Token,
     },
+    /// In post-copy: pages that the guest waits for, of the migration that has this token.
+    Faults {
+        /// As for pages.
+        token: Token,
+    },
     /// Sectors of disks of the migration that has this token.
     Disks {
         /// As for pages.
@@ -157,6 +163,17 @@ pub enum Request {
         state: Box<GuestState>,
         /// What the memory must be, see [`crate::guest::digest`].
         digest: u64,
+        /// In post-copy: pages that will follow the guest. Which they are was told over the connection for faults.
+        #[serde(default)]
+        missing: u64,
+    },
+    /// From a source, in post-copy: say when all memory has followed: [`Reply::Followed`].
+    AwaitMemory,
+    /// From a source, in post-copy: here is what is missing, again; the connection before has broken:
+    /// [`Reply::Done`].
+    Rejoin {
+        /// Which hand-over.
+        token: Token,
     },
 }
 
@@ -260,6 +277,29 @@ pub struct ReceiveRequest {
     pub source_address: String,
     /// Page connections to come.
     pub streams: u32,
+    /// Whether the guest may be handed over before all of its memory.
+    #[serde(default)]
+    pub hand_over: HandOverAt,
+}
+
+/// When a guest is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandOverAt {
+    /// When all of its memory is there.
+    #[default]
+    TheEnd,
+    /// When the policy says so: memory may follow.
+    AnyTime,
+}
+
+/// What a guest went through while its memory followed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Followed {
+    /// Pages that it waited for.
+    pub faults: u64,
+    /// Time in which it, or a part of it, waited.
+    pub waited: Span,
 }
 
 /// What an agent answers.
@@ -302,6 +342,8 @@ pub enum Reply {
         /// What is wrong with the first few that are wrong.
         wrong: Vec<String>,
     },
+    /// To [`Request::AwaitMemory`].
+    Followed(Followed),
     /// Of a migration under way.
     Record(Box<Record>),
     /// The migration has ended.

@@ -15,8 +15,8 @@ use crate::protocol::{Handover, Request, Side};
 use crate::tls::Credentials;
 use crate::token::Token;
 
-/// Resolving takes two steps at most; a third would mean that a side does not do what it says.
-const MOST_STEPS: usize = 4;
+/// Resolving takes three steps at most; a fifth would mean that a side does not do what it says.
+const MOST_STEPS: usize = 5;
 
 /// What became of one hand-over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,8 +128,8 @@ fn bring_to_end(token: &Token, ends: &Ends, credentials: &Credentials) -> Result
         let resolution = resolve(here, there);
         let side = match resolution {
             Resolution::Nothing => return Ok(place(here, there)),
-            Resolution::Commit | Resolution::Renounce => &mut destination,
-            Resolution::Release | Resolution::TakeBack => &mut source,
+            Resolution::Commit | Resolution::Renounce | Resolution::Anew => &mut destination,
+            Resolution::Release | Resolution::TakeBack | Resolution::Deliver => &mut source,
         };
         side.order(&Request::Settle { token: token.clone(), resolution })?;
         done.insert(format!("{resolution:?}"));

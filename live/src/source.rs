@@ -12,6 +12,7 @@
 
 mod decide;
 mod disks;
+pub(crate) mod following;
 mod pacer;
 mod streams;
 mod worker;
@@ -42,6 +43,7 @@ use crate::steps::Step;
 use crate::sync::lock;
 use crate::token::Token;
 use disks::DiskSide;
+use following::FollowSide;
 use worker::Worker;
 
 /// Migrates a guest away from `agent`, and hands every record to `keep`.
@@ -181,6 +183,7 @@ impl Outgoing {
             sending: Arc::clone(&sending),
             link: None,
             disks: DiskSide::default(),
+            follow: FollowSide::default(),
         };
         let thread = std::thread::Builder::new().name(format!("send {}", request.guest));
         let worker = thread.spawn(move || worker.work(&inbox));

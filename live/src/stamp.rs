@@ -68,6 +68,17 @@ pub fn read(words: &[AtomicU64; WORDS], page: u64) -> Found {
     Found::Whole { sequence: words[1].load(Ordering::Relaxed) }
 }
 
+/// Says what a page is whose content is `bytes`, if it is to be `page`.
+pub fn read_bytes(bytes: &[u8], page: u64) -> Found {
+    assert!(bytes.len() == 8 * WORDS, "{} bytes are no page", bytes.len());
+    let word = |at: usize| {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&bytes[8 * at..8 * at + 8]);
+        AtomicU64::new(u64::from_ne_bytes(eight))
+    };
+    read(&std::array::from_fn(word), page)
+}
+
 /// How many words of a body look random where memory shrinks to one `ratio`-th by compression.
 pub fn random_words(ratio: f64) -> usize {
     let words = (CHECKSUM - BODY) as f64 / ratio.max(1.0);

@@ -21,6 +21,8 @@ pub enum Step {
     Ready,
     /// Source: the decision is on disk; the destination has not been told.
     Committed,
+    /// Source, in post-copy: the destination runs the guest; missing memory is about to follow.
+    Following,
     /// Source: the destination has said that it runs the guest; on disk.
     Released,
     /// Destination: room is made; on disk.
@@ -35,11 +37,15 @@ pub enum Step {
     Running,
     /// Destination: the guest runs. The source has not been told.
     Resumed,
+    /// Destination, in post-copy: memory has followed the guest that runs.
+    PagesFollowed,
+    /// Destination, in post-copy: all memory is there; on disk. The source has not been told.
+    AllFollowed,
 }
 
 impl Step {
     /// All of them, in order on each side.
-    pub const ALL: [Step; 15] = [
+    pub const ALL: [Step; 18] = [
         Step::Begun,
         Step::Connected,
         Step::DiskCopied,
@@ -48,6 +54,7 @@ impl Step {
         Step::Paused,
         Step::Ready,
         Step::Committed,
+        Step::Following,
         Step::Released,
         Step::Receiving,
         Step::DisksCame,
@@ -55,6 +62,8 @@ impl Step {
         Step::Prepared,
         Step::Running,
         Step::Resumed,
+        Step::PagesFollowed,
+        Step::AllFollowed,
     ];
 
     /// Whether it is a moment at the source.

@@ -4,6 +4,7 @@
 //! was, which takes a hundred times as long.
 
 mod hashes;
+pub(crate) mod missing;
 mod userfault;
 
 use std::fmt;

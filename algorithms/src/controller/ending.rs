@@ -112,7 +112,7 @@ impl MigrationController {
             storage_bytes_sent: self.storage_sent(),
             rounds: self.rounds(),
             transfer: None,
-            impact: None,
+            impact: self.impact.map(Box::new),
             failure,
             why: None,
         }));

@@ -204,6 +204,10 @@ impl PreCopyPolicy for Qemu {
         }
     }
 
+    fn may_post_copy(&self) -> bool {
+        self.post_copy != PostCopyStart::Never
+    }
+
     fn post_copy_rate_limit(&self) -> Option<Bandwidth> {
         self.max_postcopy_bandwidth
     }

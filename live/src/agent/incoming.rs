@@ -10,11 +10,13 @@ use crate::storage::Storage;
 use crate::ledger::declined;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
-use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
+use crate::protocol::{HandOverAt, ProtocolError, ReceiveRequest, Reply};
 use crate::steps::{Step, Watch};
 use crate::sync::lock;
+use crate::tracking::missing;
 
 use super::disks::Arriving;
+use super::following::Following;
 
 /// A guest that is coming.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Incoming {
     memory: Arc<Memory>,
     table: Arc<Table>,
     pub(super) disks: Arriving,
+    pub(super) following: Following,
     streams: usize,
     progress: Mutex<Progress>,
     changed: Condvar,
@@ -44,10 +47,15 @@ struct Progress {
 impl Incoming {
     pub(super) fn new(request: &ReceiveRequest, storage: &Storage) -> Result<Incoming, LiveError> {
         let memory = Memory::new(request.spec.pages())?;
+        let (table, memory) = (Arc::new(Table::new(memory.pages())), Arc::new(memory));
+        if request.hand_over == HandOverAt::AnyTime {
+            missing::probe()?;
+        }
         Ok(Incoming {
             spec: request.spec.clone(),
-            table: Arc::new(Table::new(memory.pages())),
-            memory: Arc::new(memory),
+            following: Following::new(&memory, &table),
+            table,
+            memory,
             disks: Arriving::new(request, storage)?,
             streams: request.streams as usize,
             progress: Mutex::default(),
@@ -61,7 +69,7 @@ impl Incoming {
     pub(super) fn take_pages(&self, mut connection: Connection, watch: &Watch) -> Result<(), LiveError> {
         let stream = {
             let mut progress = lock(&self.progress);
-            if progress.sealed || progress.barriers.len() == self.streams {
+            if !self.following.is_early() && (progress.sealed || progress.barriers.len() == self.streams) {
                 return Err(declined("more streams came than were announced".into()));
             }
             progress.barriers.push(0);
@@ -83,9 +91,16 @@ impl Incoming {
     ) -> Result<(), LiveError> {
         let mut decoder = Decoder::default();
         let peer = connection.peer.clone();
-        let mut first = true;
+        let (mut first, mut first_followed) = (true, true);
         loop {
-            match decoder.read(connection, &peer) {
+            let arrived = decoder.read(connection, &peer);
+            if self.following.is_early() {
+                if self.take_early(arrived)? && std::mem::take(&mut first_followed) {
+                    watch(Step::PagesFollowed);
+                }
+                continue;
+            }
+            match arrived {
                 Ok(Arrived::Pages { numbers, contents }) => {
                     self.check(&numbers)?;
                     for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
@@ -113,6 +128,25 @@ impl Incoming {
                 Err(_) if lock(&self.progress).sealed => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Takes pages of a guest that runs before all of them are there; whether it were any.
+    fn take_early(&self, arrived: Result<Arrived<'_>, ProtocolError>) -> Result<bool, LiveError> {
+        match arrived {
+            Ok(Arrived::Pages { numbers, contents }) => {
+                for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
+                    self.following.arrive(*number as usize, Some(content))?;
+                }
+                Ok(true)
+            }
+            Ok(Arrived::Zeros { numbers }) => {
+                numbers.iter().try_for_each(|number| self.following.arrive(*number as usize, None))?;
+                Ok(true)
+            }
+            Ok(Arrived::Barrier(_)) => Ok(false),
+            Err(ProtocolError::Lost { source, .. }) if is_silence(&source) && self.is_attended() => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -149,9 +183,12 @@ impl Incoming {
     }
 
     /// All memory has come: makes the guest, if every write of it is there.
-    pub(super) fn complete(&self, state: GuestState, expected: u64) -> Result<(), LiveError> {
+    /// In post-copy, `missing` pages of it follow.
+    pub(super) fn complete(&self, state: GuestState, expected: u64, missing: u64) -> Result<(), LiveError> {
         lock(&self.progress).sealed = true;
-        if digest(&self.table) != expected {
+        if missing > 0 {
+            self.following.begin(missing, expected)?;
+        } else if digest(&self.table) != expected {
             return Err(declined(format!("the memory of {} did not arrive as it was", self.spec.name)));
         }
         let disks = self.disks.complete(&state.disks)?;
@@ -173,6 +210,21 @@ impl Incoming {
 
     pub(super) fn is_attended(&self) -> bool {
         self.attended.load(Ordering::SeqCst)
+    }
+
+    /// Whether the guest runs here already.
+    pub(super) fn runs(&self) -> bool {
+        self.following.runs()
+    }
+
+    /// Asks for what the guest waits for over this connection.
+    pub(super) fn serve_faults(&self, connection: Connection) -> Result<(), LiveError> {
+        self.following.serve(connection, || self.guest(), || self.is_attended())
+    }
+
+    /// The source is there again.
+    pub(super) fn rejoined(&self) {
+        self.attended.store(true, Ordering::SeqCst);
     }
 
     /// The source's control connection has ended.

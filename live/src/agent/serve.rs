@@ -70,7 +70,7 @@ fn carry_out(
         Request::Create(spec) => agent.create(spec)?,
         Request::Remove { guest } => agent.remove(&guest)?,
         Request::Verify { guest } => {
-            let guest = agent.guest(&guest)?;
+            let guest = agent.whole_guest(&guest)?;
             let (pages, writes) = (guest.memory().pages() as u64, guest.writes());
             let (disks, damage) = guest.verify_disks();
             let wrong = [guest.verify(), damage].concat();
@@ -95,7 +95,14 @@ fn carry_out(
         Request::AwaitDisks { barrier } => {
             agent.coming(&in_progress()?)?.disks.wait(barrier, connection)?;
         }
-        Request::Prepare { state, digest } => agent.prepare(&in_progress()?, *state, digest)?,
+        Request::Prepare { state, digest, missing } => {
+            agent.prepare(&in_progress()?, *state, (digest, missing))?;
+        }
+        Request::AwaitMemory => return agent.memory_came(&in_progress()?, connection),
+        Request::Rejoin { token } => {
+            agent.coming(&token)?.rejoined();
+            *receiving = Some(token);
+        }
         Request::Migrate(_) => return Err(declined("a migration is no simple request".into())),
     }
     Ok(Reply::Done)

@@ -55,8 +55,13 @@ impl Agent {
     }
 
     /// All memory has come.
-    pub(super) fn prepare(&self, token: &Token, state: GuestState, digest: u64) -> Result<(), LiveError> {
-        self.coming(token)?.complete(state, digest)?;
+    pub(super) fn prepare(
+        &self,
+        token: &Token,
+        state: GuestState,
+        (digest, missing): (u64, u64),
+    ) -> Result<(), LiveError> {
+        self.coming(token)?.complete(state, digest, missing)?;
         lock(&self.ledger).destination_step(token, DestinationStep::Prepare)?;
         self.reached(Step::Prepared);
         Ok(())
@@ -91,21 +96,30 @@ impl Agent {
             Resolution::Renounce => self.renounce(token),
             Resolution::Release => self.release(token),
             Resolution::TakeBack => self.take_back(token),
+            Resolution::Deliver => self.deliver(token),
+            Resolution::Anew => self.anew(token),
         }
     }
 
     /// The guest is this agent's. Told twice, it is so still.
     fn commit(&self, token: &Token) -> Result<(), LiveError> {
         let already = lock(&self.ledger).handover(token).map(|handover| handover.side);
-        if already == Some(Side::Destination(DestinationPhase::Running)) {
+        if let Some(Side::Destination(DestinationPhase::Running | DestinationPhase::PostCopying)) = already {
             return Ok(());
         }
         let incoming = self.coming(token)?;
         let guest = incoming.guest().ok_or_else(|| declined(format!("{token} is not prepared")))?;
-        lock(&self.ledger).destination_step(token, DestinationStep::Commit)?;
+        let early = incoming.following.is_early();
+        let step = if early { DestinationStep::CommitEarly } else { DestinationStep::Commit };
+        lock(&self.ledger).destination_step(token, step)?;
         self.reached(Step::Running);
+        if early {
+            incoming.following.start();
+        }
         self.run(&guest);
-        lock(&self.incoming).remove(token);
+        if !early {
+            lock(&self.incoming).remove(token);
+        }
         self.reached(Step::Resumed);
         Ok(())
     }
@@ -119,7 +133,9 @@ impl Agent {
 
     fn renounce(&self, token: &Token) -> Result<(), LiveError> {
         lock(&self.ledger).destination_step(token, DestinationStep::Renounce)?;
-        lock(&self.incoming).remove(token);
+        if let Some(incoming) = lock(&self.incoming).remove(token) {
+            incoming.following.end();
+        }
         let handover = lock(&self.ledger).handover(token);
         if let Some(handover) = handover {
             self.collect(&handover.guest);

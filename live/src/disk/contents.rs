@@ -112,7 +112,7 @@ impl Contents {
     /// What the `index`-th sector of `bytes` is, if it is to be `sector`.
     fn found(&mut self, index: usize, sector: usize) -> Found {
         let bytes = &self.bytes[index * SECTOR..(index + 1) * SECTOR];
-        read_stamp(&self.words, bytes, self.tag + sector as u64)
+        stamp::read_bytes(bytes, self.tag + sector as u64)
     }
 
     fn problem(&self, sector: usize, known: u64, found: Found) -> String {
@@ -138,7 +138,7 @@ impl Contents {
         let written = self.file.write_all_at(bytes, from * SECTOR as u64);
         written.map_err(full_or("write", &self.on, &self.path))?;
         for (sector, bytes) in (from..end).zip(bytes.chunks_exact(SECTOR)) {
-            self.counts[sector as usize] = match read_stamp(&self.words, bytes, self.tag + sector) {
+            self.counts[sector as usize] = match stamp::read_bytes(bytes, self.tag + sector) {
                 Found::Zero => 0,
                 Found::Whole { sequence } => sequence,
                 Found::Torn => TORN,
@@ -160,13 +160,4 @@ impl Contents {
     pub(super) fn sync(&self) -> Result<(), LiveError> {
         self.file.sync_data().map_err(full_or("write", &self.on, &self.path))
     }
-}
-
-fn read_stamp(words: &[AtomicU64; WORDS], bytes: &[u8], number: u64) -> Found {
-    for (word, eight) in words.iter().zip(bytes.chunks_exact(8)) {
-        let mut value = [0; 8];
-        value.copy_from_slice(eight);
-        word.store(u64::from_ne_bytes(value), Ordering::Relaxed);
-    }
-    stamp::read(words, number)
 }

@@ -53,6 +53,11 @@ impl DiskIo {
         self.threads.iter().map(|thread| *lock(&thread.chance)).collect()
     }
 
+    /// Has the threads stand still, and does not wait for it.
+    pub(super) fn halt(&self) {
+        self.signal.want(Wanted::Paused);
+    }
+
     pub(super) fn resume(&self) {
         self.signal.want(Wanted::Running);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::bitmap::Bitmap;
 use crate::memory::Memory;
 use crate::stamp::{self, Found};
 
@@ -36,12 +37,26 @@ impl Table {
 
     /// Takes what arrived in `memory` as what must be there, or as torn.
     pub(crate) fn take_over(&self, memory: &Memory, page: usize) {
-        let value = match stamp::read(memory.words(page), page as u64) {
+        self.note(page, stamp::read(memory.words(page), page as u64));
+    }
+
+    /// Takes what was found as what must be there, or as torn; how that stands here.
+    pub(crate) fn note(&self, page: usize, found: Found) -> u64 {
+        let value = match found {
             Found::Zero => 0,
             Found::Whole { sequence } => sequence.saturating_mul(2),
             Found::Torn => TORN,
         };
-        self.0[page].store(value, Ordering::Relaxed);
+        self.0[page].store(value, Ordering::Release);
+        value
+    }
+
+    /// The [`digest`] of the pages that are not in this set.
+    pub(crate) fn digest_without(&self, missing: &Bitmap) -> u64 {
+        let present = (0..self.0.len()).filter(|page| !missing.contains(*page));
+        present.fold(0, |sum, page| {
+            sum.wrapping_add(stamp::fingerprint(page as u64, self.0[page].load(Ordering::Relaxed)))
+        })
     }
 
     /// What is wrong with a page, if anything; one that is being written is looked at again.

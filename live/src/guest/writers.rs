@@ -82,6 +82,11 @@ impl Writers {
         self.threads.iter().map(|thread| lock(&thread.writer).state()).collect()
     }
 
+    /// Has the threads stand still, and does not wait for it.
+    pub(super) fn halt(&self) {
+        self.signal.want(Wanted::Paused);
+    }
+
     pub(super) fn resume(&self) {
         self.signal.want(Wanted::Running);
     }
@@ -136,10 +141,14 @@ fn work(writer: &Mutex<Writer>, body: &Body, signal: &Signal) {
             Wanted::Paused => looked = Instant::now(),
             Wanted::Running => {
                 let now = Instant::now();
-                let passed = (now - looked).min(MOST_LATE);
+                let (began, passed) = (looked, (now - looked).min(MOST_LATE));
                 looked = now;
                 let mut writer = lock(writer);
-                due += passed.as_secs_f64() * writer.rate * body.speed();
+                let work = writer.run(passed);
+                // Time that was lost to others beyond what is made up for would have been as busy.
+                let unslowed = work * (now - began).as_secs_f64() / passed.as_secs_f64().max(1e-9);
+                body.due.fetch_add((unslowed * 1000.0) as u64, Ordering::Relaxed);
+                due += work * body.speed();
                 due -= burst(&mut writer, body, &signal.go, due) as f64;
             }
         }

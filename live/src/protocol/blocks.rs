@@ -97,7 +97,8 @@ mod tests {
             frame::begin(&mut frame);
             frame.resize(frame::HEAD + length, 1);
             frame::finish(&mut frame, Kind::Blocks);
-            let refused = read(&mut frame.as_slice(), "a", &mut Vec::new());
+            let mut body = Vec::new();
+            let refused = read(&mut frame.as_slice(), "a", &mut body);
             assert!(matches!(refused, Err(ProtocolError::Malformed(_))), "{length} bytes: {refused:?}");
         }
     }

@@ -39,9 +39,13 @@ pub enum Kind {
     Barrier,
     /// Sectors of a disk.
     Blocks,
+    /// Which pages follow a guest in post-copy.
+    Missing,
+    /// Pages that a guest waits for.
+    Wanted,
 }
 
-const KINDS: [(u8, Kind); 7] = [
+const KINDS: [(u8, Kind); 9] = [
     (1, Kind::Control),
     (2, Kind::Plain),
     (3, Kind::Zeros),
@@ -49,6 +53,8 @@ const KINDS: [(u8, Kind); 7] = [
     (5, Kind::Zstd),
     (6, Kind::Barrier),
     (7, Kind::Blocks),
+    (8, Kind::Missing),
+    (9, Kind::Wanted),
 ];
 
 impl Kind {
@@ -61,6 +67,8 @@ impl Kind {
             Kind::Zstd => 5,
             Kind::Barrier => 6,
             Kind::Blocks => 7,
+            Kind::Missing => 8,
+            Kind::Wanted => 9,
         }
     }
 
@@ -68,8 +76,9 @@ impl Kind {
     pub const fn limit(self) -> usize {
         match self {
             Kind::Control => MOST_CONTROL,
-            Kind::Plain | Kind::Zeros | Kind::Lz4 | Kind::Zstd | Kind::Blocks => MOST_PAGES,
+            Kind::Plain | Kind::Zeros | Kind::Lz4 | Kind::Zstd | Kind::Blocks | Kind::Missing => MOST_PAGES,
             Kind::Barrier => 8,
+            Kind::Wanted => 4 * super::missing::MOST_WANTED,
         }
     }
 }

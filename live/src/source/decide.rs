@@ -12,10 +12,10 @@ use crate::sync::lock;
 use crate::token::Token;
 
 /// How long a destination that cannot be reached is tried; `live recover` can go on from there.
-const LONGEST: Duration = Duration::from_secs(30);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 /// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks until it is known: `Ok` when the destination runs the guest.
 ///
@@ -58,13 +58,15 @@ fn settle(agent: &Agent, request: &MigrateRequest, token: &Token) -> Result<bool
             Ok(true)
         }
         Resolution::TakeBack => Ok(false),
-        Resolution::Renounce | Resolution::Nothing => {
+        // It runs the guest, and waits for what this host has.
+        Resolution::Deliver => Ok(true),
+        Resolution::Renounce | Resolution::Anew | Resolution::Nothing => {
             Err(ProtocolError::Unexpected(format!("the phase {phase:?}")).into())
         }
     }
 }
 
-fn phase(control: &mut Connection, token: &Token) -> Result<Option<DestinationPhase>, LiveError> {
+pub(super) fn phase(control: &mut Connection, token: &Token) -> Result<Option<DestinationPhase>, LiveError> {
     match control.ask(&Request::Ask { token: token.clone() })? {
         Reply::Handovers(known) => match known.first().map(|handover| handover.side) {
             None => Ok(None),

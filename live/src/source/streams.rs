@@ -18,7 +18,7 @@ use crate::error::LiveError;
 use crate::guest::Guest;
 use crate::memory::PAGE;
 use crate::protocol::pages::{Encoder, MOST_IN_BATCH};
-use crate::protocol::{MigrateRequest, Purpose};
+use crate::protocol::{Purpose, Sending};
 use crate::sync::lock;
 use crate::tls::Credentials;
 use crate::token::Token;
@@ -27,6 +27,14 @@ use crate::token::Token;
 pub(super) struct Streams {
     shared: Arc<Shared>,
     lanes: Vec<Lane>,
+}
+
+/// Where streams go, and how.
+pub(super) struct Route<'a> {
+    pub(super) credentials: &'a Credentials,
+    pub(super) address: &'a str,
+    pub(super) sending: &'a Sending,
+    pub(super) token: &'a Token,
 }
 
 struct Lane {
@@ -40,8 +48,8 @@ struct Slice {
     limit: Option<Bandwidth>,
 }
 
-struct Shared {
-    guest: Arc<Guest>,
+pub(super) struct Shared {
+    pub(super) guest: Arc<Guest>,
     work: Mutex<Work>,
     /// Pages sent of the current slice.
     sent: AtomicU64,
@@ -58,28 +66,27 @@ struct Work {
 }
 
 impl Streams {
-    /// Connects them. All memory is pending.
+    /// Connects them, to send what is pending.
     pub(super) fn open(
-        credentials: &Credentials,
-        request: &MigrateRequest,
-        token: &Token,
+        route: &Route<'_>,
         guest: &Arc<Guest>,
+        pending: Bitmap,
         stop: &Arc<AtomicBool>,
         control: &Connection,
     ) -> Result<Streams, LiveError> {
         let shared = Arc::new(Shared {
             guest: Arc::clone(guest),
-            work: Mutex::new(Work { pending: Bitmap::all(guest.memory().pages()), cursor: 0, left: 0 }),
+            work: Mutex::new(Work { pending, cursor: 0, left: 0 }),
             sent: AtomicU64::new(0),
             stop: Arc::clone(stop),
             pacer: Pacer::new(),
         });
         let mut streams = Streams { shared, lanes: Vec::new() };
-        for number in 0..request.sending.streams {
-            let purpose = Purpose::Pages { token: token.clone() };
-            let encryption = request.sending.encryption;
-            let connection = Connection::pages(&request.address, credentials, encryption, purpose)?;
-            let encoder = Encoder::new(request.sending.compression);
+        for number in 0..route.sending.streams {
+            let purpose = Purpose::Pages { token: route.token.clone() };
+            let (address, encryption) = (route.address, route.sending.encryption);
+            let connection = Connection::pages(address, route.credentials, encryption, purpose)?;
+            let encoder = Encoder::new(route.sending.compression);
             let (slices, inbox) = channel();
             let (shared, control) = (Arc::clone(&streams.shared), control.cutter()?);
             let thread = std::thread::Builder::new().name(format!("pages {number}"));
@@ -104,6 +111,11 @@ impl Streams {
     /// Pages sent of the last slice.
     pub(super) fn sent(&self) -> Pages {
         Pages::new(self.shared.sent.load(Ordering::SeqCst))
+    }
+
+    /// What the threads share, for one that sends pages in its own way.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Looks at the pending pages, or adds to them.
@@ -177,6 +189,11 @@ fn send(
 }
 
 impl Shared {
+    /// This page is sent otherwise.
+    pub(super) fn take_out(&self, page: usize) {
+        lock(&self.work).pending.remove(page);
+    }
+
     /// Takes the next pages of the slice; whether there are any.
     fn take(&self, batch: &mut Batch) -> bool {
         let mut work = lock(&self.work);

@@ -8,18 +8,21 @@ use algorithms::controller::{Command, Input};
 use algorithms::failures::Breakage;
 use algorithms::handover::{Resolution, SourceStep};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
+use algorithms::policy::PreCopyPolicy;
 use sim_core::{Bandwidth, Bytes, Pages};
 
 use super::disks::{self, DiskSide};
-use super::streams::Streams;
+use super::following::FollowSide;
+use super::streams::{Route, Streams};
 use super::decide;
 use crate::agent::Agent;
+use crate::bitmap::Bitmap;
 use crate::connection::Connection;
 use crate::drive::Answer;
 use crate::error::LiveError;
 use crate::guest::Guest;
 use crate::memory::PAGE;
-use crate::protocol::{MigrateRequest, ReceiveRequest, Request};
+use crate::protocol::{HandOverAt, MigrateRequest, ReceiveRequest, Request};
 use crate::steps::Step;
 use crate::sync::lock;
 use crate::token::Token;
@@ -37,6 +40,7 @@ pub(super) struct Worker {
     pub(super) sending: Arc<AtomicBool>,
     pub(super) link: Option<Link>,
     pub(super) disks: DiskSide,
+    pub(super) follow: FollowSide,
 }
 
 /// What there is once the destination has made room.
@@ -57,6 +61,7 @@ impl Worker {
         while let Ok(command) = commands.recv() {
             if let Command::Page(PageCommand::Throttle { percent }) = command {
                 self.guest.throttle(percent);
+                self.follow.throttle_max = self.follow.throttle_max.max(percent);
                 continue;
             }
             let answer = match self.carry_out(command) {
@@ -91,6 +96,7 @@ impl Worker {
             }
             Command::Page(PageCommand::Pause) => {
                 self.guest.pause();
+                self.note_pause();
                 self.agent.reached(Step::Paused);
                 Input::Page(PageInput::Paused)
             }
@@ -134,14 +140,18 @@ impl Worker {
             source: self.agent.name().to_string(),
             source_address: self.agent.address.clone(),
             streams: self.request.sending.streams,
+            hand_over: if self.may_follow() { HandOverAt::AnyTime } else { HandOverAt::TheEnd },
         };
         control.order(&Request::Receive(Box::new(receive)))?;
-        let streams =
-            Streams::open(credentials, &self.request, &self.token, &self.guest, &self.stop, &control)?;
+        let (address, sending) = (&*self.request.address, &self.request.sending);
+        let route = Route { credentials, address, sending, token: &self.token };
+        let all = Bitmap::all(self.guest.memory().pages());
+        let streams = Streams::open(&route, &self.guest, all, &self.stop, &control)?;
         let tracker = Tracker::begin(self.agent.tracking, self.guest.memory())?;
         self.link =
             Some(Link { control, streams, tracker, barrier: 0, wanted: Bytes::ZERO, given: Pages::new(0) });
         self.connect_disks()?;
+        self.connect_faults()?;
         self.agent.reached(Step::Connected);
         Ok(())
     }
@@ -149,6 +159,22 @@ impl Worker {
     /// The control connection to the destination.
     pub(super) fn control(&mut self) -> Result<&mut Connection, LiveError> {
         Ok(&mut self.link()?.control)
+    }
+
+    /// Whether the guest may be handed over before all of its memory.
+    pub(super) fn may_follow(&self) -> bool {
+        self.request.policy.may_post_copy()
+    }
+
+    /// The streams of pages.
+    pub(super) fn streams(&mut self) -> Result<&Streams, LiveError> {
+        Ok(&self.link()?.streams)
+    }
+
+    /// The control connection and the streams of pages.
+    pub(super) fn parts(&mut self) -> Result<(&mut Connection, &Streams), LiveError> {
+        let link = self.link()?;
+        Ok((&mut link.control, &link.streams))
     }
 
     fn link(&mut self) -> Result<&mut Link, LiveError> {
@@ -159,6 +185,9 @@ impl Worker {
     fn send(&mut self, bytes: Bytes, limit: Option<Bandwidth>, opening: Opening) -> Result<(), LiveError> {
         self.check_mirrors()?;
         let limit = [limit, self.request.sending.limit].into_iter().flatten().min();
+        if opening == Opening::PostCopy {
+            return self.send_rest(limit);
+        }
         let link = self.link()?;
         if opening == Opening::Round {
             (link.wanted, link.given) = (Bytes::ZERO, Pages::new(0));
@@ -189,7 +218,8 @@ impl Worker {
         let (state, digest) = (Box::new(self.guest.pause()), self.guest.digest());
         self.check_mirrors()?;
         self.await_disks()?;
-        self.link()?.control.order(&Request::Prepare { state, digest })?;
+        let missing = self.tell_missing()?;
+        self.link()?.control.order(&Request::Prepare { state, digest, missing })?;
         self.agent.reached(Step::Ready);
         Ok(())
     }
@@ -201,6 +231,9 @@ impl Worker {
         if self.link()?.control.order(&commit).is_err() {
             decide::find_out(&self.agent, &self.request, &token)?;
         }
+        if self.follows() {
+            return Ok(());
+        }
         lock(&self.agent.ledger).source_step(&token, SourceStep::DestinationRuns)?;
         self.agent.reached(Step::Released);
         Ok(())
@@ -211,6 +244,13 @@ impl Worker {
         if disks::stays(&self.request) {
             self.agent.collect(&self.request.guest);
             return Ok(self.partly_copied());
+        }
+        if self.agent.has_released(&self.request.guest) {
+            // It was lost in post-copy, and started anew at the destination.
+            self.link = None;
+            self.agent.let_go(&self.request.guest);
+            self.agent.collect(&self.request.guest);
+            return Ok(Bytes::ZERO);
         }
         let noted = lock(&self.agent.ledger).source_step(&self.token, SourceStep::TakeBack);
         if let Err(error) = noted {

@@ -18,12 +18,12 @@ use crate::bitmap::Bitmap;
 use crate::error::LiveError;
 use crate::memory::{Memory, PAGE};
 
-const UFFDIO_API: c_ulong = 0xC018_AA3F;
-const UFFDIO_REGISTER: c_ulong = 0xC020_AA00;
+pub(super) const UFFDIO_API: c_ulong = 0xC018_AA3F;
+pub(super) const UFFDIO_REGISTER: c_ulong = 0xC020_AA00;
 const UFFDIO_WRITEPROTECT: c_ulong = 0xC018_AA06;
 const PAGEMAP_SCAN: c_ulong = 0xC060_6610;
 
-const API_VERSION: u64 = 0xAA;
+pub(super) const API_VERSION: u64 = 0xAA;
 const FEATURE_PAGEFAULT_FLAG_WP: u64 = 1 << 0;
 const FEATURE_WP_UNPOPULATED: u64 = 1 << 13;
 const FEATURE_WP_ASYNC: u64 = 1 << 15;
@@ -37,18 +37,18 @@ const PAGE_IS_WRITTEN: u64 = 1 << 1;
 const MOST_REGIONS: usize = 4096;
 
 #[repr(C)]
-struct Api {
-    api: u64,
-    features: u64,
-    ioctls: u64,
+pub(super) struct Api {
+    pub(super) api: u64,
+    pub(super) features: u64,
+    pub(super) ioctls: u64,
 }
 
 #[repr(C)]
-struct Register {
-    start: u64,
-    length: u64,
-    mode: u64,
-    ioctls: u64,
+pub(super) struct Register {
+    pub(super) start: u64,
+    pub(super) length: u64,
+    pub(super) mode: u64,
+    pub(super) ioctls: u64,
 }
 
 #[repr(C)]
@@ -97,7 +97,7 @@ pub(super) struct Userfault {
 impl Userfault {
     /// Protects all of `memory`.
     pub(super) fn begin(memory: &Memory) -> Result<Userfault, LiveError> {
-        let descriptor = open()?;
+        let descriptor = open_with(0)?;
         let mut api = Api {
             api: API_VERSION,
             features: FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC,
@@ -147,9 +147,10 @@ impl Userfault {
     }
 }
 
-fn open() -> Result<OwnedFd, LiveError> {
+/// Opens userfaultfd, with these flags beside our own.
+pub(super) fn open_with(flags: i32) -> Result<OwnedFd, LiveError> {
     // SAFETY: the call takes flags only and gives a new descriptor, or a negative number.
-    let descriptor = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK) };
+    let descriptor = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) };
     if descriptor < 0 {
         return Err(LiveError::system("open userfaultfd")(io::Error::last_os_error()));
     }
@@ -158,7 +159,7 @@ fn open() -> Result<OwnedFd, LiveError> {
 }
 
 /// An ioctl whose argument is a `T`, as the request's number says.
-fn call<T>(
+pub(super) fn call<T>(
     descriptor: &impl AsRawFd,
     request: c_ulong,
     argument: &mut T,

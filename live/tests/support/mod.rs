@@ -121,6 +121,13 @@ pub fn both_disks(to: &str, switch: Switch) -> Option<StorageRequest> {
     Some(StorageRequest { disks: vec![target(0), target(1)], switch })
 }
 
+impl Drop for Host {
+    /// Its guests would write on, and slow down the tests that come after.
+    fn drop(&mut self) {
+        self.agent.halt();
+    }
+}
+
 /// Every file of a disk below `directory`.
 pub fn disk_files(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();

@@ -91,6 +91,11 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// Whether pages that are written as the groups say make up the workload, and do not only bound it.
+    pub fn are_exact(&self) -> bool {
+        self.curve.is_none()
+    }
+
     /// The groups of a workload; those of what is done in its phases or bursts, where it has them.
     pub fn of(workload: &Workload) -> Groups {
         let plain = |groups: Vec<Group>| Groups { groups, curve: None };
