@@ -131,7 +131,10 @@ fn never_do_both_sides_own_the_guest() {
     assert!(ends(SourcePhase::Committed, DestinationPhase::Renounced), "it can be in doubt");
     assert!(ends(SourcePhase::Committed, DestinationPhase::PostCopying), "it can run before its memory");
     let never = |source| !ends(source, DestinationPhase::PostCopying);
-    assert!(never(SourcePhase::Undecided) && never(SourcePhase::TakenBack), "and not while it is the source's");
+    assert!(
+        never(SourcePhase::Undecided) && never(SourcePhase::TakenBack),
+        "and not while it is the source's"
+    );
 }
 
 /// From wherever killing and losing messages led, restarting both and resolving ends with one owner.

@@ -135,7 +135,9 @@ impl Connection {
             return Err(ProtocolError::Version { peer: hello.name.clone(), theirs: hello.version }.into());
         }
         match (&self.stream, &hello.purpose) {
-            (Stream::Plain(_), Purpose::Pages { .. } | Purpose::Disks { .. } | Purpose::Faults { .. }) => Ok(()),
+            (Stream::Plain(_), Purpose::Pages { .. } | Purpose::Disks { .. } | Purpose::Faults { .. }) => {
+                Ok(())
+            }
             (Stream::Server(stream), _) => {
                 let certificates = stream.conn.peer_certificates().unwrap_or_default();
                 if certificates.first().is_some_and(|first| is_for(first, &hello.name)) {

@@ -327,7 +327,11 @@ fn note(wrong: &mut Vec<String>, what: String) {
 }
 
 /// For `map_err`: storage `on` that is full, or a file that could not be read or written.
-pub(crate) fn full_or(verb: &str, on: &str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> LiveError {
+pub(crate) fn full_or(
+    verb: &str,
+    on: &str,
+    path: &std::path::Path,
+) -> impl FnOnce(std::io::Error) -> LiveError {
     use std::io::ErrorKind as Kind;
     move |error| match error.kind() {
         // A limit on a file's size is a limit on space too.
@@ -338,4 +342,3 @@ pub(crate) fn full_or(verb: &str, on: &str, path: &std::path::Path) -> impl FnOn
         _ => LiveError::file(verb, path)(error),
     }
 }
-

@@ -134,7 +134,11 @@ impl Memory {
         // SAFETY: the range lies within the mapping, which is private and anonymous; its content is
         // atomics, to which zero is as good as any other.
         let result = unsafe { libc::madvise(start.cast(), length, libc::MADV_DONTNEED) };
-        if result == 0 { Ok(()) } else { Err(LiveError::system("give memory back")(std::io::Error::last_os_error())) }
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(LiveError::system("give memory back")(std::io::Error::last_os_error()))
+        }
     }
 
     /// Whether a page is all zeros.

@@ -127,7 +127,8 @@ pub(crate) fn problem(disks: &[DiskSpec]) -> Option<String> {
     if disks.len() > MOST_DISKS {
         return Some(format!("a guest has at most {MOST_DISKS} disks"));
     }
-    let twice = |(index, disk): (usize, &DiskSpec)| disks[..index].iter().any(|other| other.name == disk.name);
+    let twice =
+        |(index, disk): (usize, &DiskSpec)| disks[..index].iter().any(|other| other.name == disk.name);
     if disks.iter().enumerate().any(twice) {
         return Some("two disks of a guest have one name".into());
     }

@@ -213,7 +213,10 @@ fn an_agent_has_no_more_room_for_disks_than_it_was_given() {
     let a = bench.host("a");
     let limited = StorageOptions { limit: Some(Bytes::from_mib(7)), ..StorageOptions::default() };
     let b = start(AgentOptions { storage: limited, ..bench.options("b") });
-    bench.client(&b.address).create(GuestSpec { disks: with_disks("x").disks[1..].to_vec(), ..support::busy("x") }).unwrap();
+    bench
+        .client(&b.address)
+        .create(GuestSpec { disks: with_disks("x").disks[1..].to_vec(), ..support::busy("x") })
+        .unwrap();
     let mut client = bench.client(&a.address);
     client.create(with_disks("db")).unwrap();
     let (_, records) = migrate(&mut client, shared_nothing(&b, Sending::default())).unwrap();
@@ -250,7 +253,8 @@ fn a_cancelled_move_leaves_the_disks_where_they_were() {
         client.create(with_disks("db")).unwrap();
         let before = files(&bench, "a");
         let to = if switch == Switch::WithMemory { &b } else { &a };
-        let order = MigrateRequest { storage: both_disks("slow", switch), ..request("db", to, Sending::default()) };
+        let order =
+            MigrateRequest { storage: both_disks("slow", switch), ..request("db", to, Sending::default()) };
         let (migrated, _) = migrate(&mut client, order).unwrap();
         assert_eq!(migrated.outcome, Outcome::Cancelled, "{switch:?} {step:?}");
         assert_eq!(holders(&[&a, &b], "db"), ["a"], "{switch:?} {step:?}");

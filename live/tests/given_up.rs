@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use algorithms::controller::{Deadline, DeadlineAction};
+use algorithms::policy::{Policy, PostCopyStart, Qemu};
 use algorithms::records::{Outcome, Record};
 use live::AgentOptions;
 use live::protocol::Sending;
@@ -116,6 +117,35 @@ fn a_link_cut_after_the_decision_lets_the_guest_arrive_when_it_is_mended() {
         assert_eq!(migrating.join().unwrap().outcome, Outcome::Completed, "{step:?}");
         assert_eq!(holders(&[&a, &b], "web"), ["b"], "{step:?}");
         assert_eq!(bench.client(&b.address).verify("web").unwrap().wrong, [""; 0]);
+    }
+}
+
+/// In post-copy the source has what the guest misses: it stands still while the link is cut, and loses nothing.
+#[test]
+fn a_link_cut_in_post_copy_lets_the_memory_follow_when_it_is_mended() {
+    for step in [Step::Following, Step::PagesFollowed] {
+        let (bench, a, b, cable) = cut_at(step);
+        let slow = Sending { limit: Some(Bandwidth::from_mbit(160)), ..Sending::default() };
+        let mut order = request("web", &b, slow);
+        order.address.clone_from(&cable.address);
+        order.policy = Policy::Qemu(Qemu {
+            downtime_limit: Span::from_millis(1),
+            post_copy: PostCopyStart::After(Span::ZERO),
+            ..Qemu::default()
+        });
+        let mut client = bench.client(&a.address);
+        let migrating = std::thread::spawn(move || migrate(&mut client, order).unwrap());
+        while !cable.cut.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(holders(&[&a, &b], "web"), [""; 0], "{step:?}: it waits at the destination");
+        assert!(!migrating.is_finished(), "the source has what it misses");
+        cable.cut.store(false, Ordering::SeqCst);
+        let (migrated, records) = migrating.join().unwrap();
+        assert_eq!(migrated.outcome, Outcome::Completed, "{step:?}: {records:?}");
+        assert_eq!(holders(&[&a, &b], "web"), ["b"], "{step:?}");
+        assert_eq!(bench.client(&b.address).verify("web").unwrap().wrong, [""; 0], "{step:?}");
     }
 }
 

@@ -74,7 +74,7 @@ fn a_guest_runs_before_its_memory_and_no_page_is_lost() {
 
         let last = rounds.last().unwrap();
         assert_eq!(last.phase, RoundPhase::PostCopy, "{rounds:?}");
-        let impact = migration.impact.unwrap();
+        let impact = migration.impact.clone().unwrap();
         let post_copy = impact.post_copy.unwrap();
         assert!(post_copy.faults > 0, "it waited for pages");
         assert!(post_copy.waited > Span::ZERO && post_copy.waited <= post_copy.duration, "{post_copy:?}");

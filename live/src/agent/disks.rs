@@ -81,7 +81,9 @@ impl Arriving {
             }
             let disk = Disk::open(spec.clone(), number, ratio, path);
             disk.map(Arc::new).map_err(|error| {
-                declined(format!("disk {name} on storage {on} is not reached from here: {error}; move it too"))
+                declined(format!(
+                    "disk {name} on storage {on} is not reached from here: {error}; move it too"
+                ))
             })
         };
         let disks = (0..).zip(&request.spec.disks).map(disk).collect::<Result<_, LiveError>>()?;

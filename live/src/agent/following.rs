@@ -118,7 +118,10 @@ impl Following {
         }
         let mut state = lock(&self.state);
         if state.missing.len() as u64 != missing {
-            return Err(declined(format!("{missing} pages are missing, and {} were told", state.missing.len())));
+            return Err(declined(format!(
+                "{missing} pages are missing, and {} were told",
+                state.missing.len()
+            )));
         }
         state.ground = Some(Arc::new(Missing::begin(Arc::clone(&self.memory), &state.missing)?));
         state.digest = self.table.digest_without(&state.missing);

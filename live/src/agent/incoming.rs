@@ -6,12 +6,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crate::connection::{Connection, HEARTBEAT};
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
-use crate::storage::Storage;
 use crate::ledger::declined;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
 use crate::protocol::{HandOverAt, ProtocolError, ReceiveRequest, Reply};
 use crate::steps::{Step, Watch};
+use crate::storage::Storage;
 use crate::sync::lock;
 use crate::tracking::missing;
 

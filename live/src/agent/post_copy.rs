@@ -48,7 +48,9 @@ impl Agent {
         };
         match self.guest(&name) {
             Ok(guest) => match deliver(self, &guest, token, (&peer, &Sending::default()))? {
-                Delivered::All(followed) => tracing::info!(guest = name, ?followed, "missing memory delivered"),
+                Delivered::All(followed) => {
+                    tracing::info!(guest = name, ?followed, "missing memory delivered")
+                }
                 Delivered::NotNeeded => {}
             },
             Err(_) => tracing::warn!(guest = name, "what it misses was lost with the agent that held it"),

@@ -79,7 +79,8 @@ impl Disk {
     /// Uses its copy on this host from now on; writes go there only.
     pub(crate) fn switch_over(&self) {
         let mut inner = lock(&self.inner);
-        if let Some(Mirror { target: Target::File { file, path, place }, broken: None }) = inner.mirror.take() {
+        if let Some(Mirror { target: Target::File { file, path, place }, broken: None }) = inner.mirror.take()
+        {
             inner.contents.change_file(file, place.on.clone(), path.clone());
             (inner.place, inner.path) = (place, path);
         }

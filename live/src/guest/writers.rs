@@ -95,11 +95,7 @@ impl Writers {
 impl Signal {
     /// One that has threads stand still.
     pub(super) fn new() -> Signal {
-        Signal {
-            go: AtomicBool::new(false),
-            wanted: Mutex::new(Wanted::Paused),
-            changed: Condvar::new(),
-        }
+        Signal { go: AtomicBool::new(false), wanted: Mutex::new(Wanted::Paused), changed: Condvar::new() }
     }
 
     pub(super) fn want(&self, wanted: Wanted) {

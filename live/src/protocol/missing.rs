@@ -110,7 +110,8 @@ pub(crate) fn wanted(reader: &mut impl Read, peer: &str) -> Result<Option<Vec<u3
     match frame::read(reader, peer, &mut body)? {
         Kind::Barrier => Ok(None),
         Kind::Wanted if body.len().is_multiple_of(4) => {
-            let pages = body.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+            let pages =
+                body.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
             Ok(Some(pages.collect()))
         }
         kind => Err(ProtocolError::Unexpected(format!("a frame of kind {kind:?}"))),

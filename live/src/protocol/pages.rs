@@ -157,12 +157,7 @@ pub fn parse<'a>(
             unpack(kind, contents, count * PAGE, unpacked)?;
             unpacked
         }
-        Kind::Zeros
-        | Kind::Control
-        | Kind::Barrier
-        | Kind::Blocks
-        | Kind::Missing
-        | Kind::Wanted => {
+        Kind::Zeros | Kind::Control | Kind::Barrier | Kind::Blocks | Kind::Missing | Kind::Wanted => {
             return Err(ProtocolError::Unexpected(format!("a frame of kind {kind:?}")));
         }
     };

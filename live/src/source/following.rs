@@ -238,7 +238,10 @@ fn serve(shared: &Shared, mut connection: Connection) -> Result<(), LiveError> {
         };
         for page in pages {
             if page as usize >= shared.guest.memory().pages() {
-                return Err(declined(format!("page {page} was asked for, of {}", shared.guest.memory().pages())));
+                return Err(declined(format!(
+                    "page {page} was asked for, of {}",
+                    shared.guest.memory().pages()
+                )));
             }
             shared.take_out(page as usize);
             let mut content = [0; PAGE];

@@ -11,10 +11,10 @@ use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use algorithms::policy::PreCopyPolicy;
 use sim_core::{Bandwidth, Bytes, Pages};
 
+use super::decide;
 use super::disks::{self, DiskSide};
 use super::following::FollowSide;
 use super::streams::{Route, Streams};
-use super::decide;
 use crate::agent::Agent;
 use crate::bitmap::Bitmap;
 use crate::connection::Connection;

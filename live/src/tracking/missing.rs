@@ -131,7 +131,8 @@ impl Missing {
         };
         let told = messages.iter().take(read / size_of::<Message>());
         let faults = told.filter(|message| message.event == EVENT_PAGEFAULT);
-        let page = |message: &Message| (message.address.saturating_sub(self.memory.address()) as usize) / PAGE;
+        let page =
+            |message: &Message| (message.address.saturating_sub(self.memory.address()) as usize) / PAGE;
         Ok(faults.map(page).filter(|page| *page < self.memory.pages()).collect())
     }
 

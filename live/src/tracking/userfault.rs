@@ -150,7 +150,8 @@ impl Userfault {
 /// Opens userfaultfd, with these flags beside our own.
 pub(super) fn open_with(flags: i32) -> Result<OwnedFd, LiveError> {
     // SAFETY: the call takes flags only and gives a new descriptor, or a negative number.
-    let descriptor = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) };
+    let descriptor =
+        unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) };
     if descriptor < 0 {
         return Err(LiveError::system("open userfaultfd")(io::Error::last_os_error()));
     }

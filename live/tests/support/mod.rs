@@ -1,6 +1,8 @@
 //! Agents on the loopback interface, and guests for them.
 
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::print_stdout, clippy::unwrap_used)]
+
+pub mod process;
 
 use std::net::TcpListener;
 use std::path::Path;
