@@ -351,8 +351,10 @@ mod tests {
             for threads in [1, 3] {
                 for seconds in [0.2, 1.0, 5.0] {
                     let expected = workload.dirtied(Span::from_secs_f64(seconds), 1.0).as_f64();
-                    let got = distinct(&spec(&workload, threads), seconds);
-                    assert!((got / expected - 1.0).abs() < 0.02, "{workload:?}: {got} for {expected}");
+                    let got = distinct(&spec, seconds);
+                    // What is drawn of few pages differs by a few of them.
+                    let close = (got - expected).abs() < 0.02 * expected + 200_000.0;
+                    assert!(close, "{workload:?} in {seconds} s: {got} for {expected}");
                 }
             }
         }
