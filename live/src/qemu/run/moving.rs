@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use algorithms::controller::MigrationOrder;
 use algorithms::orchestrator::{Assignment, DiskMove};
+use algorithms::policy::Policy;
 use algorithms::records::{MigrationKind, Outcome};
 use algorithms::storage_mirror::{DiskOrder, StorageOrder, Switch};
 use models::cluster::ClusterModel;
@@ -14,11 +15,13 @@ use super::guests::{Home, images};
 use super::{News, RealMove, RunOptions};
 use crate::journal::{Journal, Line};
 use crate::qemu::QemuError;
+use crate::qemu::attach;
 use crate::qemu::disks::NbdAddress;
 use crate::qemu::driver::{Ended, Migration, RunClock, migrate};
 use crate::qemu::pages::verify;
 use crate::qemu::process::{Machine, MachineSpec, Role};
-use crate::qemu::qmp::Side;
+use crate::qemu::qmp::{Notices, Side};
+use crate::qemu::recover::MoveNote;
 use crate::qemu::standing::Remedy;
 
 /// All machines are on this computer.
@@ -65,6 +68,14 @@ impl Job<'_> {
         let path = self.options.directory.join(format!("{}.journal", self.assignment.migration.0));
         let file = |source: std::io::Error| QemuError::File { path: path.clone(), source };
         let nbd = order.storage.as_ref().map(|_| NbdAddress::free(ADDRESS)).transpose().map_err(file)?;
+        let note = MoveNote {
+            vm: order.vm.to_string(),
+            source: home.machine.socket().to_path_buf(),
+            destination: destination.socket().to_path_buf(),
+            journal: path.clone(),
+        };
+        // Before anything is begun: whoever mends a run that was cut short goes by it.
+        note.keep(self.options.directory, self.assignment.migration.0)?;
         let mut journal = None;
         let mut unwritten = None;
         let mut keep = |line: &Line| {
@@ -93,9 +104,12 @@ impl Job<'_> {
         Ok((ended, destination, path))
     }
 
-    fn destination(&self, home: &Home, tell: crate::qemu::qmp::Notices) -> Result<Machine, QemuError> {
+    fn destination(&self, home: &Home, tell: Notices) -> Result<Machine, QemuError> {
         let vm = self.assignment.vm;
         let guest = &self.model.guests[vm.index()];
+        let Some(rom_guest) = &home.guest else {
+            return self.destination_of_others(home, tell);
+        };
         let mut at: BTreeMap<u32, _> =
             guest.disks.iter().map(|disk| disk.on).enumerate().map(as_place).collect();
         at.extend(self.disks.iter().map(|moved| (moved.disk, moved.to)));
@@ -106,13 +120,27 @@ impl Job<'_> {
             name: &format!("{}-{}", guest.name, home.generation + 1),
             directory: self.options.directory,
             accelerator: self.options.accelerator.kind,
-            memory_mib: home.guest.memory.get() >> 20,
+            memory_mib: rom_guest.memory.get() >> 20,
             rom: &self.options.directory.join("rom.bin"),
             arguments: &[],
             disks: &images(self.model, &self.options, vm, &places)?,
             role: Role::Receives,
         };
         Machine::start(&spec, tell)
+    }
+
+    /// Where a guest of somebody else's goes: the machine that was named for its first move, or one like its own.
+    fn destination_of_others(&self, home: &Home, tell: Notices) -> Result<Machine, QemuError> {
+        let name = &self.model.guests[self.assignment.vm.index()].name;
+        if self.assignment.kind != MigrationKind::Live {
+            return Err(QemuError::Scenario(format!(
+                "virtual machine `{name}` is attached to: its disks stay where both machines reach them"
+            )));
+        }
+        let named = self.options.attached.iter().find(|attached| *attached.vm == **name);
+        let incoming =
+            named.and_then(|attached| attached.incoming.as_deref()).filter(|_| home.generation == 0);
+        attach::destination(name, &home.machine, incoming, home.generation + 1, tell)
     }
 
     fn order(&self) -> MigrationOrder {
@@ -136,7 +164,7 @@ impl Job<'_> {
             destination: host(destination),
             transport: self.model.transport.name.clone(),
             memory: guest.memory,
-            policy: self.model.hypervisor.policy.clone(),
+            policy: Policy::Qemu(self.options.levers.rules()),
             deadline: self.model.hypervisor.deadline,
             queued,
             storage: (!disks.is_empty()).then_some(StorageOrder { disks, switch: Switch::WithMemory }),
@@ -155,11 +183,17 @@ impl Job<'_> {
             home.machine.quit();
             home.machine = destination;
             home.generation += 1;
+            if home.guest.is_none() {
+                // It is somebody else's, wherever it runs.
+                home.machine.let_go();
+            }
         }
         let Home { machine, guest, .. } = &mut *home;
-        let pages = verify(&mut machine.qmp, guest, self.options.directory);
-        let lost = matches!(standing, Remedy::Lost | Remedy::InDoubt);
-        ((!lost).then_some(home), RealMove { standing, pages, journal })
+        let verify = |guest| verify(&mut machine.qmp, guest, self.options.directory);
+        let pages = guest.as_ref().map(verify);
+        let (socket, lost) =
+            (home.machine.socket().to_path_buf(), matches!(standing, Remedy::Lost | Remedy::InDoubt));
+        ((!lost).then_some(home), RealMove { standing, pages, socket, journal })
     }
 
     /// One line for each thing worth telling.
