@@ -164,12 +164,22 @@ fn send(
 ) -> Result<(), LiveError> {
     let lost = |error| LiveError::system("send pages")(error);
     while !shared.stop.load(Ordering::SeqCst) && shared.take(batch) {
-        batch.read(&shared.guest);
+        batch.sort_out(&shared.guest);
         if let Some(limit) = slice.limit {
             shared.pace(batch.taken.len() * PAGE, limit);
         }
         if !batch.numbers.is_empty() {
-            connection.write_all(encoder.pages(&batch.numbers, &batch.contents)?).map_err(lost)?;
+            match connection.unencrypted().filter(|_| encoder.sends_as_they_are()) {
+                Some(socket) => {
+                    let memory = shared.guest.memory();
+                    memory.send_pages(socket, encoder.announcement(&batch.numbers), &batch.numbers)
+                }
+                None => {
+                    batch.read(&shared.guest);
+                    connection.write_all(encoder.pages(&batch.numbers, &batch.contents)?)
+                }
+            }
+            .map_err(lost)?;
         }
         if !batch.zeros.is_empty() {
             connection.write_all(encoder.zeros(&batch.zeros)).map_err(lost)?;
@@ -210,21 +220,22 @@ impl Shared {
 }
 
 impl Batch {
-    /// Copies the pages taken, as they are now.
-    fn read(&mut self, guest: &Guest) {
+    /// Which of the pages taken are zero, as they are now.
+    fn sort_out(&mut self, guest: &Guest) {
         self.numbers.clear();
         self.zeros.clear();
-        self.contents.clear();
         for page in &self.taken {
             let number = u32::try_from(*page).expect("a guest has no more pages than that");
-            if guest.memory().is_zero(*page) {
-                self.zeros.push(number);
-                continue;
-            }
-            let start = self.contents.len();
-            self.contents.resize(start + PAGE, 0);
-            guest.memory().read_page(*page, &mut self.contents[start..]);
-            self.numbers.push(number);
+            let those = if guest.memory().is_zero(*page) { &mut self.zeros } else { &mut self.numbers };
+            those.push(number);
+        }
+    }
+
+    /// Copies the pages that are not zero.
+    fn read(&mut self, guest: &Guest) {
+        self.contents.resize(self.numbers.len() * PAGE, 0);
+        for (number, content) in self.numbers.iter().zip(self.contents.chunks_exact_mut(PAGE)) {
+            guest.memory().read_page(*number as usize, content);
         }
     }
 }
