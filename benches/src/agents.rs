@@ -61,8 +61,13 @@ impl Pair {
         let directory = std::env::temp_dir().join(format!("migtwin-benches-{}", std::process::id()));
         let wiring = Wiring::Namespaces(link);
         let executable = std::env::current_exe()?;
-        let lab =
-            lab::up(&LabOptions { directory: directory.clone(), hosts: 2, wiring, memory: None, executable })?;
+        let lab = lab::up(&LabOptions {
+            directory: directory.clone(),
+            hosts: 2,
+            wiring,
+            memory: None,
+            executable,
+        })?;
         let credentials = Credentials::new(&load_identity(&lab.operator)?)?;
         Ok(Pair { lab, directory, credentials })
     }

@@ -162,10 +162,17 @@ fn overheads(pair: &Pair, configuration: &Configuration) -> Result<Timing, Faile
         let Actual { migration, rounds, .. } = actual;
         let (started, first) = (migration.started.zip(rounds.first())).ok_or("an idle guest moves")?;
         let prepare = first.start - started;
-        let sending: Span = rounds.iter().map(|round| round.duration).fold(Span::ZERO, |sum, each| sum + each);
+        let sending: Span =
+            rounds.iter().map(|round| round.duration).fold(Span::ZERO, |sum, each| sum + each);
         parts[0].push(prepare);
         parts[1].push(migration.blackout);
-        parts[2].push(migration.total.saturating_sub(prepare).saturating_sub(sending).saturating_sub(migration.blackout));
+        parts[2].push(
+            migration
+                .total
+                .saturating_sub(prepare)
+                .saturating_sub(sending)
+                .saturating_sub(migration.blackout),
+        );
     }
     let [prepare, resume, finish] = parts.map(|mut part| {
         part.sort();

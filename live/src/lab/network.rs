@@ -122,7 +122,9 @@ fn shape(namespace: &str, device: &str, link: Bandwidth) -> Result<(), LiveError
     let bits = link.bits_per_sec();
     run(
         "tc",
-        &format!("-n {namespace} qdisc replace dev {device} root tbf rate {bits}bit burst 256k limit {QUEUE}"),
+        &format!(
+            "-n {namespace} qdisc replace dev {device} root tbf rate {bits}bit burst 256k limit {QUEUE}"
+        ),
     )
 }
 
