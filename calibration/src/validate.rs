@@ -68,6 +68,8 @@ enum Quantity {
     MemoryInRound(u32),
     /// How long a round takes, from 1.
     RoundTime(u32),
+    /// What a round carried a second, from 1.
+    RoundRate(u32),
     /// Bytes on the stream.
     Stream,
     /// Rounds, the pause included.
@@ -90,6 +92,7 @@ impl Quantity {
             Quantity::MemoryInPause => ("memory in the pause".into(), "MB"),
             Quantity::MemoryInRound(round) => (format!("memory in round {round}"), "MB"),
             Quantity::RoundTime(round) => (format!("round {round}"), "s"),
+            Quantity::RoundRate(round) => (format!("rate of round {round}"), "Gb/s"),
             Quantity::Stream => ("bytes sent".into(), "MB"),
             Quantity::Rounds => ("rounds".into(), ""),
             Quantity::Syncs => ("syncs".into(), ""),
@@ -260,6 +263,9 @@ fn got(quantity: Quantity, records: &RunRecords, migration: &MigrationRecord) ->
         Quantity::MemoryInPause => sent(rounds().next_back()?),
         Quantity::MemoryInRound(number) => sent(rounds().find(|round| round.round == number)?),
         Quantity::RoundTime(number) => rounds().find(|round| round.round == number)?.duration.as_secs_f64(),
+        Quantity::RoundRate(number) => {
+            rounds().find(|round| round.round == number)?.rate.bits_per_sec() as f64 / 1e9
+        }
         Quantity::Stream => transfer?.wire_bytes.as_f64() / MB,
         Quantity::Rounds => f64::from(migration.rounds),
         Quantity::Syncs => f64::from(migration.rounds + 1),

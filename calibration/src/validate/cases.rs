@@ -18,7 +18,9 @@ cases![
     "clark-specweb",
     "clark-muncher",
     "hyper-v-finn",
+    "hyper-v-holman",
     "hyper-v-sql",
     "qemu-qatzip",
     "qemu-compression",
+    "qemu-rdma",
 ];
