@@ -18,6 +18,7 @@ pub use openstack::{Drain, Flavor};
 pub use plans::{PlanAction, PlanFile, PlanGuest, PlanMigration};
 pub use postgres::{GuestRun, Sync};
 pub use query_migrate::LoggedMigration;
+pub(crate) use recorded::finished;
 pub use recorded::{Ended, RecordedMigration, RecordedRound, RecordedRun, recorded};
 
 use table::Table;

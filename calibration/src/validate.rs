@@ -207,7 +207,12 @@ fn run_case(id: &str, scenario: &str, expected: &str) -> Result<Vec<Case>, Strin
     let mut runs = Vec::new();
     for run in &scenario.runs {
         let one = |replication| {
-            let options = RunOptions { metering: Metering::Off, horizon: HORIZON, replication, ..RunOptions::default() };
+            let options = RunOptions {
+                metering: Metering::Off,
+                horizon: HORIZON,
+                replication,
+                ..RunOptions::default()
+            };
             simulate(&run.model, &options).map_err(|error| error.to_string())
         };
         let records: Vec<RunRecords> = (0..expected.replications).map(one).collect::<Result<_, _>>()?;

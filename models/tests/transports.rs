@@ -173,7 +173,10 @@ fn multifd_channels_compress_in_threads_of_their_own() {
     let qat = with(Transport::multifd_qatzip(), 8, 2.5);
     near(seconds(&qat), 8.0 * GIB * TCP_MTU_1500 / 2.5 / TEN_GBIT);
     // The older threads share one stream, and are slower still.
-    assert!(seconds(&with(Transport::compress_threads(), 8, 2.5)) > seconds(&with(Transport::multifd_zlib(), 8, 2.5)));
+    assert!(
+        seconds(&with(Transport::compress_threads(), 8, 2.5))
+            > seconds(&with(Transport::multifd_zlib(), 8, 2.5))
+    );
 }
 
 #[test]

@@ -53,7 +53,9 @@ fn migrations(frame: &Frame) -> Result<Vec<RunRecords>, String> {
             migration: MigrationId(frame.number("migration", row)? as u32),
             vm: frame.text("vm", row)?.into(),
             source: frame.text("source", row)?.into(),
-            destination: Some(frame.text("destination", row)?).filter(|name| !name.is_empty()).map(Name::from),
+            destination: Some(frame.text("destination", row)?)
+                .filter(|name| !name.is_empty())
+                .map(Name::from),
             kind: frame.word("kind", row)?,
             transport: frame.text("transport", row)?.into(),
             outcome: frame.word("outcome", row)?,

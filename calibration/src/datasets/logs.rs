@@ -30,7 +30,8 @@ impl Job<'_> {
     /// The last line that begins with this: its number, where its value begins, and the value.
     fn line(&self, name: &str) -> Option<(usize, usize, &str)> {
         let lines = self.source.text.lines().enumerate();
-        let found = lines.filter_map(|(number, line)| Some((number, line, line.trim_start().strip_prefix(name)?)));
+        let found =
+            lines.filter_map(|(number, line)| Some((number, line, line.trim_start().strip_prefix(name)?)));
         let (number, line, value) = found.last()?;
         let value = value.trim();
         let column = line.find(value).unwrap_or(0);
@@ -72,10 +73,8 @@ fn libvirt(source: &Source) -> Result<Option<LoggedMigration>, DataError> {
     let job = Job { source };
     let time = "milliseconds such as 1200 ms";
     let total = job.value("Time elapsed:", time, milliseconds)?;
-    let (memory, bytes) = (
-        job.bytes("Memory total:", "Data total:")?,
-        job.bytes("Memory processed:", "Data processed:")?,
-    );
+    let (memory, bytes) =
+        (job.bytes("Memory total:", "Data total:")?, job.bytes("Memory processed:", "Data processed:")?);
     let is_whole = job.line("Job type:").is_some_and(|(.., kind)| kind == "Completed");
     let (Some(memory), Some(total), Some(bytes), true) = (memory, total, bytes, is_whole) else {
         return Ok(None);
@@ -91,7 +90,9 @@ fn libvirt(source: &Source) -> Result<Option<LoggedMigration>, DataError> {
         downtime: job.value("Total downtime:", time, milliseconds)?,
         bytes,
         rate: job.value("Memory bandwidth:", "a rate such as 120.000 MiB/s", rate)?,
-        dirty_rate: job.value("Dirty rate:", "a rate such as 4741 pages/s", pages_per_second)?.filter(|rate| *rate > 0.0),
+        dirty_rate: job
+            .value("Dirty rate:", "a rate such as 4741 pages/s", pages_per_second)?
+            .filter(|rate| *rate > 0.0),
         zero_bytes: job
             .value("Constant pages:", "a number of pages", |pages| pages.parse().ok())?
             .map(|pages| pages * 4096.0),
@@ -166,7 +167,8 @@ impl Progress {
             self.rate = Some(rest.split("/s").next().and_then(size).ok_or(wrong)?);
             self.downtime = after(rest, "downtime ").and_then(milliseconds);
         } else if let Some(rest) = after(line, "auto-increased downtime to continue migration: ") {
-            self.downtime_limit = Some(milliseconds(rest).ok_or(("downtime", rest, "milliseconds such as 200 ms"))?);
+            self.downtime_limit =
+                Some(milliseconds(rest).ok_or(("downtime", rest, "milliseconds such as 200 ms"))?);
         } else if let Some(rest) = after(line, "(duration ") {
             let duration = rest.trim_end().trim_end_matches(')');
             self.duration = Some(clock(duration).ok_or(("duration", duration, "a time such as 00:01:18"))?);

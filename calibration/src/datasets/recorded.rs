@@ -37,6 +37,8 @@ pub struct RecordedMigration {
     pub total: f64,
     /// The pause.
     pub blackout: f64,
+    /// From the end of the pause to its end.
+    pub finished: f64,
     /// All rounds together.
     pub bytes: f64,
     /// The rounds before the pause.
@@ -79,9 +81,10 @@ pub fn recorded(files: &[(String, Vec<RunRecords>)]) -> Vec<RecordedRun> {
 
 fn of_run(file: &str, run: &RunRecords) -> RecordedRun {
     let mut hosts = BTreeMap::new();
-    let completed = run.migrations.iter().filter(|migration| {
-        migration.kind == MigrationKind::Live && migration.outcome == Outcome::Completed
-    });
+    let completed = run
+        .migrations
+        .iter()
+        .filter(|migration| migration.kind == MigrationKind::Live && migration.outcome == Outcome::Completed);
     let migrations: Vec<_> =
         completed.filter_map(|migration| of_migration(run, migration, &mut hosts)).collect();
     let alternative = run.run.alternative.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
@@ -124,11 +127,17 @@ fn of_migration<'a>(
         prepared: (first - started).as_secs_f64(),
         total: migration.total.as_secs_f64(),
         blackout: migration.blackout.as_secs_f64(),
+        finished: finished(migration),
         bytes: migration.memory_bytes_sent.as_f64(),
         rounds,
         rest: rest.duration.as_secs_f64(),
         ended: ended(&migration.reason),
     })
+}
+
+/// Seconds from the end of the pause to the end of a migration.
+pub(crate) fn finished(migration: &MigrationRecord) -> f64 {
+    migration.total.saturating_sub(migration.brownout).saturating_sub(migration.blackout).as_secs_f64()
 }
 
 fn of_round(round: &RoundRecord) -> RecordedRound {

@@ -5,22 +5,23 @@
 //! |---|---|
 //! | `rate` | bytes of memory a second that a host's link carries; migrations share it as they did |
 //! | `prepare`, `resume`, `finish` | seconds before the first round, in the pause beside the rest, and after it |
+//! | `prepare_serial` | of `prepare`, what a host does for one migration at a time; where several began at once |
 //! | `dirty_rate`, `working_set` | the guests' D(t): W·(1 − e^(−r·t ÷ W)), taken to be the same for all |
 //!
 //! Every migration begins when it began, so that what ran at once shares the links again. When pre-copy ends is no
 //! parameter but a fact that the records show, and that a preset carries over: what was left when it was enough, and
-//! what was left when it was not; or how many rounds were allowed. Rounds that sent all that was dirty are sent whole
-//! (Hyper-V); where they left some of it, they end by a threshold (QEMU).
+//! what was left when it was not; or how many rounds were allowed. Rounds that sent all that was dirty are sent whole,
+//! and end by bytes (Hyper-V); where they left some of it, they end by the time that the rest would take (QEMU).
 
-use algorithms::policy::{HyperV, Policy, Qemu, SwitchOverRate};
+use algorithms::policy::{HyperV, Policy, Qemu};
 use algorithms::records::{MigrationRecord, RoundPhase, RoundRecord};
 use models::cluster::Timing;
 use models::workload::Workload;
-use sim_core::{Bandwidth, ByteRate, Bytes, Span};
+use sim_core::{ByteRate, Bytes, Span};
 
 use super::cluster::{Bed, Moving, bytes, pages, seconds, stream};
 use super::{Experiment, Values};
-use crate::datasets::{Ended, Measurements, RecordedMigration, RecordedRun};
+use crate::datasets::{Ended, Measurements, RecordedMigration, RecordedRound, RecordedRun, finished};
 use crate::fit::{Effort, FitError, Parameter, Prediction, Problem};
 
 /// The name under which presets keep it.
@@ -35,9 +36,13 @@ const WHOLE: f64 = 0.97;
 /// Rounds where the records show no limit.
 const NO_LIMIT: u32 = 1_000;
 
-const STOP_BELOW: &str = "stop below";
+const STOP_BELOW: &str = "stop below, in bytes";
+const LIMIT: &str = "downtime limit, in seconds";
 const MOST_ROUNDS: &str = "most rounds";
-const BY_THRESHOLD: &str = "rounds end by a threshold";
+const TOGETHER: &str = "some begin together";
+
+/// Migrations that begin so close to each other begin together, in seconds.
+const CLOSE: f64 = 0.1;
 
 /// Runs of our own.
 pub struct Recorded {
@@ -49,7 +54,7 @@ impl Recorded {
     /// All of them; what a preset knows of when pre-copy ends goes before what they show.
     pub fn new(measurements: &Measurements, facts: &Values) -> Recorded {
         let runs = measurements.recorded.clone();
-        let facts = if facts.is_empty() { stop_rule(&runs) } else { facts.clone() };
+        let facts = if facts.is_empty() { shown(&runs) } else { facts.clone() };
         Recorded { runs, facts }
     }
 
@@ -58,50 +63,67 @@ impl Recorded {
     }
 
     fn policy(&self) -> Policy {
-        let stop_below = bytes(self.fact(STOP_BELOW));
-        if self.fact(BY_THRESHOLD) == 0.0 {
+        let limit = self.fact(LIMIT);
+        if limit == 0.0 {
             let max_passes = (self.fact(MOST_ROUNDS) as u32).clamp(1, NO_LIMIT);
-            return Policy::HyperV(HyperV { max_passes, stop_below });
+            return Policy::HyperV(HyperV { max_passes, stop_below: bytes(self.fact(STOP_BELOW)) });
         }
-        // The threshold is this rate times the limit.
-        let rate = Bandwidth::from_gbit(8);
-        Policy::Qemu(Qemu {
-            max_bandwidth: None,
-            switch_over_rate: SwitchOverRate::Given(rate),
-            downtime_limit: rate.time_for(stop_below).max(Span::from_nanos(1)),
-            ..Qemu::default()
-        })
+        let downtime_limit = seconds(limit).max(Span::from_nanos(1));
+        Policy::Qemu(Qemu { max_bandwidth: None, downtime_limit, ..Qemu::default() })
     }
 
     /// All memory: what the first round sent, and what it left unsent.
     fn memory(&self, migration: &RecordedMigration) -> Bytes {
-        let unsent = if self.fact(BY_THRESHOLD) == 0.0 { 0.0 } else { self.fact(STOP_BELOW) };
-        pages(migration.rounds[0].sent + unsent)
+        let first = migration.rounds[0];
+        pages(first.sent + self.unsent(&first))
+    }
+
+    /// What a round leaves unsent; it ends by up to a step under the limit.
+    fn unsent(&self, round: &RecordedRound) -> f64 {
+        self.fact(LIMIT) * rate(round)
     }
 }
 
-/// What the records show of when pre-copy ends.
-fn stop_rule(runs: &[RecordedRun]) -> Values {
+fn rate(round: &RecordedRound) -> f64 {
+    round.sent / round.duration.max(1e-9)
+}
+
+/// What the records show of when pre-copy ends, and of how migrations begin.
+fn shown(runs: &[RecordedRun]) -> Values {
     let migrations = || runs.iter().flat_map(|run| &run.migrations);
-    let enough = migrations()
-        .filter(|migration| migration.ended == Ended::Converged)
-        .filter_map(|migration| migration.rounds.last())
-        .map(|round| round.left)
-        .fold(0.0, f64::max);
-    let too_much = migrations()
-        .flat_map(|migration| migration.rounds.split_last().map_or(&[][..], |(_, before)| before))
-        .map(|round| round.left)
-        .fold(f64::INFINITY, f64::min);
-    // In between, where the records leave a gap; a migration that converged later than another shows none.
-    let stop_below = if too_much.is_finite() && too_much > enough { (enough * too_much).sqrt() } else { enough };
     let limited = migrations().filter(|migration| migration.ended == Ended::RoundLimit);
-    let most = limited.map(|migration| migration.rounds.len()).max().map_or(f64::from(NO_LIMIT), |n| n as f64);
+    let most = limited.map(|migration| migration.rounds.len()).max().unwrap_or(NO_LIMIT as usize);
     let pairs = || migrations().flat_map(|migration| migration.rounds.windows(2));
     let left_some = pairs().filter(|pair| pair[1].sent < WHOLE * pair[0].left).count();
-    let by_threshold = if 2 * left_some > pairs().count() { 1.0 } else { 0.0 };
-    [(STOP_BELOW, stop_below.max(1.0)), (MOST_ROUNDS, most), (BY_THRESHOLD, by_threshold)]
+    let (stop_below, limit) = if 2 * left_some > pairs().count() {
+        (0.0, between(runs, |round| round.left / rate(round).max(1e-9)))
+    } else {
+        (between(runs, |round| round.left).max(1.0), 0.0)
+    };
+    let together = f64::from(u8::from(runs.iter().any(begin_together)));
+    [(STOP_BELOW, stop_below), (LIMIT, limit), (MOST_ROUNDS, most as f64), (TOGETHER, together)]
         .map(|(name, value)| (name.to_string(), value))
         .into()
+}
+
+/// A bound between what a last round before the pause left and what others left, where the records
+/// leave a gap; else what the last ones left at most.
+fn between(runs: &[RecordedRun], left: impl Fn(&RecordedRound) -> f64) -> f64 {
+    let (mut enough, mut too_much) = (0.0f64, f64::INFINITY);
+    for migration in runs.iter().flat_map(|run| &run.migrations) {
+        let Some((last, before)) = migration.rounds.split_last() else { continue };
+        if migration.ended == Ended::Converged {
+            enough = enough.max(left(last));
+        }
+        too_much = before.iter().map(&left).fold(too_much, f64::min);
+    }
+    if too_much.is_finite() && too_much > enough { (enough * too_much).sqrt() } else { enough }
+}
+
+fn begin_together(run: &RecordedRun) -> bool {
+    let mut starts: Vec<f64> = run.migrations.iter().map(|migration| migration.started).collect();
+    starts.sort_by(f64::total_cmp);
+    starts.windows(2).any(|pair| pair[1] - pair[0] < CLOSE)
 }
 
 impl Problem for Recorded {
@@ -113,28 +135,32 @@ impl Problem for Recorded {
             values.get(values.len() / 2).copied().unwrap_or(0.0)
         };
         let rounds = || migrations().flat_map(|migration| &migration.rounds);
-        let fastest = rounds().map(|round| round.sent / round.duration.max(1e-9)).fold(1.0, f64::max);
-        let most_left = rounds().map(|round| round.left).fold(1e6, f64::max);
-        let dirtied = rounds().map(|round| round.left / round.duration.max(1e-9)).fold(1e5, f64::max);
-        let prepare = median(migrations().map(|each| each.prepared).collect());
+        let fastest = rounds().map(rate).fold(1.0, f64::max);
+        let dirtied = |round: &RecordedRound| round.left - self.unsent(round);
+        let working_set = rounds().map(dirtied).fold(1e6, f64::max);
+        let dirty_rate = rounds().map(|round| dirtied(round) / round.duration.max(1e-9)).fold(1e5, f64::max);
+        let mut prepared: Vec<f64> = migrations().map(|each| each.prepared).collect();
+        prepared.sort_by(f64::total_cmp);
+        let prepare = prepared.first().copied().unwrap_or(0.0);
+        let waited = prepared.last().copied().unwrap_or(0.0) - prepare;
         let resume = median(migrations().map(|each| each.blackout - each.rest).collect());
-        let finish = |each: &RecordedMigration| {
-            let sending: f64 = each.rounds.iter().map(|round| round.duration).sum();
-            each.total - each.prepared - sending - each.blackout
-        };
-        let finish = median(migrations().map(finish).collect());
+        let finish = median(migrations().map(|each| each.finished).collect());
         let parameter = |name: &str, unit, start: f64, around: f64| {
             let start = start.max(1e-4);
             Parameter { name: name.into(), unit, start, low: start / around, high: start * around }
         };
-        vec![
+        let mut all = vec![
             parameter("rate", "B/s", fastest, 4.0),
             parameter("prepare", "s", prepare, 10.0),
             parameter("resume", "s", resume, 10.0),
             parameter("finish", "s", finish, 10.0),
-            parameter("dirty_rate", "B/s", dirtied, 20.0),
-            parameter("working_set", "B", most_left, 20.0),
-        ]
+            parameter("dirty_rate", "B/s", dirty_rate, 20.0),
+            parameter("working_set", "B", working_set, 20.0),
+        ];
+        if self.fact(TOGETHER) > 0.0 {
+            all.push(parameter("prepare_serial", "s", waited, 10.0));
+        }
+        all
     }
 
     fn groups(&self) -> usize {
@@ -155,7 +181,9 @@ impl Problem for Recorded {
                 let rounds: Vec<&RoundRecord> = records
                     .rounds
                     .iter()
-                    .filter(|round| round.migration == predicted.migration && round.phase == RoundPhase::PreCopy)
+                    .filter(|round| {
+                        round.migration == predicted.migration && round.phase == RoundPhase::PreCopy
+                    })
                     .collect();
                 all.extend(beside(run, measured, predicted, &rounds));
             }
@@ -191,6 +219,7 @@ fn bed(run: &RecordedRun, values: &[f64]) -> Bed {
         policy: Qemu::default(),
         timing: Timing {
             prepare: seconds(values[1]),
+            prepare_serial: seconds(values.get(6).copied().unwrap_or(0.0)),
             resume: seconds(values[2]),
             finish: seconds(values[3]),
             ..Timing::default()
@@ -208,12 +237,16 @@ fn beside(
     predicted: &MigrationRecord,
     rounds: &[&RoundRecord],
 ) -> Vec<Prediction> {
-    let prepared = rounds.first().zip(predicted.started).map_or(0.0, |(first, started)| (first.start - started).as_secs_f64());
+    let prepared = rounds
+        .first()
+        .zip(predicted.started)
+        .map_or(0.0, |(first, started)| (first.start - started).as_secs_f64());
     let mut quantities = vec![
         ("total".to_string(), "s", measured.total, predicted.total.as_secs_f64()),
         ("blackout".into(), "s", measured.blackout, predicted.blackout.as_secs_f64()),
         ("bytes".into(), "B", measured.bytes, predicted.memory_bytes_sent.as_f64()),
         ("prepared".into(), "s", measured.prepared, prepared),
+        ("finished".into(), "s", measured.finished, finished(predicted)),
     ];
     for (index, round) in measured.rounds.iter().take(ROUNDS).enumerate() {
         // One that ended earlier had no more left than at its end.

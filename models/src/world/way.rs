@@ -112,8 +112,7 @@ impl Plain {
     /// The load where a share of the memory is compressed; a stream's fair share is of bytes on the
     /// wire, so what is compressed weighs more.
     fn packed(&self, compressed: Option<(&Compression, Compressibility, f64)>) -> Load {
-        let packed =
-            compressed.map_or(1.0, |(_, Compressibility(ratio), share)| share / ratio + 1.0 - share);
+        let packed = compressed.map_or(1.0, |(_, Compressibility(ratio), share)| share / ratio + 1.0 - share);
         let mut uses: Vec<_> = self.links.iter().map(|(link, bytes)| (*link, bytes * packed)).collect();
         let mut processor = self.processors.map(|(_, each)| each * packed);
         if let Some((costs, _, share)) = compressed {

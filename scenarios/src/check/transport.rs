@@ -80,15 +80,20 @@ fn method(file: &TransportFile, base: Method) -> Result<Method, Problem> {
         return match fields.into_iter().flatten().next() {
             None => Ok(base),
             Some(given) => {
-                Err(Problem::at(given.place, "this transport does not compress", "costs nothing here")
-                    .help("those that do are (preset: \"compression\", …) and QEMU's (preset: \"multifd-zstd\", …)"))
+                Err(Problem::at(given.place, "this transport does not compress", "costs nothing here").help(
+                    "those that do are (preset: \"compression\", …) and QEMU's (preset: \"multifd-zstd\", …)",
+                ))
             }
         };
     };
     let [compress, decompress] = fields.map(|field| no_less(field.as_ref(), 0.0));
     costs.compress_core_seconds_per_gb = compress?.unwrap_or(costs.compress_core_seconds_per_gb);
     costs.decompress_core_seconds_per_gb = decompress?.unwrap_or(costs.decompress_core_seconds_per_gb);
-    Ok(if matches!(base, Method::InStreams(_)) { Method::InStreams(costs) } else { Method::Compressed(costs) })
+    Ok(if matches!(base, Method::InStreams(_)) {
+        Method::InStreams(costs)
+    } else {
+        Method::Compressed(costs)
+    })
 }
 
 /// The largest factor or cost that makes sense; it keeps rates far from zero.
