@@ -17,6 +17,7 @@ cases![
     "grid5000-plan5",
     "clark-specweb",
     "clark-muncher",
+    "openstack-drain",
     "hyper-v-finn",
     "hyper-v-holman",
     "hyper-v-sql",
