@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
 use crate::error::ReportError;
-pub use read::read_runs;
+pub use read::{are_records, read_runs};
 
 /// The version of the JSON that [`run_json`] makes.
 pub const SCHEMA: u32 = 1;
