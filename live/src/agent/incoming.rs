@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::connection::{Connection, HEARTBEAT};
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
+use crate::machine::thread_core_seconds;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
 use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
@@ -26,12 +28,16 @@ pub(super) struct Incoming {
     attended: AtomicBool,
     /// When all has come: stands still until the source decides.
     guest: Mutex<Option<Arc<Guest>>>,
+    /// Of a probe, which becomes no guest: when it takes nothing any more.
+    probe: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
     /// The last barrier of each stream.
     barriers: Vec<u64>,
+    /// Processor time of each stream's thread up to its last barrier, in seconds.
+    core_seconds: Vec<f64>,
     /// Nothing more may come.
     sealed: bool,
     failed: Option<String>,
@@ -49,7 +55,13 @@ impl Incoming {
             changed: Condvar::new(),
             attended: AtomicBool::new(true),
             guest: Mutex::default(),
+            probe: None,
         })
+    }
+
+    /// Test memory, which takes pages until `until`.
+    pub(super) fn probe(request: &ReceiveRequest, until: Instant) -> Result<Incoming, LiveError> {
+        Ok(Incoming { probe: Some(until), ..Incoming::new(request)? })
     }
 
     /// Takes pages from one stream until it ends.
@@ -60,6 +72,7 @@ impl Incoming {
                 return Err(declined("more streams came than were announced".into()));
             }
             progress.barriers.push(0);
+            progress.core_seconds.push(0.0);
             progress.barriers.len() - 1
         };
         let result = self.take_until_end(&mut connection, stream, watch);
@@ -79,6 +92,7 @@ impl Incoming {
         let mut decoder = Decoder::default();
         let peer = connection.peer.clone();
         let mut first = true;
+        let began = thread_core_seconds();
         loop {
             let arrived = match connection.unencrypted() {
                 Some(_) => decoder.read_ahead(connection, &peer),
@@ -110,7 +124,10 @@ impl Incoming {
                     }
                 }
                 Ok(Arrived::Barrier(barrier)) => {
-                    lock(&self.progress).barriers[stream] = barrier;
+                    let mut progress = lock(&self.progress);
+                    progress.barriers[stream] = barrier;
+                    progress.core_seconds[stream] = thread_core_seconds() - began;
+                    drop(progress);
                     self.changed.notify_all();
                 }
                 // The source is silent between rounds, as long as its control connection lives; and it
@@ -136,6 +153,9 @@ impl Incoming {
     fn check(&self, numbers: &[u32]) -> Result<(), LiveError> {
         if lock(&self.progress).sealed {
             return Err(declined("pages came after the last".into()));
+        }
+        if self.probe.is_some_and(|until| Instant::now() > until) {
+            return Err(declined("the probe has taken too long".into()));
         }
         match numbers.iter().find(|number| **number as usize >= self.memory.pages()) {
             Some(number) => Err(declined(format!("page {number} came, of {}", self.memory.pages()))),
@@ -180,6 +200,16 @@ impl Incoming {
     /// The guest, where all of it has come.
     pub(super) fn guest(&self) -> Option<Arc<Guest>> {
         lock(&self.guest).clone()
+    }
+
+    /// Whether this is test memory.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Processor time of the threads that took pages in, up to their last barrier, in seconds.
+    pub(super) fn core_seconds(&self) -> f64 {
+        lock(&self.progress).core_seconds.iter().sum()
     }
 
     pub(super) fn is_attended(&self) -> bool {
