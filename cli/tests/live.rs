@@ -147,11 +147,13 @@ fn what_a_probe_measures_is_what_a_plan_with_its_preset_says() {
     let directory = tempfile::tempdir().unwrap();
     let lab = Lab(directory.path());
     works(lab.0, &["live", "lab", "up", "--loopback", "--memory", "256 MiB"]);
-    let probe = ["live", "probe", "host1", "host2", "--lab", "migtwin-lab", "--for", "200 ms", "--memory", "8 MiB"];
+    let probe =
+        ["live", "probe", "host1", "host2", "--lab", "migtwin-lab", "--for", "200 ms", "--memory", "8 MiB"];
     let few = ["--streams", "1,2", "--compression", "none,lz4", "--out", "probed.ron", "--format", "json"];
     let report: Value = serde_json::from_str(&works(lab.0, &[&probe[..], &few[..]].concat())).unwrap();
     let ways = report["ways"].as_array().unwrap();
-    let seen: Vec<_> = ways.iter().map(|way| (way["streams"].as_u64(), way["compression"].as_str())).collect();
+    let seen: Vec<_> =
+        ways.iter().map(|way| (way["streams"].as_u64(), way["compression"].as_str())).collect();
     let wanted = [(1, "none"), (2, "none"), (1, "lz4"), (2, "lz4")];
     assert_eq!(seen, wanted.map(|(streams, compression)| (Some(streams), Some(compression))));
     assert_eq!(report["comparable"], report["steal"].as_f64().unwrap() <= 0.06);

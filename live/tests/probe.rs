@@ -196,8 +196,10 @@ fn a_probe_is_bounded_and_goes_beside_nothing_else() {
     assert!(reason(nonsense).contains("share of zeros"));
     let another = ProbeRequest { destination: "c".into(), ..request(&b) };
     assert!(reason(another).contains("is b, and not c"));
-    assert!(reason(ProbeRequest { address: a.address.clone(), destination: "a".into(), ..request(&b) })
-        .contains("another probe"));
+    assert!(
+        reason(ProbeRequest { address: a.address.clone(), destination: "a".into(), ..request(&b) })
+            .contains("another probe")
+    );
     // A guest is on its way to b: a probe beside it says nothing.
     let mut other = live::connection::Connection::control(&b.address, &bench.operator).unwrap();
     let coming = ReceiveRequest {

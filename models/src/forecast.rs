@@ -70,7 +70,9 @@ pub enum ForecastError {
     #[error("no memory had been sent by then, so its rate is not known; ask for a later time by --at")]
     NothingSent,
     /// Its pages are a hypervisor's business, whose rules are not known.
-    #[error("its page loop is the hypervisor's own, and by other rules than QEMU's: simulate its scenario instead")]
+    #[error(
+        "its page loop is the hypervisor's own, and by other rules than QEMU's: simulate its scenario instead"
+    )]
     NotOurLoop,
     /// A hypervisor's own loop tells of itself when a pass ends, and none has.
     #[error("no pass had ended by then, so nothing was known of the guest; ask for a later time by --at")]

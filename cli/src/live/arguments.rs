@@ -186,8 +186,10 @@ pub enum OnDeviation {
 }
 
 #[derive(Args)]
-#[command(after_help = "Test memory goes the way of a migration's, once for each compression and number of streams. \
-                        A scenario takes the preset by include: [\"FILE\"], where its hosts give no `nic`.")]
+#[command(
+    after_help = "Test memory goes the way of a migration's, once for each compression and number of streams. \
+                        A scenario takes the preset by include: [\"FILE\"], where its hosts give no `nic`."
+)]
 pub struct Probe {
     /// The agent that memory would come from.
     #[arg(value_name = "A")]

@@ -57,7 +57,8 @@ impl ProbeRequest {
 /// Why a probe's memory is not to be had, where that is so.
 pub fn too_large(memory: Bytes) -> Option<String> {
     let few = memory.pages().get() == 0;
-    (few || memory > MOST_MEMORY).then(|| format!("a probe has 4 KiB to {MOST_MEMORY} of memory, not {memory}"))
+    (few || memory > MOST_MEMORY)
+        .then(|| format!("a probe has 4 KiB to {MOST_MEMORY} of memory, not {memory}"))
 }
 
 /// What a probe measured.

@@ -102,8 +102,7 @@ impl Run<'_> {
     fn measure(&mut self, round_trip: Span) -> Result<Probed, LiveError> {
         let measure_for = Duration::from_nanos(self.request.measure_for.as_nanos());
         self.send_for(measure_for.mul_f64(WARM_UP))?;
-        let (spent, account, processors) =
-            (self.streams.spent(), self.account()?, ProcessorTime::now());
+        let (spent, account, processors) = (self.streams.spent(), self.account()?, ProcessorTime::now());
         let began = Instant::now();
         let pages = self.send_for(measure_for)?;
         let took = span(began.elapsed());

@@ -81,7 +81,8 @@ pub(super) fn levers(order: &MigrationOrder) -> Vec<Lever> {
 /// rules many times a second.
 pub(super) fn of_hypervisor(order: &MigrationOrder) -> Vec<Lever> {
     let mut levers = levers(order);
-    levers.retain(|lever| *lever != Lever::PauseNow && !matches!(lever, Lever::Rules { what: POST_COPY, .. }));
+    levers
+        .retain(|lever| *lever != Lever::PauseNow && !matches!(lever, Lever::Rules { what: POST_COPY, .. }));
     if let Policy::Qemu(rules) = &order.policy {
         let tolerant = algorithms::policy::Qemu { downtime_limit: LONGEST_DOWNTIME, ..rules.clone() };
         levers.push(changed("any pause is tolerated", Policy::Qemu(tolerant)));

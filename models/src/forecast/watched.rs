@@ -61,18 +61,21 @@ impl Watched {
         let stream = sent.saturating_sub(self.sent).as_f64();
         if seconds > 0.0 {
             self.stream_rate = stream / seconds;
-            evidence.passed(&Pass {
-                seconds,
-                stream,
-                memory: stream * self.memory_share(),
-                dirty: dirty.as_f64(),
-                unsent: self.unsent(stream, seconds).min(dirty.as_f64()),
-                // Nothing was left out of memory before the first pass, whose rest lies at the memory's end; later
-                // the rest lies where the guest writes.
-                unsent_of: (self.passes == 0).then_some(self.memory.as_f64()),
-                throttled_percent: self.throttle_percent,
-                throttle_percent,
-            }, now);
+            evidence.passed(
+                &Pass {
+                    seconds,
+                    stream,
+                    memory: stream * self.memory_share(),
+                    dirty: dirty.as_f64(),
+                    unsent: self.unsent(stream, seconds).min(dirty.as_f64()),
+                    // Nothing was left out of memory before the first pass, whose rest lies at the memory's end; later
+                    // the rest lies where the guest writes.
+                    unsent_of: (self.passes == 0).then_some(self.memory.as_f64()),
+                    throttled_percent: self.throttle_percent,
+                    throttle_percent,
+                },
+                now,
+            );
         }
         (self.counted, self.sent, self.dirty) = (now, sent, dirty);
         (self.throttle_percent, self.passes) = (throttle_percent, self.passes + 1);
