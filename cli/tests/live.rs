@@ -79,6 +79,13 @@ fn a_lab_of_namespaces_is_made_used_and_leaves_nothing_behind() {
     assert!(lab.0.join("records/planned.json").exists() && lab.0.join("records/actual.json").exists());
     let compared = works(lab.0, &["compare-runs", "records/planned.json", "records/actual.json"]);
     assert!(compared.contains("vm1"), "{compared}");
+    // What was measured calibrates; the prediction that lies beside it is no measurement.
+    let fitted = works(lab.0, &["calibrate", "records", "--out", "preset.ron", "--format", "json"]);
+    let fitted: Value = serde_json::from_str(&fitted).unwrap();
+    let rate = fitted["fits"]["recorded"]["parameters"]["rate"]["value"].as_f64().unwrap() * 8.0;
+    assert!((200e6..440e6).contains(&rate), "{rate} bit/s over a link of 400 Mbit/s");
+    let predicted = works(lab.0, &["predict", "preset.ron", "records"]);
+    assert!(predicted.contains("actual.json") && !predicted.contains("planned.json"), "{predicted}");
     let status = works(lab.0, &["live", "status", "--lab", "migtwin-lab"]);
     assert!(status.contains("vm1 running"), "{status}");
     assert_eq!(works(lab.0, &["live", "recover", "--lab", "migtwin-lab"]), "no hand-over is open\n");

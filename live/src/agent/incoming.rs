@@ -94,7 +94,18 @@ impl Incoming {
         let mut first = true;
         let began = thread_core_seconds();
         loop {
-            match decoder.read(connection, &peer) {
+            let arrived = match connection.unencrypted() {
+                Some(_) => decoder.read_ahead(connection, &peer),
+                None => decoder.read(connection, &peer),
+            };
+            match arrived {
+                Ok(Arrived::Announced { numbers }) => {
+                    self.check(&numbers)?;
+                    self.take_announced(connection, &numbers)?;
+                    if std::mem::take(&mut first) {
+                        watch(Step::PagesCame);
+                    }
+                }
                 Ok(Arrived::Pages { numbers, contents }) => {
                     self.check(&numbers)?;
                     for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
@@ -126,6 +137,17 @@ impl Incoming {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Has the contents of these pages come straight into memory.
+    fn take_announced(&self, connection: &Connection, numbers: &[u32]) -> Result<(), LiveError> {
+        let socket = connection.unencrypted().ok_or_else(|| declined("pages came unencrypted".into()))?;
+        let lost = |source| ProtocolError::Lost { peer: connection.peer.clone(), source };
+        self.memory.receive_pages(socket, numbers).map_err(lost)?;
+        for number in numbers {
+            self.table.take_over(&self.memory, *number as usize);
+        }
+        Ok(())
     }
 
     fn check(&self, numbers: &[u32]) -> Result<(), LiveError> {

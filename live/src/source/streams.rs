@@ -195,14 +195,12 @@ fn send(
     let lost = |error| LiveError::system("send pages")(error);
     let mut written = 0;
     while !shared.stop.load(Ordering::SeqCst) && shared.take(batch) {
-        batch.read(&shared.guest);
+        batch.sort_out(&shared.guest);
         if let Some(limit) = slice.limit {
             shared.pace(batch.taken.len() * PAGE, limit);
         }
         if !batch.numbers.is_empty() {
-            let frame = encoder.pages(&batch.numbers, &batch.contents)?;
-            connection.write_all(frame).map_err(lost)?;
-            written += frame.len();
+            written += contents(shared, connection, encoder, batch)?;
         }
         if !batch.zeros.is_empty() {
             let frame = encoder.zeros(&batch.zeros);
@@ -215,6 +213,25 @@ fn send(
     account(shared, accounted, written);
     let barrier = encoder.barrier(slice.barrier);
     connection.write_all(barrier).and_then(|()| connection.flush()).map_err(lost)
+}
+
+/// Sends the pages of a batch that are not zero; in how many bytes.
+fn contents(
+    shared: &Shared,
+    connection: &mut Connection,
+    encoder: &mut Encoder,
+    batch: &mut Batch,
+) -> Result<usize, LiveError> {
+    let lost = |error| LiveError::system("send pages")(error);
+    if let Some(socket) = connection.unencrypted().filter(|_| encoder.sends_as_they_are()) {
+        let head = encoder.announcement(&batch.numbers);
+        shared.guest.memory().send_pages(socket, head, &batch.numbers).map_err(lost)?;
+        return Ok(head.len() + batch.numbers.len() * PAGE);
+    }
+    batch.read(&shared.guest);
+    let frame = encoder.pages(&batch.numbers, &batch.contents)?;
+    connection.write_all(frame).map_err(lost)?;
+    Ok(frame.len())
 }
 
 impl Shared {
@@ -247,21 +264,22 @@ impl Shared {
 }
 
 impl Batch {
-    /// Copies the pages taken, as they are now.
-    fn read(&mut self, guest: &Guest) {
+    /// Which of the pages taken are zero, as they are now.
+    fn sort_out(&mut self, guest: &Guest) {
         self.numbers.clear();
         self.zeros.clear();
-        self.contents.clear();
         for page in &self.taken {
             let number = u32::try_from(*page).expect("a guest has no more pages than that");
-            if guest.memory().is_zero(*page) {
-                self.zeros.push(number);
-                continue;
-            }
-            let start = self.contents.len();
-            self.contents.resize(start + PAGE, 0);
-            guest.memory().read_page(*page, &mut self.contents[start..]);
-            self.numbers.push(number);
+            let those = if guest.memory().is_zero(*page) { &mut self.zeros } else { &mut self.numbers };
+            those.push(number);
+        }
+    }
+
+    /// Copies the pages that are not zero.
+    fn read(&mut self, guest: &Guest) {
+        self.contents.resize(self.numbers.len() * PAGE, 0);
+        for (number, content) in self.numbers.iter().zip(self.contents.chunks_exact_mut(PAGE)) {
+            guest.memory().read_page(*number as usize, content);
         }
     }
 }
