@@ -13,6 +13,7 @@
 //! - [`driver`]: one migration; [`levers`]: what of QEMU's is set for it; [`disks`]: mirrors over NBD.
 //! - [`standing`]: who runs the guest after something broke, and what to do about it.
 //! - [`recover`]: runs that were cut short, brought to their end.
+//! - [`storage_move`]: disks that move without their guest.
 //! - [`run`]: a scenario's moves, each between two QEMU processes of this machine.
 //!
 //! QEMU owns the page loop. Its passes come from `MIGRATION_PASS` events and `query-migrate`, and become the
@@ -40,5 +41,6 @@ pub mod rom;
 pub mod run;
 pub mod standing;
 mod status;
+pub mod storage_move;
 
 pub use error::QemuError;

@@ -7,6 +7,7 @@
 //!
 //! | the source says | done |
 //! |---|---|
+//! | disks are copied to another place of its own | given up: the guest stays on its old disks |
 //! | pre-copy goes on, or waits for leave to hand over | cancelled: the source goes on |
 //! | all is sent, and the destination was not told to start | the source goes on, the destination ends |
 //! | all is sent, and it was told to | the destination goes on, the source ends |
@@ -52,8 +53,8 @@ pub struct MoveNote {
     pub vm: String,
     /// The QMP socket of the machine that runs it.
     pub source: PathBuf,
-    /// That of the machine that waits for it.
-    pub destination: PathBuf,
+    /// That of the machine that waits for it; `None` where only disks move.
+    pub destination: Option<PathBuf>,
     /// The journal.
     pub journal: PathBuf,
 }
@@ -106,11 +107,12 @@ pub fn recover(directory: &Path) -> Result<Vec<Recovered>, LiveError> {
     let mut recovered: Vec<Recovered> = Vec::new();
     for note in last_of_each(notes(directory)?) {
         let hand_over = hand_over(&note.journal)?;
-        let (mut source, mut destination) = (open(&note.source), open(&note.destination));
+        let mut source = open(&note.source);
+        let mut destination = note.destination.as_deref().and_then(open);
         let standing = settle(source.as_mut(), destination.as_mut(), hand_over);
         let socket = match standing {
             Remedy::SourceRuns => Some(note.source),
-            Remedy::DestinationRuns => Some(note.destination),
+            Remedy::DestinationRuns => note.destination,
             _ => None,
         };
         recovered.push(Recovered { vm: note.vm, standing, socket });
@@ -244,9 +246,11 @@ fn stop_sending(source: &mut Qmp) -> Result<(), QemuError> {
         std::thread::sleep(Duration::from_millis(20));
         let left = mirrors(source)?;
         for ended in jobs.iter().filter(|job| !left.contains(job)) {
-            let copy = ended.replacen("mirror", "copy", 1);
-            // One that is left does no harm but to the next migration, which would say so.
-            let _ = source.execute("blockdev-del", json!({"node-name": copy}));
+            let disk = ended.replacen("mirror", "", 1);
+            for copy in [format!("copy{disk}"), format!("disk{disk}m")] {
+                // One that is left does no harm but to the next migration, which would say so.
+                let _ = source.execute("blockdev-del", json!({"node-name": copy}));
+            }
         }
         jobs = left;
     }

@@ -27,6 +27,8 @@ pub(super) struct Home {
     pub(super) guest: Option<RomGuest>,
     /// How many machines it has had.
     pub(super) generation: u32,
+    /// Where its disks are now.
+    pub(super) places: Vec<StorageId>,
 }
 
 /// What a guest really wrote before it moved.
@@ -72,7 +74,7 @@ pub(super) fn boot(
         if let Some(attached) = options.attached.iter().find(|attached| *attached.vm == *of.name) {
             let machine = attach::source(attached, of.memory)?;
             (options.progress)(&format!("{} runs at {}", of.name, machine.socket().display()));
-            homes.insert(vm, Box::new(Home { machine, guest: None, generation: 0 }));
+            homes.insert(vm, Box::new(Home { machine, guest: None, generation: 0, places: Vec::new() }));
             continue;
         }
         let named = |error: QemuError| QemuError::Scenario(format!("virtual machine `{}`: {error}", of.name));
@@ -94,7 +96,7 @@ pub(super) fn boot(
         };
         let machine = Machine::start(&spec, channel().0)?;
         (options.progress)(&format!("{} boots, process {}", of.name, machine.pid().unwrap_or_default()));
-        homes.insert(vm, Box::new(Home { machine, guest: Some(guest), generation: 0 }));
+        homes.insert(vm, Box::new(Home { machine, guest: Some(guest), generation: 0, places }));
     }
     for home in homes.values_mut() {
         if let Some(guest) = &home.guest {
