@@ -88,7 +88,6 @@ fn one(
         accelerator,
         levers,
         attached: &[],
-        attached: &[],
         measure_for: Duration::from_secs(3),
         cancel: &AtomicBool::new(false),
         progress: &|_| {},

@@ -2,7 +2,7 @@
 //! guest: `migtwin live recover --qemu DIR`.
 //!
 //! The machines outlive who drove them, and QEMU goes on by itself with what it was told. So what is under
-//! way is first stopped, then both ends are looked at, and [`remedy`](super::standing::remedy) says the rest; whether
+//! way is first stopped, then both ends are looked at, and [`remedy`] says the rest; whether
 //! the guest was told to start at the destination stands in the journal, which is written before it is told.
 //!
 //! | the source says | done |
