@@ -266,6 +266,19 @@ fn a_hypervisor_that_does_not_converge_has_levers_too() {
 }
 
 #[test]
+fn a_short_pass_is_not_taken_for_a_faster_network_than_the_limit_allows() {
+    let limit = sim_core::Bandwidth::from_mbit(400);
+    let rules = Qemu { max_bandwidth: Some(limit), ..Qemu::default() };
+    let (sent, dirty) = (Bytes::new(20_000_000), Bytes::new(16_000_000));
+    let pass = Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent: 0 });
+    // Four windows of 5 MB, of which the last was sent at once and not slept out.
+    let at = |seconds: f64, input| Happening::Told(SimTime::ZERO + Span::from_secs_f64(seconds), input);
+    let happenings = [at(0.0, Input::Begin), at(0.0, Input::Prepared), at(0.3, pass)];
+    let seen = forecast_watched(&rules, &happenings, 0.3).unwrap().evidence;
+    assert!(seen.bytes_per_s <= 50e6 && seen.bytes_per_s > 49e6, "{seen:?}");
+}
+
+#[test]
 fn what_a_throttled_guest_writes_is_reckoned_as_of_a_guest_at_full_speed() {
     let rules = Qemu { max_bandwidth: None, ..Qemu::default() };
     let told = |throttle_percent: u32| {

@@ -82,6 +82,8 @@ impl Count {
 pub(super) struct Pass {
     /// How long it took.
     pub(super) seconds: f64,
+    /// How long what it sent takes at the rate that can be kept up.
+    pub(super) sending: f64,
     /// What it sent, on the stream and of guest memory.
     pub(super) stream: f64,
     pub(super) memory: f64,
@@ -152,7 +154,7 @@ impl Evidence {
     /// Notes a pass of a hypervisor's own loop, which ended at `now`.
     pub(super) fn passed(&mut self, pass: &Pass, now: SimTime) {
         self.memory = self.memory.max(pass.unsent_of.unwrap_or(pass.memory));
-        self.sent.push((pass.seconds, pass.memory));
+        self.sent.push((pass.sending, pass.memory));
         self.stream.0 += pass.stream;
         self.stream.1 += pass.memory;
         let speed = 1.0 - f64::from(pass.throttled_percent.min(99)) / 100.0;

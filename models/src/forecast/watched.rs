@@ -60,14 +60,18 @@ impl Watched {
         let seconds = now.since(self.counted.min(now)).as_secs_f64();
         let stream = sent.saturating_sub(self.sent).as_f64();
         if seconds > 0.0 {
-            self.stream_rate = stream / seconds;
+            // A whole window is sent before QEMU looks at its limit and sleeps: a pass of a few windows seems
+            // faster than it can go on.
+            self.stream_rate = (stream / seconds).min(self.limit());
+            let sending = if self.stream_rate > 0.0 { stream / self.stream_rate } else { seconds };
             evidence.passed(
                 &Pass {
                     seconds,
+                    sending,
                     stream,
                     memory: stream * self.memory_share(),
                     dirty: dirty.as_f64(),
-                    unsent: self.unsent(stream, seconds).min(dirty.as_f64()),
+                    unsent: self.unsent(stream).min(dirty.as_f64()),
                     // Nothing was left out of memory before the first pass, whose rest lies at the memory's end; later
                     // the rest lies where the guest writes.
                     unsent_of: (self.passes == 0).then_some(self.memory.as_f64()),
@@ -86,14 +90,19 @@ impl Watched {
         self.passes > 0 && self.stream_rate > 0.0
     }
 
+    /// `max-bandwidth`, in bytes per second.
+    fn limit(&self) -> f64 {
+        self.rules.max_bandwidth.map_or(f64::INFINITY, |limit| limit.bytes_per_sec_f64())
+    }
+
     /// Bytes of guest memory for each of the stream, pages of zeros aside.
     fn memory_share(&self) -> f64 {
         PAGE_SIZE as f64 / (PAGE_SIZE as f64 + self.rules.page_costs().header as f64)
     }
 
     /// What the pass that ends left of what was dirty before it.
-    fn unsent(&self, stream: f64, seconds: f64) -> f64 {
-        let rate = stream / seconds;
+    fn unsent(&self, stream: f64) -> f64 {
+        let rate = self.stream_rate;
         let threshold = rate * self.rules.downtime_limit.as_secs_f64();
         let left = self.dirty.as_f64() - stream * self.memory_share();
         // More than the threshold is never left: the difference were pages of zeros, or smaller on the stream.
