@@ -21,6 +21,7 @@
 
 mod messages;
 mod round;
+mod under_way;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
@@ -31,6 +32,7 @@ use crate::policy::{Counted, LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar
 use crate::records::{Record, RoundPhase, RoundRecord};
 pub use messages::{Opening, PageCommand, PageInput, PagesMoved};
 use round::{Across, Ended, Window};
+pub use under_way::UnderWay;
 
 /// No migration goes on for more rounds than this, whatever its policy says: a bound for policies
 /// that have none, far above what any real migration takes.
