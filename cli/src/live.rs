@@ -38,7 +38,8 @@ pub fn run(arguments: &Live) -> Result<(), Failure> {
         LiveCommand::Apply(arguments) => apply::run(arguments),
         LiveCommand::Probe(arguments) => probe::run(arguments),
         LiveCommand::Forecast(arguments) => forecast::run(arguments),
-        LiveCommand::Recover { agents } => recover_all(agents),
+        LiveCommand::Recover { qemu: Some(directory), .. } => qemu::recover(directory),
+        LiveCommand::Recover { agents, qemu: None } => recover_all(agents),
         LiveCommand::Qemu(arguments) => qemu::run(arguments),
         LiveCommand::Lab { command } => lab::run(command),
     }

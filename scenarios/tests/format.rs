@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use algorithms::hypervisor_loop::PostCopy;
 use algorithms::ids::{HostId, VmId};
+use algorithms::levers::AutoConverge;
 use algorithms::measured::{Quantity, Subject};
-use algorithms::policy::{HyperV, Policy};
+use algorithms::policy::{HyperV, Policy, Slowing};
 use models::cluster::ClusterModel;
 use models::transport::Transport;
 use models::workload::Workload;
@@ -58,6 +60,27 @@ fn a_card_of_the_scenario_is_that_of_hosts_that_give_none() {
     assert_eq!(speeds(1), [Bandwidth::from_gbit(25), Bandwidth::from_gbit(1)]);
     let wrong = parse(&text.replace("\"25GbE\"", "\"26GbE\""), "test.ron").unwrap_err();
     assert!(format!("{:?}", miette::Report::new(wrong)).contains("25GbE"), "the nearest is named");
+}
+
+#[test]
+fn levers_of_real_qemu_are_the_policys_where_live_says_nothing_else() {
+    let levers = |hypervisor: &str| {
+        let text = format!(
+            "(hosts: [(name: \"node{{1..2}}\", memory: \"64 GiB\")], {VM} plan: [], hypervisor: (preset: \"qemu-7.2\", {hypervisor}))"
+        );
+        scenario(&text).runs.remove(0).qemu.unwrap()
+    };
+    let policy = "policy: Qemu(slow_down: AutoConverge(initial: 40), post_copy: AfterPasses(3))";
+    let of_policy = levers(policy);
+    assert_eq!(of_policy.auto_converge, AutoConverge::On);
+    assert_eq!(of_policy.post_copy, PostCopy::AfterPasses(3));
+    let given = levers(&format!("{policy}, live: (auto_converge: false, post_copy_after: 1)"));
+    assert_eq!((given.auto_converge, given.post_copy), (AutoConverge::Off, PostCopy::AfterPasses(1)));
+    assert_eq!(levers("live: (multifd: 2)").auto_converge, AutoConverge::Off);
+    // What then holds for real is what is simulated of it.
+    let Slowing::AutoConverge(rules) = of_policy.rules().slowing else { panic!("{of_policy:?}") };
+    assert_eq!(rules.initial_percent, 40);
+    assert_eq!(given.rules().slowing, Slowing::Off);
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn one(
         directory: place.path(),
         accelerator,
         levers,
+        attached: &[],
         measure_for: Duration::from_secs(3),
         cancel: &AtomicBool::new(false),
         progress: &|_| {},

@@ -52,6 +52,9 @@ pub enum LiveCommand {
     Recover {
         #[command(flatten)]
         agents: Agents,
+        /// Instead of agents: the directory of a `migtwin live qemu` that was killed.
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["agents", "identity", "lab"])]
+        qemu: Option<PathBuf>,
     },
     /// Carry out a scenario's plan on QEMU machines of this computer, planned beside actual.
     Qemu(LiveQemu),
@@ -346,11 +349,28 @@ pub struct LiveQemu {
     /// The program.
     #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
     pub qemu: String,
+    /// A guest of the scenario that runs in a QEMU of yours, by its QMP socket, as VM=SOCKET; may be given several
+    /// times. It is migrated, not booted; its old QEMU ends when it runs in the other.
+    #[arg(long, value_name = "VM=SOCKET", value_parser = socket_of)]
+    pub attach: Vec<(String, String)>,
+    /// The QEMU that waits for it, started with -incoming defer -S; by default one is started with the command line of
+    /// its own.
+    #[arg(long, value_name = "VM=SOCKET", value_parser = socket_of)]
+    pub incoming: Vec<(String, String)>,
+    /// Where sockets, disks and journals are kept meanwhile, removed in the end: a new directory with a short
+    /// path. By default one for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
     /// Also write planned.json, predicted.json, actual.json and the journals into this directory.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+fn socket_of(text: &str) -> Result<(String, String), String> {
+    let (vm, socket) = text.split_once('=').ok_or("this is VM=SOCKET, such as web=/run/web.qmp")?;
+    Ok((vm.to_string(), socket.to_string()))
 }
 
 /// Who runs the guests' instructions.

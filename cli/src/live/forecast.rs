@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &arguments::Forecast) -> Result<(), Failure> {
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
-fn happening(line: Line) -> Option<Happening> {
+pub(super) fn happening(line: Line) -> Option<Happening> {
     match line {
         Line::Told(time, input) => Some(Happening::Told(time, input)),
         Line::Wanted(command) => Some(Happening::Wanted(command)),

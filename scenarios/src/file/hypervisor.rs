@@ -36,13 +36,14 @@ pub(crate) struct HypervisorFile {
 )]
 #[schemars(rename = "Live")]
 pub(crate) struct LiveFile {
-    /// Hold guests back that dirty memory too fast; false by default.
+    /// Hold guests back that dirty memory too fast; by default as the policy says.
     pub(crate) auto_converge: Option<bool>,
-    /// Go over to post-copy when so many passes have ended; never by default.
+    /// Go over to post-copy when so many passes have ended; by default as the policy says.
     pub(crate) post_copy_after: Option<At<u32>>,
     /// Streams of multifd, 1 to 255; by default the one stream of old.
     pub(crate) multifd: Option<At<u32>>,
-    /// The cache of XBZRLE, which sends what changed within a page: a power of two; none by default.
+    /// The cache of XBZRLE, which sends what changed within a page: a power of two; by default as
+    /// the policy says.
     pub(crate) xbzrle: Option<At<Bytes>>,
     /// How pages are compressed; not at all by default.
     pub(crate) compression: Option<At<CompressionFile>>,
