@@ -26,6 +26,9 @@ pub struct Parameter {
     pub low: f64,
     /// It is below this.
     pub high: f64,
+    /// Where something is known of it before any run: so far from `start`, as a share of it, is likely.
+    /// It then counts as one more measured value.
+    pub likely_within: Option<f64>,
 }
 
 /// How a difference counts.

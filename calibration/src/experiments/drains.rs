@@ -104,7 +104,7 @@ impl Drains {
         };
         Bed {
             speeds: vec![CARD; 2],
-            queue: None,
+            queues: Vec::new(),
             transport,
             policy: Qemu { max_bandwidth: None, downtime_limit: DOWNTIME_LIMIT, ..Qemu::default() },
             timing: Timing { prepare: seconds(values[OVERHEAD]), ..Timing::default() },
@@ -171,7 +171,7 @@ impl Problem for Drains {
     fn parameters(&self) -> Vec<Parameter> {
         let parameter = |name: &str, unit, start, low, high| {
             let name = name.to_string();
-            Parameter { name, unit, start, low, high }
+            Parameter { name, unit, start, low, high, likely_within: None }
         };
         let mut all = vec![
             parameter("begin", "s", 6.0, 0.5, 30.0),

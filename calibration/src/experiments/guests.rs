@@ -114,7 +114,7 @@ impl Guests {
         let rate_of_card = full_rate.max(values[0] * 1.01) * 8.0;
         let bed = Bed {
             speeds: vec![rate_of_card; 2],
-            queue: None,
+            queues: Vec::new(),
             transport: stream(None),
             policy,
             timing: Timing {
@@ -198,7 +198,7 @@ fn is_post_copy(scenario: &str) -> bool {
 
 impl Problem for Guests {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: String, unit, start, low, high| Parameter { name, unit, start, low, high };
+        let parameter = |name: String, unit, start, low, high| Parameter { name, unit, start, low, high, likely_within: None };
         let mut all = vec![parameter("limited_rate".into(), "B/s", 135e6, 120e6, 150e6)];
         if self.has_post_copy {
             all.push(parameter("full_rate".into(), "B/s", 1.15e9, 2e8, 1e10));

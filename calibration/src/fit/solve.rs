@@ -64,13 +64,19 @@ impl Search<'_> {
     }
 
     fn evaluate(&self, at: &DVector<f64>) -> Result<DVector<f64>, FitError> {
-        let predictions = self.problem.predict(&self.values(at), self.groups, Effort::Fit)?;
-        Ok(DVector::from_vec(self.residuals_of(&predictions)))
+        let values = self.values(at);
+        let predictions = self.problem.predict(&values, self.groups, Effort::Fit)?;
+        Ok(self.residuals_of(&predictions, &values))
     }
 
-    fn residuals_of(&self, predictions: &[Prediction]) -> Vec<f64> {
+    fn residuals_of(&self, predictions: &[Prediction], values: &[f64]) -> DVector<f64> {
         let counted = predictions.iter().filter(|each| each.scale > 0.0);
-        counted.map(|each| self.loss.root(difference(each))).collect()
+        let measured = counted.map(|each| self.loss.root(difference(each)));
+        let known = self.parameters.iter().zip(values);
+        let known = known.filter_map(|(parameter, value)| {
+            parameter.likely_within.map(|share| (value / parameter.start).ln() / share)
+        });
+        DVector::from_vec(measured.chain(known).collect())
     }
 
     fn slopes(&self) -> Option<DMatrix<f64>> {
@@ -89,7 +95,7 @@ impl Search<'_> {
     fn solution(self) -> Result<Solution, FitError> {
         let values = self.values(&self.at);
         let predictions = self.problem.predict(&values, self.groups, Effort::Everything)?;
-        let residuals = DVector::from_vec(self.residuals_of(&predictions));
+        let residuals = self.residuals_of(&predictions, &values);
         let mut jacobian =
             self.slopes().unwrap_or_else(|| DMatrix::zeros(residuals.len(), self.parameters.len()));
         for (column, parameter) in self.parameters.iter().enumerate() {
