@@ -120,7 +120,7 @@ fn drains_of_a_size_that_was_not_fitted() {
     // The more at a time, the longer it takes in all; and each guest too.
     let mut last = (0.0, 0.0);
     for parallel in 1..=4 {
-        let mut drain = all.drains[0].clone();
+        let mut drain = all.drains[20].clone();
         drain.parallel = parallel;
         let one = Measurements { drains: vec![drain], ..Measurements::default() };
         let predicted = Drains::new(&one, &facts).predict(&values, &[0], Effort::Everything).unwrap();
