@@ -172,9 +172,9 @@ impl Drains {
         // A batch is asked for when the one before has ended, as Rally sees it.
         let batches = guests / parallel;
         let asked = |index: usize| {
-            (index / parallel * parallel).checked_sub(parallel).map_or(0.0, |first| {
-                (first..first + parallel).map(end).fold(0.0, f64::max)
-            })
+            (index / parallel * parallel)
+                .checked_sub(parallel)
+                .map_or(0.0, |first| (first..first + parallel).map(end).fold(0.0, f64::max))
         };
         Ok(Outcome {
             seconds: values[BEGIN] + records.run.makespan.as_secs_f64() + OUTSIDE * batches as f64,
@@ -203,8 +203,13 @@ type Kind = (bool, bool, Flavor, u32, usize, u64);
 
 impl Problem for Drains {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: String, unit, start, low, high, likely_within| {
-            Parameter { name, unit, start, low, high, likely_within }
+        let parameter = |name: String, unit, start, low, high, likely_within| Parameter {
+            name,
+            unit,
+            start,
+            low,
+            high,
+            likely_within,
         };
         let of_all = |name: &str, unit, start, low, high, within| {
             parameter(name.to_string(), unit, start, low, high, within)
@@ -240,14 +245,8 @@ impl Problem for Drains {
         let mut all = Vec::new();
         for drain in groups.iter().map(|group| &self.drains[*group]) {
             let content = (self.content(values, drain) / PAGE_SIZE as f64) as u64;
-            let kind = (
-                drain.tunnelled,
-                drain.with_disks,
-                drain.flavor,
-                drain.parallel,
-                guests_of(drain),
-                content,
-            );
+            let kind =
+                (drain.tunnelled, drain.with_disks, drain.flavor, drain.parallel, guests_of(drain), content);
             let outcome = match outcomes.entry(kind) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(unknown) => unknown.insert(self.run(values, drain)?),

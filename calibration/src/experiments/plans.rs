@@ -175,8 +175,13 @@ impl Run {
 
 impl Problem for Plans {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: String, unit, start, low, high, likely_within| {
-            Parameter { name, unit, start, low, high, likely_within }
+        let parameter = |name: String, unit, start, low, high, likely_within| Parameter {
+            name,
+            unit,
+            start,
+            low,
+            high,
+            likely_within,
         };
         let speed = |class: &f64| {
             let bytes = class * 1e6 / 8.0;

@@ -15,6 +15,9 @@ const FIRST_STEP: f64 = 0.3;
 /// Evaluations of all residuals beyond which the search is ended, in units of parameters + 1.
 const PATIENCE: usize = 12;
 
+/// Steps in the unbounded parameter of [`Search::polish`].
+const POLISH: [f64; 8] = [0.3, 0.3, 0.1, 0.1, 0.05, 0.05, 0.02, 0.01];
+
 /// What the search found.
 pub(super) struct Solution {
     pub(super) parameters: Vec<Parameter>,
@@ -54,11 +57,37 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
     search.residuals = Some(search.evaluate(&search.at)?);
     let method =
         LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
-    let (search, _) = method.with_patience(PATIENCE).minimize(search);
+    let (mut search, _) = method.with_patience(PATIENCE).minimize(search);
+    search.polish();
     search.solution()
 }
 
 impl Search<'_> {
+    /// Counts of passes and of reads of a log are whole numbers, so the loss has steps, on one of which the search by
+    /// slopes may have ended: one parameter after the other is tried on either side, in ever
+    /// shorter steps (Hooke and Jeeves 1961).
+    fn polish(&mut self) {
+        let Some(mut best) = self.loss_at(&self.at) else {
+            return;
+        };
+        for step in POLISH {
+            for column in 0..self.at.len() {
+                for signed in [step, -step] {
+                    let mut at = self.at.clone();
+                    at[column] += signed;
+                    if let Some(loss) = self.loss_at(&at).filter(|loss| *loss < best) {
+                        (best, self.at) = (loss, at);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn loss_at(&self, at: &DVector<f64>) -> Option<f64> {
+        self.evaluate(at).ok().map(|residuals| residuals.norm_squared())
+    }
+
     fn values(&self, at: &DVector<f64>) -> Vec<f64> {
         self.parameters.iter().zip(at.iter()).map(|(parameter, x)| parameter.bounded(*x)).collect()
     }
@@ -92,7 +121,8 @@ impl Search<'_> {
         Some(jacobian)
     }
 
-    fn solution(self) -> Result<Solution, FitError> {
+    fn solution(mut self) -> Result<Solution, FitError> {
+        self.residuals = Some(self.evaluate(&self.at)?);
         let values = self.values(&self.at);
         let predictions = self.problem.predict(&values, self.groups, Effort::Everything)?;
         let residuals = self.residuals_of(&predictions, &values);

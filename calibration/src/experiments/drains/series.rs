@@ -65,8 +65,8 @@ impl Logs {
     pub(super) fn facts(&self) -> Values {
         let changing = self.changing.iter().map(|log| (format!("changing_{log}"), 1.0));
         let lengths = self.lengths.iter();
-        let lengths = lengths
-            .map(|((log, parallel), length)| (format!("series_{log}_{parallel}"), f64::from(*length)));
+        let lengths =
+            lengths.map(|((log, parallel), length)| (format!("series_{log}_{parallel}"), f64::from(*length)));
         changing.chain(lengths).collect()
     }
 }
