@@ -2,6 +2,7 @@
 
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, storage::Owned};
+use rayon::prelude::*;
 
 use super::{Effort, FitError, Loss, Parameter, Prediction, Problem};
 
@@ -111,12 +112,16 @@ impl Search<'_> {
     fn slopes(&self) -> Option<DMatrix<f64>> {
         let rows = self.residuals.as_ref()?.len();
         let mut jacobian = DMatrix::zeros(rows, self.at.len());
-        for column in 0..self.at.len() {
+        // Columns are found side by side; each is what it would be alone.
+        let slope = |column: usize| {
             let (mut above, mut below) = (self.at.clone(), self.at.clone());
             above[column] += STEP;
             below[column] -= STEP;
-            let slope = (self.evaluate(&above).ok()? - self.evaluate(&below).ok()?) / (2.0 * STEP);
-            jacobian.set_column(column, &slope);
+            Some((self.evaluate(&above).ok()? - self.evaluate(&below).ok()?) / (2.0 * STEP))
+        };
+        let slopes: Option<Vec<_>> = (0..self.at.len()).into_par_iter().map(slope).collect();
+        for (column, slope) in slopes?.iter().enumerate() {
+            jacobian.set_column(column, slope);
         }
         Some(jacobian)
     }
