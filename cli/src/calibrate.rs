@@ -18,7 +18,9 @@ pub fn run(arguments: &Calibrate) -> Result<(), Failure> {
     let measurements = measurements::read(&arguments.records)?;
     let experiments = experiments(&measurements, &BTreeMap::new());
     if experiments.is_empty() {
-        return Err(Failure::Measurements("no measured run was found in these files".into()));
+        let why = measurements.without_runs();
+        let why = if why.is_empty() { String::new() } else { format!("; {}", why.join("; ")) };
+        return Err(Failure::Measurements(format!("no measured run was found in these files{why}")));
     }
     let mut preset = Preset::new();
     for experiment in experiments {

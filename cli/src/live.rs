@@ -5,6 +5,7 @@ pub mod arguments;
 mod forecast;
 mod lab;
 mod migrate;
+mod probe;
 mod qemu;
 
 use std::io::Write;
@@ -35,6 +36,7 @@ pub fn run(arguments: &Live) -> Result<(), Failure> {
         LiveCommand::Migrate(arguments) => migrate::run(arguments),
         LiveCommand::Create { file, agents } => migrate::create(file, agents),
         LiveCommand::Apply(arguments) => apply::run(arguments),
+        LiveCommand::Probe(arguments) => probe::run(arguments),
         LiveCommand::Forecast(arguments) => forecast::run(arguments),
         LiveCommand::Recover { agents } => recover_all(agents),
         LiveCommand::Qemu(arguments) => qemu::run(arguments),

@@ -10,6 +10,7 @@
 //! kernel can take it. Who is not known by its certificate gets no further than the handshake.
 
 mod incoming;
+mod probing;
 mod serve;
 mod settle;
 
@@ -76,6 +77,8 @@ pub struct Agent {
     /// Where the controller of each migration away from here can be told something.
     outgoing: Mutex<BTreeMap<String, Sender<Answer>>>,
     connections: AtomicUsize,
+    /// Set while a probe goes on here, as source or destination: one at a time.
+    probing: Mutex<Option<probing::Probing>>,
 }
 
 impl Agent {
@@ -102,6 +105,7 @@ impl Agent {
             incoming: Mutex::default(),
             outgoing: Mutex::default(),
             connections: AtomicUsize::new(0),
+            probing: Mutex::default(),
         };
         agent.boot_own()?;
         tracing::info!(name = agent.name(), address = agent.address, tracking = %agent.tracking, "agent started");

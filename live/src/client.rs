@@ -7,6 +7,7 @@ use sim_core::Span;
 use crate::connection::Connection;
 use crate::error::LiveError;
 use crate::guest::GuestSpec;
+use crate::protocol::probe::{ProbeRequest, Probed};
 use crate::protocol::{Description, Handover, MigrateRequest, ProtocolError, Reply, Request};
 use crate::tls::Credentials;
 use crate::token::Token;
@@ -123,6 +124,18 @@ impl Client {
                 }
                 other => return Err(unexpected(&other)),
             }
+        }
+    }
+
+    /// Measures what migration from this agent to another would get, one way of sending.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where either agent refuses or is lost.
+    pub fn probe(&mut self, request: ProbeRequest) -> Result<Probed, LiveError> {
+        match self.0.ask(&Request::Probe(Box::new(request)))? {
+            Reply::Probed(probed) => Ok(*probed),
+            other => Err(unexpected(&other)),
         }
     }
 

@@ -10,6 +10,7 @@
 
 pub mod frame;
 pub mod pages;
+pub mod probe;
 
 use std::io;
 
@@ -23,6 +24,7 @@ use thiserror::Error;
 
 use crate::guest::{GuestSpec, GuestState};
 use crate::token::Token;
+use probe::{ProbeAccount, ProbeRequest, Probed};
 
 /// The version of everything here. Agents of different versions do not talk.
 pub const VERSION: u32 = 1;
@@ -145,6 +147,16 @@ pub enum Request {
         /// What the memory must be, see [`crate::guest::digest`].
         digest: u64,
     },
+    /// Measure what migration to another agent would get: [`Reply::Probed`].
+    Probe(Box<ProbeRequest>),
+    /// From a source: take in test memory, which becomes no guest: [`Reply::Done`].
+    ReceiveProbe(Box<ReceiveRequest>),
+    /// From a source: answer at once, so that the round trip can be timed: [`Reply::Done`].
+    Echo,
+    /// From a source: say what the probe has cost so far: [`Reply::ProbeAccount`].
+    AccountProbe,
+    /// From a source: forget the test memory: [`Reply::Done`].
+    EndProbe,
 }
 
 /// A guest to be moved, and how.
@@ -268,6 +280,10 @@ pub enum Reply {
     },
     /// To [`Request::Handovers`].
     Handovers(Vec<Handover>),
+    /// To [`Request::Probe`].
+    Probed(Box<Probed>),
+    /// To [`Request::AccountProbe`].
+    ProbeAccount(ProbeAccount),
 }
 
 /// What an agent is and holds.

@@ -11,6 +11,7 @@
 //! up. All else is done by the [`Worker`] in its own thread, one command after another.
 
 mod decide;
+mod probing;
 mod streams;
 mod worker;
 
@@ -38,6 +39,7 @@ use crate::protocol::{Compression, Encryption, MigrateRequest, Reply};
 use crate::steps::Step;
 use crate::sync::lock;
 use crate::token::Token;
+pub(crate) use probing::{probe, probe_guest};
 use worker::Worker;
 
 /// Migrates a guest away from `agent`, and hands every record to `keep`.

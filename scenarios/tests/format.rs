@@ -42,6 +42,25 @@ fn the_shortest_scenario_takes_its_defaults() {
 }
 
 #[test]
+fn a_card_of_the_scenario_is_that_of_hosts_that_give_none() {
+    let text = r#"(
+        nic: (speed: "400 Mbit/s", latency: "50 us"),
+        hosts: [(name: "a", memory: "8 GiB"), (name: "b", memory: "8 GiB", nic: "1GbE")],
+        vms: [(name: "vm1", host: "a", memory: "1 GiB")],
+        plan: [],
+        alternatives: {"given": (), "faster": (nic: "25GbE")},
+    )"#;
+    let speeds = |run: usize| {
+        let model = &scenario(text).runs[run].model;
+        model.network.links().map(|(_, _, link)| link.capacity).collect::<Vec<_>>()
+    };
+    assert_eq!(speeds(0), [Bandwidth::from_mbit(400), Bandwidth::from_gbit(1)]);
+    assert_eq!(speeds(1), [Bandwidth::from_gbit(25), Bandwidth::from_gbit(1)]);
+    let wrong = parse(&text.replace("\"25GbE\"", "\"26GbE\""), "test.ron").unwrap_err();
+    assert!(format!("{:?}", miette::Report::new(wrong)).contains("25GbE"), "the nearest is named");
+}
+
+#[test]
 fn guests_are_dealt_out_in_turn() {
     let model = model(r#"vms: [(name: "vm{1..3}", host: "*", memory: "1 GiB")], plan: []"#);
     let hosts: Vec<u32> = model.guests.iter().map(|guest| guest.host.0).collect();

@@ -44,6 +44,8 @@ pub enum LiveCommand {
     },
     /// Carry out a plan of `migtwin plan drain`.
     Apply(Apply),
+    /// Measure what migration between two agents would get, and write a preset of it.
+    Probe(Probe),
     /// Say what will become of a migration, from its journal up to some moment.
     Forecast(Forecast),
     /// Bring hand-overs that were cut short to their end, so that each guest runs exactly once.
@@ -181,6 +183,62 @@ pub enum OnDeviation {
     Ask,
     /// Give up what is under way, too.
     Abort,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Test memory goes the way of a migration's, once for each compression and number of streams. \
+                        A scenario takes the preset by include: [\"FILE\"], where its hosts give no `nic`."
+)]
+pub struct Probe {
+    /// The agent that memory would come from.
+    #[arg(value_name = "A")]
+    pub source: String,
+    /// The agent that it would go to.
+    #[arg(value_name = "B")]
+    pub destination: String,
+    #[command(flatten)]
+    pub agents: Agents,
+    /// Numbers of streams, 1 to 16 each.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 2, 4],
+          value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub streams: Vec<u32>,
+    /// Compressions.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Compress::None, Compress::Lz4, Compress::Zstd])]
+    pub compression: Vec<Compress>,
+    /// Send memory without encryption (control is encrypted always).
+    #[arg(long)]
+    pub plain: bool,
+    /// Test memory, at most 512 MiB; it is sent over and over.
+    #[arg(long, value_name = "SIZE", default_value = "64 MiB")]
+    pub memory: Bytes,
+    /// How many times smaller it gets by compression, 1 or more.
+    #[arg(long, value_name = "RATIO", default_value_t = 2.3, value_parser = ratio)]
+    pub compressibility: f64,
+    /// The share of it that is zero, 0 to 0.9.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub zero_share: f64,
+    /// For how long each is measured, at most 30 s.
+    #[arg(long = "for", value_name = "TIME", default_value = "2 s")]
+    pub measure_for: Span,
+    /// Write a preset of the best here, for scenarios to include.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    number_between(text, 1.0, 1000.0)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number_between(text, 0.0, 0.9)
+}
+
+fn number_between(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("must be a number from {least} to {most}"))
 }
 
 #[derive(Args)]

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::connection::{Connection, HEARTBEAT};
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
+use crate::machine::thread_core_seconds;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
 use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
@@ -26,12 +28,16 @@ pub(super) struct Incoming {
     attended: AtomicBool,
     /// When all has come: stands still until the source decides.
     guest: Mutex<Option<Arc<Guest>>>,
+    /// Of a probe, which becomes no guest: when it takes nothing any more.
+    probe: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
     /// The last barrier of each stream.
     barriers: Vec<u64>,
+    /// Processor time of each stream's thread up to its last barrier, in seconds.
+    core_seconds: Vec<f64>,
     /// Nothing more may come.
     sealed: bool,
     failed: Option<String>,
@@ -49,7 +55,13 @@ impl Incoming {
             changed: Condvar::new(),
             attended: AtomicBool::new(true),
             guest: Mutex::default(),
+            probe: None,
         })
+    }
+
+    /// Test memory, which takes pages until `until`.
+    pub(super) fn probe(request: &ReceiveRequest, until: Instant) -> Result<Incoming, LiveError> {
+        Ok(Incoming { probe: Some(until), ..Incoming::new(request)? })
     }
 
     /// Takes pages from one stream until it ends.
@@ -60,6 +72,7 @@ impl Incoming {
                 return Err(declined("more streams came than were announced".into()));
             }
             progress.barriers.push(0);
+            progress.core_seconds.push(0.0);
             progress.barriers.len() - 1
         };
         let result = self.take_until_end(&mut connection, stream, watch);
@@ -79,8 +92,20 @@ impl Incoming {
         let mut decoder = Decoder::default();
         let peer = connection.peer.clone();
         let mut first = true;
+        let began = thread_core_seconds();
         loop {
-            match decoder.read(connection, &peer) {
+            let arrived = match connection.unencrypted() {
+                Some(_) => decoder.read_ahead(connection, &peer),
+                None => decoder.read(connection, &peer),
+            };
+            match arrived {
+                Ok(Arrived::Announced { numbers }) => {
+                    self.check(&numbers)?;
+                    self.take_announced(connection, &numbers)?;
+                    if std::mem::take(&mut first) {
+                        watch(Step::PagesCame);
+                    }
+                }
                 Ok(Arrived::Pages { numbers, contents }) => {
                     self.check(&numbers)?;
                     for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
@@ -99,7 +124,10 @@ impl Incoming {
                     }
                 }
                 Ok(Arrived::Barrier(barrier)) => {
-                    lock(&self.progress).barriers[stream] = barrier;
+                    let mut progress = lock(&self.progress);
+                    progress.barriers[stream] = barrier;
+                    progress.core_seconds[stream] = thread_core_seconds() - began;
+                    drop(progress);
                     self.changed.notify_all();
                 }
                 // The source is silent between rounds, as long as its control connection lives; and it
@@ -111,9 +139,23 @@ impl Incoming {
         }
     }
 
+    /// Has the contents of these pages come straight into memory.
+    fn take_announced(&self, connection: &Connection, numbers: &[u32]) -> Result<(), LiveError> {
+        let socket = connection.unencrypted().ok_or_else(|| declined("pages came unencrypted".into()))?;
+        let lost = |source| ProtocolError::Lost { peer: connection.peer.clone(), source };
+        self.memory.receive_pages(socket, numbers).map_err(lost)?;
+        for number in numbers {
+            self.table.take_over(&self.memory, *number as usize);
+        }
+        Ok(())
+    }
+
     fn check(&self, numbers: &[u32]) -> Result<(), LiveError> {
         if lock(&self.progress).sealed {
             return Err(declined("pages came after the last".into()));
+        }
+        if self.probe.is_some_and(|until| Instant::now() > until) {
+            return Err(declined("the probe has taken too long".into()));
         }
         match numbers.iter().find(|number| **number as usize >= self.memory.pages()) {
             Some(number) => Err(declined(format!("page {number} came, of {}", self.memory.pages()))),
@@ -158,6 +200,16 @@ impl Incoming {
     /// The guest, where all of it has come.
     pub(super) fn guest(&self) -> Option<Arc<Guest>> {
         lock(&self.guest).clone()
+    }
+
+    /// Whether this is test memory.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Processor time of the threads that took pages in, up to their last barrier, in seconds.
+    pub(super) fn core_seconds(&self) -> f64 {
+        lock(&self.progress).core_seconds.iter().sum()
     }
 
     pub(super) fn is_attended(&self) -> bool {

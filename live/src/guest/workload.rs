@@ -1,8 +1,10 @@
 //! A scenario's workload as writing threads: the same rate, the same pattern.
 //!
 //! `Linear` and `Sweep` sweep their set, so that every write meets a page that is clean until all are dirty:
-//! D(t) = min(rate·t, set). `Uniform` and each class of `Classes` draw pages with equal chance. Each thread
-//! has a part of the set to itself, and its share of the rate.
+//! D(t) = min(rate·t, set), from the first page of memory on. `Uniform` and each class of `Classes` draw pages with
+//! equal chance, out of a set that lies scattered over all memory, as the simulation takes it to lie: what of
+//! a set is dirty again before a pass comes to it depends on where it is. Each thread has a part of the set to
+//! itself, and its share of the rate.
 
 use models::workload::Workload;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub(super) struct Writer {
     start: usize,
     /// Pages in its part.
     pages: usize,
+    /// Where the pages of scattered sets lie.
+    scatter: Scatter,
     /// Pages that it writes in a second.
     pub(super) rate: f64,
     pattern: Pattern,
@@ -36,6 +40,37 @@ pub(super) struct Writer {
 enum Pattern {
     Sweep,
     Anywhere,
+}
+
+/// An order of all pages in which any that follow each other lie far apart, and any part of it is
+/// spread evenly: multiples of the golden section (Knuth, The Art of Computer Programming, vol. 3, 6.4).
+#[derive(Debug, Clone, Copy)]
+struct Scatter {
+    pages: u64,
+    step: u64,
+}
+
+impl Scatter {
+    fn over(pages: u64) -> Scatter {
+        let mut step = ((pages as f64 / 1.618_033_988_749_895) as u64).max(1);
+        // One that shares a factor with the number of pages would not come to all of them.
+        while greatest_common_divisor(step, pages) != 1 {
+            step += 1;
+        }
+        Scatter { pages, step }
+    }
+
+    /// Where the page is that stands at `place` in this order.
+    fn page(self, place: u64) -> u64 {
+        (u128::from(place) * u128::from(self.step) % u128::from(self.pages)) as u64
+    }
+}
+
+fn greatest_common_divisor(mut one: u64, mut other: u64) -> u64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }
 
 /// Where a thread is; it goes with the guest.
@@ -76,9 +111,10 @@ impl Plan {
         };
         let mut writers = Vec::new();
         let mut start = 0;
+        let scatter = Scatter::over(spec.written_pages().max(1));
         for (pattern, rate, size) in sets {
             let pages = (size.get() / PAGE_SIZE) as usize;
-            writers.extend(share(spec, pattern, rate, start, pages, writers.len()));
+            writers.extend(share(spec, (pattern, scatter), rate, start, pages, writers.len()));
             start += pages;
         }
         Ok(Plan { writers })
@@ -99,7 +135,7 @@ impl Plan {
 /// One class's pages, shared out to threads as evenly as whole pages are.
 fn share(
     spec: &GuestSpec,
-    pattern: Pattern,
+    (pattern, scatter): (Pattern, Scatter),
     rate: ByteRate,
     start: usize,
     pages: usize,
@@ -113,6 +149,7 @@ fn share(
         Writer {
             start: start + part(thread),
             pages: own,
+            scatter,
             rate: rate.as_f64() / PAGE_SIZE as f64 * own as f64 / pages as f64,
             pattern,
             state: WriterState { chance, position: 0 },
@@ -125,19 +162,19 @@ impl Writer {
     /// The page to write next.
     pub(super) fn next_page(&mut self) -> usize {
         let pages = self.pages as u64;
-        let page = match self.pattern {
+        match self.pattern {
             Pattern::Sweep => {
                 let page = self.state.position % pages;
                 self.state.position = page + 1;
-                page
+                self.start + page as usize
             }
             Pattern::Anywhere => {
                 self.state.chance = self.state.chance.wrapping_add(1);
                 // The high half of the product is as good as even for so few pages.
-                ((u128::from(mix(self.state.chance)) * u128::from(pages)) >> 64) as u64
+                let place = ((u128::from(mix(self.state.chance)) * u128::from(pages)) >> 64) as u64;
+                self.scatter.page(self.start as u64 + place) as usize
             }
-        };
-        self.start + page as usize
+        }
     }
 
     pub(super) fn state(&self) -> WriterState {
@@ -185,6 +222,27 @@ mod tests {
                     assert!((got / expected - 1.0).abs() < 0.02, "{workload:?}: {got} for {expected}");
                 }
             }
+        }
+    }
+
+    /// Every part of a scattered set is spread over all memory that is written, and no page is another's.
+    #[test]
+    fn sets_lie_scattered_over_the_memory_that_is_not_zero() {
+        for pages in [1u64, 2, 3, 256, 1000, 65_536] {
+            let scatter = Scatter::over(pages);
+            let all: BTreeSet<u64> = (0..pages).map(|place| scatter.page(place)).collect();
+            assert_eq!(all.len() as u64, pages);
+        }
+        let working_set = Bytes::from_mib(32);
+        let rate = ByteRate::from_mb(100);
+        let mut spec = GuestSpec::new("web", Bytes::from_mib(256), Workload::Uniform { rate, working_set });
+        spec.zero_share = 0.5;
+        let mut plan = Plan::new(&spec).expect("it can be run");
+        let pages: BTreeSet<usize> = (0..200_000).map(|_| plan.writers[0].next_page()).collect();
+        assert_eq!(pages.len(), 8192, "of 32 MiB");
+        for eighth in 0..8 {
+            let within = pages.range(eighth * 4096..(eighth + 1) * 4096).count();
+            assert!((1020..=1028).contains(&within), "{within} in eighth {eighth}");
         }
     }
 }
