@@ -43,8 +43,8 @@ pub(super) struct Moving {
 pub(super) struct Bed {
     /// Each host's card, in bits per second.
     pub(super) speeds: Vec<f64>,
-    /// Bytes that stand in line before each host's card when it is full; none where it is shorter.
-    pub(super) queues: Vec<Bytes>,
+    /// Bytes that stand in line before a full card.
+    pub(super) queue: Option<Bytes>,
     pub(super) transport: Transport,
     pub(super) policy: Qemu,
     pub(super) timing: Timing,
@@ -164,14 +164,13 @@ impl Bed {
         let mut network = Network::default();
         let switch = network.add_switch("switch".into());
         for (number, speed) in (0..).zip(&self.speeds) {
-            let queue = self.queues.get(number as usize).copied();
             let node = network.add_host(HostId(number));
             let link = Link {
                 name: "card".into(),
                 capacity: bits(*speed),
                 latency: LATENCY,
                 duplex: Duplex::Full,
-                card: CardTraits { queue, ..CardTraits::default() },
+                card: CardTraits { queue: self.queue, ..CardTraits::default() },
             };
             network.add_link(node, switch, link);
         }

@@ -129,7 +129,7 @@ impl Drains {
         let cost = if drain.tunnelled && !drain.with_disks { tunnelled } else { plain };
         Bed {
             speeds: vec![CARD; 2],
-            queues: Vec::new(),
+            queue: None,
             transport: stream(Some(1e9 / cost)),
             policy: Qemu { max_bandwidth: None, downtime_limit: DOWNTIME_LIMIT, ..Qemu::default() },
             timing: Timing { prepare: seconds(values[OVERHEAD]), ..Timing::default() },

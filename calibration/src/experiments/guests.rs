@@ -115,7 +115,7 @@ impl Guests {
         let rate_of_card = full_rate.max(values[0] * 1.01) * 8.0;
         let bed = Bed {
             speeds: vec![rate_of_card; 2],
-            queues: Vec::new(),
+            queue: None,
             transport: stream(None),
             policy,
             timing: Timing {

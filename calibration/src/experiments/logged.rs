@@ -66,7 +66,7 @@ impl Problem for Logged {
             let limit = logged.downtime_limit.map_or(Span::from_millis(300), seconds);
             let bed = Bed {
                 speeds: vec![values[0] * 8.0; 2],
-                queues: Vec::new(),
+                queue: None,
                 transport: stream(None),
                 policy: Qemu { max_bandwidth: None, downtime_limit: limit, ..Qemu::default() },
                 timing: Timing { prepare: seconds(values[1]), ..Timing::default() },

@@ -119,7 +119,7 @@ impl Plans {
         let after = &values[self.classes.len()..];
         Bed {
             speeds: (0..most as u32).map(|node| rate(node) * 8.0).collect(),
-            queues: vec![bytes(after[2]); most],
+            queue: Some(bytes(after[2])),
             transport: stream(None),
             policy: Qemu { max_bandwidth: None, ..Qemu::default() },
             timing: Timing { prepare: seconds(after[0]), finish: seconds(FINISH), ..Timing::default() },
