@@ -80,10 +80,24 @@ pub enum Effort {
     Everything,
 }
 
+/// How predictions follow parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Landscape {
+    /// Smoothly enough for slopes.
+    #[default]
+    Smooth,
+    /// With steps, for what is counted in whole numbers is predicted: a search by slopes may end on one of them.
+    Stepped,
+}
+
 /// What can be fitted: groups of runs, predicted from parameters.
 pub trait Problem: Sync {
     /// What to find.
     fn parameters(&self) -> Vec<Parameter>;
+    /// How predictions follow them.
+    fn landscape(&self) -> Landscape {
+        Landscape::Smooth
+    }
     /// How many groups there are; one is wholly inside a part of the k-fold check, or outside.
     fn groups(&self) -> usize;
     /// Predicts the runs of these groups from these values, in the order of [`Problem::parameters`].

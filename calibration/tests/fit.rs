@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use calibration::fit::{Effort, FitError, Loss, Parameter, Prediction, Problem, fit, fit_groups};
+use calibration::fit::{Effort, FitError, Landscape, Loss, Parameter, Prediction, Problem, fit, fit_groups};
 
 /// Total time = overhead + memory ÷ rate, at these memories, measured with some mistakes.
 struct Line {
@@ -33,6 +33,10 @@ impl Problem for Line {
         ];
         all.extend(self.idle_parameter.then(|| parameter("idle", "", 1.0, 0.1, 10.0, None)));
         all
+    }
+
+    fn landscape(&self) -> Landscape {
+        if self.steps.is_some() { Landscape::Stepped } else { Landscape::Smooth }
     }
 
     fn groups(&self) -> usize {

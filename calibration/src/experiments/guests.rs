@@ -23,7 +23,7 @@ use sim_core::{ByteRate, Bytes, Span};
 use super::cluster::{Bed, Moving, bits, bytes, pages, stream};
 use super::{Experiment, Values};
 use crate::datasets::{GuestRun, Measurements};
-use crate::fit::{Effort, FitError, Parameter, Prediction, Problem};
+use crate::fit::{Effort, FitError, Landscape, Parameter, Prediction, Problem};
 
 /// The name under which presets keep it.
 pub(super) const KIND: &str = "guests";
@@ -220,6 +220,10 @@ impl Problem for Guests {
             all.push(parameter(name("cold_rate"), "B/s", 10e6 + 40e6 * share, 1e6, 3e8));
         }
         all
+    }
+
+    fn landscape(&self) -> Landscape {
+        Landscape::Stepped
     }
 
     fn groups(&self) -> usize {

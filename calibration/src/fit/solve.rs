@@ -4,7 +4,7 @@ use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, storage::Owned};
 use rayon::prelude::*;
 
-use super::{Effort, FitError, Loss, Parameter, Prediction, Problem};
+use super::{Effort, FitError, Landscape, Loss, Parameter, Prediction, Problem};
 
 /// A step in the unbounded parameter for the slope: the simulator works in steps of its own, which a
 /// shorter one would fall between.
@@ -59,13 +59,14 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
     let method =
         LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
     let (mut search, _) = method.with_patience(PATIENCE).minimize(search);
-    search.polish();
+    if problem.landscape() == Landscape::Stepped {
+        search.polish();
+    }
     search.solution()
 }
 
 impl Search<'_> {
-    /// Counts of passes and of reads of a log are whole numbers, so the loss has steps, on one of which the search by
-    /// slopes may have ended: one parameter after the other is tried on either side, in ever
+    /// Where the loss has steps, the search by slopes may have ended on one of them: one parameter after the other is tried on either side, in ever
     /// shorter steps (Hooke and Jeeves 1961).
     fn polish(&mut self) {
         let Some(mut best) = self.loss_at(&self.at) else {
