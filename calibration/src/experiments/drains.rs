@@ -125,14 +125,21 @@ impl Drains {
         let disk_rate = self.value(values, "disk_rate");
         let disk_rate_tunnelled = self.value(values, "disk_rate_tunnelled").or(disk_rate);
         let rate = if drain.tunnelled { disk_rate_tunnelled } else { disk_rate };
-        // A disk is copied by another thread than memory is, and what that takes is in its rate.
-        let cost = if drain.tunnelled && !drain.with_disks { tunnelled } else { plain };
+        // A disk is copied by another thread than memory is, which does not hold it back: where disks go along,
+        // what memory takes beyond the card's time is added at the end.
+        let beyond_card = plain / 1e9 - 8.0 / CARD;
+        let (stream_rate, finish) = if drain.with_disks {
+            (None, self.content(values, drain) * beyond_card)
+        } else {
+            (Some(1e9 / if drain.tunnelled { tunnelled } else { plain }), 0.0)
+        };
+        let prepare = seconds(values[OVERHEAD]);
         Bed {
             speeds: vec![CARD; 2],
             queue: None,
-            transport: stream(Some(1e9 / cost)),
+            transport: stream(stream_rate),
             policy: Qemu { max_bandwidth: None, downtime_limit: DOWNTIME_LIMIT, ..Qemu::default() },
-            timing: Timing { prepare: seconds(values[OVERHEAD]), ..Timing::default() },
+            timing: Timing { prepare, finish: seconds(finish), ..Timing::default() },
             cores: 1,
             limit: Some(NOVA_LIMIT),
             disk_rate: drain.with_disks.then(|| rate.unwrap_or(CARD / 8.0)),
@@ -222,7 +229,7 @@ impl Problem for Drains {
         ];
         all.extend(self.further.iter().map(|name| match *name {
             "memory_cost_tunnelled" => of_all(name, "s/GB", 5.0, 0.5, 30.0, None),
-            _ => of_all(name, "B/s", 4.5e8, 5e7, 1.2e9, None),
+            _ => of_all(name, "B/s", 4.5e8, 5e7, 1.1e9, None),
         }));
         for log in &self.logs.changing {
             all.push(parameter(format!("content_{log}"), "B", 3e9, 5e8, 8e9, None));
