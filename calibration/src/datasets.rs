@@ -28,6 +28,9 @@ pub const MOST_BYTES: usize = 64 << 20;
 /// The most rows that a table may have.
 pub const MOST_ROWS: usize = 1_000_000;
 
+/// The header of every table that is known has one of these.
+const KNOWN_COLUMNS: [&str; 4] = ["dur_s", "total_ms", "t_ms_last", "evac"];
+
 /// A file's name, for messages, and its text.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -94,6 +97,14 @@ impl Measurements {
         }
         if let Some(logged) = logs::read(source) {
             self.add_logged(source, logged?);
+            return Ok(());
+        }
+        // Other text, such as a licence beside the data, is no table with a mistake in it.
+        if !KNOWN_COLUMNS
+            .iter()
+            .any(|column| source.text.lines().next().is_some_and(|header| header.contains(column)))
+        {
+            self.passed_over.push(source.name.clone());
             return Ok(());
         }
         let table = Table::read(source)?;

@@ -24,8 +24,10 @@ pub fn run(arguments: &Calibrate) -> Result<(), Failure> {
     }
     let mut preset = Preset::new();
     for experiment in experiments {
+        let kind = experiment.kind();
+        eprintln!("fitting {} parameters of {kind} …", experiment.parameters().len());
         let fitted = fit(&*experiment, Loss::default());
-        let said = |error| Failure::Measurements(format!("{}: {error}", experiment.kind()));
+        let said = |error| Failure::Measurements(format!("{kind}: {error}"));
         preset.add(&*experiment, &fitted.map_err(said)?);
     }
     let text = preset.to_ron();

@@ -44,6 +44,7 @@ pub mod process;
 pub mod protocol;
 pub mod qemu;
 pub mod recover;
+mod scatter;
 mod source;
 pub mod stamp;
 pub mod steps;

@@ -147,7 +147,8 @@ impl Problem for Recorded {
         let finish = median(migrations().map(|each| each.finished).collect());
         let parameter = |name: &str, unit, start: f64, around: f64| {
             let start = start.max(1e-4);
-            Parameter { name: name.into(), unit, start, low: start / around, high: start * around }
+            let (low, high) = (start / around, start * around);
+            Parameter { name: name.into(), unit, start, low, high, likely_within: None }
         };
         let mut all = vec![
             parameter("rate", "B/s", fastest, 4.0),

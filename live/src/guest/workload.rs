@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::{ByteRate, Bytes, PAGE_SIZE};
 
 use super::GuestSpec;
+use crate::scatter::Scatter;
 use crate::stamp::mix;
 
 /// Classes of memory that one guest may have.
@@ -40,37 +41,6 @@ pub(super) struct Writer {
 enum Pattern {
     Sweep,
     Anywhere,
-}
-
-/// An order of all pages in which any that follow each other lie far apart, and any part of it is
-/// spread evenly: multiples of the golden section (Knuth, The Art of Computer Programming, vol. 3, 6.4).
-#[derive(Debug, Clone, Copy)]
-struct Scatter {
-    pages: u64,
-    step: u64,
-}
-
-impl Scatter {
-    fn over(pages: u64) -> Scatter {
-        let mut step = ((pages as f64 / 1.618_033_988_749_895) as u64).max(1);
-        // One that shares a factor with the number of pages would not come to all of them.
-        while greatest_common_divisor(step, pages) != 1 {
-            step += 1;
-        }
-        Scatter { pages, step }
-    }
-
-    /// Where the page is that stands at `place` in this order.
-    fn page(self, place: u64) -> u64 {
-        (u128::from(place) * u128::from(self.step) % u128::from(self.pages)) as u64
-    }
-}
-
-fn greatest_common_divisor(mut one: u64, mut other: u64) -> u64 {
-    while other != 0 {
-        (one, other) = (other, one % other);
-    }
-    one
 }
 
 /// Where a thread is; it goes with the guest.
@@ -225,14 +195,8 @@ mod tests {
         }
     }
 
-    /// Every part of a scattered set is spread over all memory that is written, and no page is another's.
     #[test]
     fn sets_lie_scattered_over_the_memory_that_is_not_zero() {
-        for pages in [1u64, 2, 3, 256, 1000, 65_536] {
-            let scatter = Scatter::over(pages);
-            let all: BTreeSet<u64> = (0..pages).map(|place| scatter.page(place)).collect();
-            assert_eq!(all.len() as u64, pages);
-        }
         let working_set = Bytes::from_mib(32);
         let rate = ByteRate::from_mb(100);
         let mut spec = GuestSpec::new("web", Bytes::from_mib(256), Workload::Uniform { rate, working_set });
