@@ -355,15 +355,18 @@ impl MigrationController {
 
     fn page_input(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
         self.pages.handle(now, input)?;
+        self.pass_on();
+        Ok(())
+    }
+
+    /// Passes on what the page loop wants.
+    fn pass_on(&mut self) {
         loop {
             match self.pages.poll() {
                 Output::Command(command) => self.outbox.command(Command::Page(command)),
                 Output::Record(record) => self.outbox.record(record),
-                Output::Wait(_) => return Ok(()),
-                Output::Done(moved) => {
-                    self.moved(moved);
-                    return Ok(());
-                }
+                Output::Wait(_) => return,
+                Output::Done(moved) => return self.moved(moved),
             }
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
 use crate::hypervisor_loop::PostCopy;
-use crate::policy::Qemu;
+use crate::policy::{self, PostCopyStart, Qemu, Slowing};
 
 /// QEMU's capabilities and parameters of migration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -23,6 +23,50 @@ pub struct QemuLevers {
     pub xbzrle_cache: Option<Bytes>,
     /// Compress pages.
     pub compression: Compression,
+}
+
+impl QemuLevers {
+    /// The levers that have QEMU do what `policy` says, as far as there are such.
+    pub fn of(policy: Qemu) -> QemuLevers {
+        let auto_converge = match &policy.slowing {
+            Slowing::AutoConverge(_) => AutoConverge::On,
+            Slowing::Off | Slowing::DirtyLimit(_) => AutoConverge::Off,
+        };
+        let post_copy = match policy.post_copy {
+            // QEMU looks at it when a first pass has ended.
+            PostCopyStart::AfterPasses(passes) => PostCopy::AfterPasses(passes.max(1)),
+            PostCopyStart::Never | PostCopyStart::After(_) => PostCopy::Never,
+        };
+        let xbzrle_cache = policy.xbzrle.map(|xbzrle| xbzrle.cache);
+        QemuLevers { policy, auto_converge, post_copy, xbzrle_cache, ..QemuLevers::default() }
+    }
+
+    /// The rules by which QEMU goes with these levers, as a simulation has them.
+    pub fn rules(&self) -> Qemu {
+        let slowing = match (self.auto_converge, &self.policy.slowing) {
+            (AutoConverge::On, given @ Slowing::AutoConverge(_)) => given.clone(),
+            (AutoConverge::On, _) => Slowing::AutoConverge(policy::AutoConverge::default()),
+            (AutoConverge::Off, _) => Slowing::Off,
+        };
+        let post_copy = match self.post_copy {
+            PostCopy::Never => PostCopyStart::Never,
+            PostCopy::AfterPasses(passes) => PostCopyStart::AfterPasses(passes),
+        };
+        Qemu { slowing, post_copy, ..self.policy.clone() }
+    }
+
+    /// What of the policy no lever of QEMU stands for here, and what could be said instead.
+    pub fn not_set(&self) -> Option<&'static str> {
+        if matches!(self.policy.slowing, Slowing::DirtyLimit(_)) && self.auto_converge == AutoConverge::Off {
+            return Some(
+                "a dirty limit can be simulated only; live: (auto_converge: true) slows real guests down",
+            );
+        }
+        let after = matches!(self.policy.post_copy, PostCopyStart::After(_));
+        (after && self.post_copy == PostCopy::Never).then_some(
+            "post-copy after a time can be simulated only; live: (post_copy_after: 2) is after so many passes",
+        )
+    }
 }
 
 /// Whether QEMU holds the guest back where it dirties memory too fast.

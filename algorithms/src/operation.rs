@@ -13,6 +13,7 @@
 
 mod building;
 mod messages;
+mod not_started;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -78,7 +79,10 @@ impl Operation {
     /// [`Refused`] where it does not fit: a migration that is not running, an answer to nothing.
     pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         match input {
-            Input::Begin => self.orchestrator.handle(now, orchestrator::Input::Begin)?,
+            Input::Begin => {
+                self.orchestrator.handle(now, orchestrator::Input::Begin)?;
+                self.record_stays(now);
+            }
             Input::Tick => {}
             Input::Ended { migration, outcome, reason } => self.ended(now, migration, outcome, &reason)?,
             Input::InDoubt { migration, reason } => {
@@ -140,6 +144,7 @@ impl Operation {
                 Output::Command(orchestrator::Command::Refuse(declined)) => {
                     let what = format!("not moved: {}", declined.reason);
                     self.log(now, Level::Warning, Some(declined.migration), what);
+                    self.record_refused(now, &declined);
                 }
                 Output::Record(record) => self.outbox.record(record),
                 Output::Wait(_) | Output::Done(()) => return,
@@ -257,13 +262,16 @@ impl Operation {
         self.question = None;
         self.log(now, Level::Warning, None, "nothing more is started".into());
         self.orchestrator.handle(now, orchestrator::Input::Stop)?;
-        let not_running: Vec<MigrationId> = self
+        let not_running: Vec<(MigrationId, u32)> = self
             .under_way
             .iter()
             .filter(|(_, each)| !matches!(each.state, State::Running { .. }))
-            .map(|(migration, _)| *migration)
+            .map(|(migration, each)| (*migration, each.attempt))
             .collect();
-        for migration in not_running {
+        for (migration, attempts) in not_running {
+            if attempts == 0 {
+                self.record_not_started(now, migration, "the run ended before its turn");
+            }
             self.let_go(now, migration, Outcome::Cancelled)?;
         }
         Ok(())
@@ -303,6 +311,7 @@ impl Operation {
             }
             (Some(Question::MayStart(migration)), false) => {
                 self.log(now, Level::Information, Some(migration), "not moved: the operator said no".into());
+                self.record_not_started(now, migration, "the operator said no");
                 self.let_go(now, migration, Outcome::Cancelled)
             }
             // Overtaken by a stop.

@@ -21,6 +21,7 @@
 
 mod messages;
 mod round;
+mod under_way;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
@@ -31,6 +32,7 @@ use crate::policy::{Counted, LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar
 use crate::records::{Record, RoundPhase, RoundRecord};
 pub use messages::{Opening, PageCommand, PageInput, PagesMoved};
 use round::{Across, Ended, Window};
+pub use under_way::UnderWay;
 
 /// No migration goes on for more rounds than this, whatever its policy says: a bound for policies
 /// that have none, far above what any real migration takes.
@@ -107,7 +109,7 @@ impl PageLoop {
                 State::HandingOver { paused, rest: dirty }
             }
             (State::CountingRest { reason, paused }, PageInput::Counted { dirty }) => {
-                let limit = self.policy.final_rate_limit();
+                let limit = self.policy.final_rate_limit(&self.so_far, dirty);
                 self.outbox.command(PageCommand::Send { bytes: dirty, limit, opening: Opening::Round });
                 State::SendingRest { reason, paused, began: now, rest: dirty }
             }
@@ -247,8 +249,7 @@ impl PageLoop {
         self.so_far.rounds += 1;
         self.so_far.sent += round.sent;
         self.so_far.elapsed = now - self.began;
-        let last = LastRound { sent: round.sent, duration: round.duration, dirtied: dirty - unsent };
-        self.so_far.last = Some(last);
+        self.so_far.last = Some(self.last_round(round, dirty - unsent));
         self.record(self.so_far.rounds, RoundPhase::PreCopy, round, dirty);
         self.adapt(now, dirty - unsent, dirty);
         let next = if self.force_pause {
@@ -262,6 +263,17 @@ impl PageLoop {
             Next::Round => self.begin_round(now, dirty),
             Next::Pause(reason) => self.pause(now, reason, dirty),
             Next::PostCopy => self.pause(now, StopReason::PostCopy, dirty),
+        }
+    }
+
+    /// The round that was counted just now, as policies look at it.
+    fn last_round(&self, round: Ended, dirtied: Bytes) -> LastRound {
+        LastRound {
+            sent: round.sent,
+            duration: round.duration,
+            dirtied,
+            limit: self.policy.rate_limit(&self.so_far),
+            sent_before: self.so_far.last.map(|before| before.sent),
         }
     }
 

@@ -88,6 +88,12 @@ pub struct LastRound {
     pub duration: Span,
     /// Dirtied while it ran; known once it was counted.
     pub dirtied: Bytes,
+    /// The highest rate at which it might be sent.
+    #[serde(default)]
+    pub limit: Option<Bandwidth>,
+    /// Sent in the round before it; `None` of the first.
+    #[serde(default)]
+    pub sent_before: Option<Bytes>,
 }
 
 impl LastRound {
@@ -167,8 +173,8 @@ pub trait PreCopyPolicy {
         None
     }
 
-    /// The highest rate of the stop-and-copy round.
-    fn final_rate_limit(&self) -> Option<Bandwidth> {
+    /// The highest rate of the stop-and-copy round, which sends `rest`: the mean over all of it.
+    fn final_rate_limit(&self, _so_far: &RoundsSoFar, _rest: Bytes) -> Option<Bandwidth> {
         None
     }
 
@@ -254,8 +260,8 @@ impl PreCopyPolicy for Policy {
         self.rules().rate_limit(so_far)
     }
 
-    fn final_rate_limit(&self) -> Option<Bandwidth> {
-        self.rules().final_rate_limit()
+    fn final_rate_limit(&self, so_far: &RoundsSoFar, rest: Bytes) -> Option<Bandwidth> {
+        self.rules().final_rate_limit(so_far, rest)
     }
 
     fn slice(&self, so_far: &RoundsSoFar, pending: Bytes) -> Slice {

@@ -6,6 +6,7 @@
 //! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
 
 mod impact;
+mod never_begun;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::failures::FailureRecord;
 use crate::ids::{MigrationId, Name};
 use crate::preflight::{Category, Refusal};
 pub use impact::{ImpactRecord, PostCopyRecord};
+pub use never_begun::DeclinedNames;
 pub use transfer::TransferRecord;
 
 /// One entry of the stream.

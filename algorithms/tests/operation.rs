@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use algorithms::drain_plan::{
-    DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, SCHEMA,
+    DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, PlannedStay,
+    SCHEMA,
 };
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Deviation, Finish, Gates, Input, Operation, Rules};
 use algorithms::policy::{HyperV, Policy};
-use algorithms::records::{MigrationKind, Outcome, Record};
+use algorithms::records::{MigrationKind, MigrationRecord, Outcome, Record};
 use sim_core::{Bytes, SimTime, Span};
 
 /// Six guests on `a`, planned to go to `b` and `c` by turns in ten seconds each.
@@ -57,16 +58,23 @@ struct Bench {
     cancelled: Vec<MigrationId>,
     questions: Vec<String>,
     messages: Vec<String>,
+    never_begun: Vec<MigrationRecord>,
     wait: SimTime,
     finish: Option<Finish>,
 }
 
 impl Bench {
     fn new(rules: Rules) -> Bench {
-        let operation = Operation::new(plan(), &plan().inventory, rules).unwrap();
+        Bench::of(plan(), rules)
+    }
+
+    fn of(plan: DrainPlan, rules: Rules) -> Bench {
+        let inventory = plan.inventory.clone();
+        let operation = Operation::new(plan, &inventory, rules).unwrap();
         let (running, cancelled, questions, messages) = (vec![], vec![], vec![], vec![]);
+        let (never_begun, wait, finish) = (vec![], SimTime::ZERO, None);
         let mut bench =
-            Bench { operation, running, cancelled, questions, messages, wait: SimTime::ZERO, finish: None };
+            Bench { operation, running, cancelled, questions, messages, never_begun, wait, finish };
         bench.tell(0.0, Input::Begin);
         bench
     }
@@ -79,6 +87,7 @@ impl Bench {
                 Output::Command(Command::Cancel { migration, .. }) => self.cancelled.push(migration),
                 Output::Command(Command::Ask { question }) => self.questions.push(question),
                 Output::Record(Record::Event(event)) => self.messages.push(event.message),
+                Output::Record(Record::Migration(record)) => self.never_begun.push(record),
                 Output::Record(_) => {}
                 Output::Wait(until) => {
                     self.wait = until;
@@ -96,6 +105,11 @@ impl Bench {
         let place = self.running.iter().position(|attempt| &*attempt.vm == vm).unwrap();
         let migration = self.running.remove(place).migration;
         self.tell(seconds, Input::Ended { migration, outcome, reason: "as told".into() });
+    }
+
+    /// What was recorded as never begun, and why.
+    fn stayed(&self) -> Vec<(&str, &str)> {
+        self.never_begun.iter().map(|record| (&*record.vm, &*record.reason)).collect()
     }
 
     fn names(&self) -> Vec<&str> {
@@ -230,4 +244,28 @@ fn inputs_that_do_not_fit_are_refused() {
     let ended =
         Input::Ended { migration: MigrationId(5), outcome: Outcome::Completed, reason: String::new() };
     assert!(bench.operation.handle(now, ended).is_err());
+}
+
+#[test]
+fn every_guest_that_is_not_started_leaves_a_record_with_its_reason() {
+    let mut plan = plan();
+    plan.moves.truncate(5);
+    let reason = "no host has a processor that it can go to".to_string();
+    plan.stays = vec![PlannedStay { vm: "vm6".into(), reason, event_id: Some(21502), fix: None }];
+    let gates = Gates::Of(["vm2".into(), "vm3".into()].into());
+    let mut bench = Bench::of(plan, Rules { gates, ..Rules::default() });
+    let stays = &bench.never_begun[0];
+    assert_eq!((&*stays.vm, stays.event_id, &stays.destination), ("vm6", Some(21502), &None));
+    assert_eq!((stays.outcome, stays.started, stays.migration), (Outcome::NotStarted, None, MigrationId(5)));
+
+    bench.tell(1.0, Input::Answered { yes: false });
+    assert_eq!(bench.stayed()[1..], [("vm2", "the operator said no")]);
+    assert_eq!(bench.never_begun[1].destination.as_deref(), Some("c"), "where it should have gone");
+    // The next gated one waits for an answer, and two more for their turn, when it is all stopped.
+    bench.tell(2.0, Input::Interrupted);
+    let mut rest: Vec<&str> = bench.stayed()[2..].iter().map(|(vm, _)| *vm).collect();
+    rest.sort_unstable();
+    assert_eq!(rest, ["vm3", "vm4", "vm5"]);
+    bench.end(3.0, "vm1", Outcome::Cancelled);
+    assert_eq!((bench.stayed().len(), bench.finish), (5, Some(Finish::Partly)), "each of them once");
 }

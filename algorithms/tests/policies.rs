@@ -3,7 +3,9 @@
 mod support;
 
 use algorithms::closed_form::LiuSeries;
-use algorithms::policy::{HyperV, Policy, Qemu, SimGrid, StopReason, Xen};
+use algorithms::policy::{
+    HyperV, LastRound, Next, Policy, PreCopyPolicy, Qemu, RoundsSoFar, SimGrid, StopReason, Xen,
+};
 use algorithms::records::RoundPhase;
 use sim_core::{Bandwidth, ByteRate, Bytes, Pages, Span};
 use support::{Drive, Host};
@@ -84,32 +86,54 @@ fn xen_stops_at_29_rounds_or_three_times_the_memory() {
     assert!(drive.rounds.last().unwrap().bytes_sent < Pages::new(50).bytes());
 }
 
-/// Clark et al., NSDI 2005, figure 8: SPECweb99 in 800 MB. Their guest's dirty rate fell from round to
-/// round; here it is constant, so only the rule is checked: the rate of every round.
-#[test]
-fn clark_raises_the_rate_to_the_last_dirty_rate_and_50_mbit() {
-    let memory = Bytes::new(800 << 20);
-    let guest =
-        Host { memory, link: Bandwidth::from_gbit(1), dirty_rate: ByteRate::from_mb(5), working_set: memory };
-    let (drive, reason) = run(guest, Policy::Xen(Xen::clark()));
-    assert_eq!(reason, StopReason::Converged);
-    let mbit = |index: usize| drive.rounds[index].rate.bits_per_sec() as f64 / 1e6;
-    assert!((mbit(0) - 100.0).abs() < 0.1, "the first round goes at 100 Mbit/s, not {}", mbit(0));
-    assert!((mbit(1) - 90.0).abs() < 0.1, "40 Mbit/s are dirtied, and 50 more: not {}", mbit(1));
-    let last = drive.rounds.last().unwrap();
-    assert!((last.rate.bits_per_sec() as f64 / 1e6 - 500.0).abs() < 1.0, "the rest goes at the highest rate");
+/// A guest of 512 MB whose last round sent so many MB of it, in so many seconds, at so many Mbit/s; it wrote
+/// `dirtied` MB meanwhile, and the round before sent `before`.
+fn after_a_round(sent: u64, seconds: u64, mbit: u64, dirtied: u64, before: u64) -> RoundsSoFar {
+    let mb = |count: u64| Bytes::new(count * 1_000_000);
+    let last = LastRound {
+        sent: mb(sent),
+        duration: Span::from_secs(seconds),
+        dirtied: mb(dirtied),
+        limit: Some(Bandwidth::from_mbit(mbit)),
+        sent_before: Some(mb(before)),
+    };
+    RoundsSoFar { rounds: 2, sent: mb(sent + before), last: Some(last), ..RoundsSoFar::beginning(mb(512)) }
 }
 
+/// `xc_linux_save.c`, `print_stats`: the rate is raised where more was dirtied than it lets through, what
+/// was skipped included, and never lowered.
 #[test]
-fn clark_gives_up_where_the_guest_is_faster_than_the_highest_rate() {
-    let (link, dirty_rate) = (Bandwidth::from_gbit(1), ByteRate::from_mb(100));
-    let hot = Host { memory: Bytes::from_gib(1), link, dirty_rate, working_set: Bytes::from_mib(20) };
-    let (drive, reason) = run(hot, Policy::Xen(Xen::clark()));
-    assert_eq!(reason, StopReason::RateLimit);
-    // All 20 MiB are dirty again after every round, so each goes 50 Mbit/s faster than the last.
-    let mbit: Vec<u64> =
-        drive.rounds.iter().map(|round| round.rate.bits_per_sec().div_ceil(1_000_000)).collect();
-    assert!(mbit[2..mbit.len() - 1].windows(2).all(|pair| pair[1] - pair[0] == 50), "{mbit:?}");
+fn xens_rate_is_raised_to_the_last_dirty_rate_and_50_mbit_and_never_falls() {
+    let xen = Xen::clark();
+    let mbit = |so_far: &RoundsSoFar| xen.rate_limit(so_far).unwrap().bits_per_sec() / 1_000_000;
+    assert_eq!(mbit(&RoundsSoFar::beginning(Bytes::from_gib(1))), 100);
+    assert_eq!(mbit(&after_a_round(40, 4, 100, 40, 200)), 100, "80 Mbit/s are dirtied: 100 are enough");
+    assert_eq!(mbit(&after_a_round(40, 4, 100, 80, 200)), 210, "160 Mbit/s are dirtied, and 50 more");
+    assert_eq!(mbit(&after_a_round(80, 2, 320, 20, 200)), 320, "80 Mbit/s are dirtied: it stays");
+    assert_eq!(mbit(&after_a_round(40, 1, 320, 250, 200)), 500, "no more than the highest");
+}
+
+/// `sent_this_iter > sent_last_iter && RATE_IS_MAX()`: the muncher of Clark et al., section 6.5.
+#[test]
+fn xen_pauses_when_a_round_at_the_highest_rate_sends_more_than_the_last() {
+    let (xen, dirty) = (Xen::clark(), Bytes::new(222_500_000));
+    let next = |so_far: &RoundsSoFar| xen.after_count(so_far, dirty);
+    assert_eq!(next(&after_a_round(116, 2, 500, 222, 44)), Next::Pause(StopReason::RateLimit));
+    assert_eq!(next(&after_a_round(116, 2, 450, 222, 44)), Next::Round, "not yet at the highest rate");
+    assert_eq!(next(&after_a_round(44, 2, 500, 222, 255)), Next::Round, "less than the round before");
+}
+
+/// The limiter's bucket fills while the guest is told to stand still: 90 ms of 500 Mbit/s go at once.
+#[test]
+fn what_xens_bucket_holds_goes_at_the_speed_of_the_link() {
+    let so_far = after_a_round(15, 1, 500, 18, 14);
+    let seconds = |rest: Bytes| {
+        let limit = Xen::clark().final_rate_limit(&so_far, rest);
+        limit.map(|limit| limit.time_for(rest).as_secs_f64())
+    };
+    let (whole, rest) = (18.2e6 * 8.0 / 500e6, Bytes::new(18_200_000));
+    assert!((whole - seconds(rest).unwrap() - 0.09).abs() < 1e-6, "{:?}", seconds(rest));
+    assert_eq!(seconds(Bytes::new(5_000_000)), None, "no more than the bucket holds: as fast as the link");
 }
 
 /// Liu et al., HPDC 2011: for a constant dirty rate every round is λ times the one before.

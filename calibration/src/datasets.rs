@@ -10,6 +10,7 @@ mod openstack;
 mod plans;
 mod postgres;
 mod query_migrate;
+mod recorded;
 mod table;
 
 pub use error::DataError;
@@ -17,6 +18,8 @@ pub use openstack::{Drain, Flavor};
 pub use plans::{PlanAction, PlanFile, PlanGuest, PlanMigration};
 pub use postgres::{GuestRun, Sync};
 pub use query_migrate::LoggedMigration;
+pub(crate) use recorded::finished;
+pub use recorded::{Ended, RecordedMigration, RecordedRound, RecordedRun, recorded};
 
 use table::Table;
 
@@ -24,6 +27,9 @@ use table::Table;
 pub const MOST_BYTES: usize = 64 << 20;
 /// The most rows that a table may have.
 pub const MOST_ROWS: usize = 1_000_000;
+
+/// The header of every table that is known has one of these.
+const KNOWN_COLUMNS: [&str; 4] = ["dur_s", "total_ms", "t_ms_last", "evac"];
 
 /// A file's name, for messages, and its text.
 #[derive(Debug, Clone)]
@@ -47,13 +53,27 @@ pub struct Measurements {
     pub guest_syncs: Vec<Sync>,
     /// Hosts drained by `OpenStack`.
     pub drains: Vec<Drain>,
-    /// Single migrations from logs: `query-migrate`, libvirt, Proxmox, our own records.
+    /// Single migrations from logs: `query-migrate`, libvirt, Proxmox.
     pub logged: Vec<LoggedMigration>,
+    /// Runs that we recorded ourselves.
+    pub recorded: Vec<RecordedRun>,
     /// Files that were read and hold nothing that is known.
     pub passed_over: Vec<String>,
+    /// Logs of migrations that had not ended, or not well.
+    pub unfinished: Vec<String>,
 }
 
 impl Measurements {
+    /// Which files gave nothing, and why: a line for each.
+    pub fn without_runs(&self) -> Vec<String> {
+        let why = |files: &[String], why: &str| -> Vec<String> {
+            files.iter().map(|file| format!("{file}: {why}")).collect()
+        };
+        let mut all = why(&self.passed_over, "no measurements that are known");
+        all.extend(why(&self.unfinished, "no migration that ended is in it"));
+        all
+    }
+
     /// Reads every source.
     ///
     /// # Errors
@@ -76,7 +96,15 @@ impl Measurements {
             return self.add_json(source);
         }
         if let Some(logged) = logs::read(source) {
-            self.logged.extend(logged);
+            self.add_logged(source, logged?);
+            return Ok(());
+        }
+        // Other text, such as a licence beside the data, is no table with a mistake in it.
+        if !KNOWN_COLUMNS
+            .iter()
+            .any(|column| source.text.lines().next().is_some_and(|header| header.contains(column)))
+        {
+            self.passed_over.push(source.name.clone());
             return Ok(());
         }
         let table = Table::read(source)?;
@@ -103,10 +131,17 @@ impl Measurements {
         if value.get("actions").is_some() && value.get("origin").is_some() {
             self.plans.push(plans::plan(source)?);
         } else if let Some(logged) = query_migrate::read(&source.name, &value) {
-            self.logged.push(logged);
+            self.add_logged(source, logged?);
         } else {
             self.passed_over.push(source.name.clone());
         }
         Ok(())
+    }
+
+    fn add_logged(&mut self, source: &Source, logged: Option<LoggedMigration>) {
+        match logged {
+            Some(logged) => self.logged.push(logged),
+            None => self.unfinished.push(source.name.clone()),
+        }
     }
 }

@@ -9,11 +9,13 @@ mod drains;
 mod guests;
 mod logged;
 mod plans;
+mod recorded;
 
 pub use drains::Drains;
 pub use guests::Guests;
 pub use logged::Logged;
 pub use plans::Plans;
+pub use recorded::Recorded;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +53,9 @@ pub fn experiments(
     }
     if !measurements.logged.is_empty() {
         all.push(Box::new(Logged::new(measurements)));
+    }
+    if !measurements.recorded.is_empty() {
+        all.push(Box::new(Recorded::new(measurements, &known(recorded::KIND))));
     }
     all
 }

@@ -8,6 +8,7 @@
 mod solve;
 mod uncertainty;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -26,6 +27,9 @@ pub struct Parameter {
     pub low: f64,
     /// It is below this.
     pub high: f64,
+    /// Where something is known of it before any run: so far from `start`, as a share of it, is likely.
+    /// It then counts as one more measured value.
+    pub likely_within: Option<f64>,
 }
 
 /// How a difference counts.
@@ -76,10 +80,24 @@ pub enum Effort {
     Everything,
 }
 
+/// How predictions follow parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Landscape {
+    /// Smoothly enough for slopes.
+    #[default]
+    Smooth,
+    /// With steps, for what is counted in whole numbers is predicted: a search by slopes may end on one of them.
+    Stepped,
+}
+
 /// What can be fitted: groups of runs, predicted from parameters.
-pub trait Problem {
+pub trait Problem: Sync {
     /// What to find.
     fn parameters(&self) -> Vec<Parameter>;
+    /// How predictions follow them.
+    fn landscape(&self) -> Landscape {
+        Landscape::Smooth
+    }
     /// How many groups there are; one is wholly inside a part of the k-fold check, or outside.
     fn groups(&self) -> usize;
     /// Predicts the runs of these groups from these values, in the order of [`Problem::parameters`].
@@ -111,6 +129,10 @@ pub enum FitError {
     },
 }
 
+/// Where runs are too few for one.
+const NO_FOLDS: &str =
+    "too few runs to leave some out: how far runs are off that were not fitted is not known";
+
 /// Most parts of a k-fold check.
 const MOST_FOLDS: usize = 5;
 
@@ -124,19 +146,20 @@ pub fn fit(problem: &dyn Problem, loss: Loss) -> Result<Fitted, FitError> {
     let mut fitted = fit_groups(problem, &all, loss)?;
     let folds = MOST_FOLDS.min(all.len());
     if folds >= 2 {
-        let mut unseen = Vec::new();
-        for fold in 0..folds {
+        let without = |fold: usize| {
             let (out, within): (Vec<usize>, Vec<usize>) =
                 all.iter().partition(|group| *group % folds == fold);
-            // Too few groups to leave some out: the check says nothing then.
-            let Ok(part) = fit_groups(problem, &within, loss) else {
-                return Ok(fitted);
-            };
+            let part = fit_groups(problem, &within, loss)?;
             let values: Vec<f64> = part.parameters.iter().map(|parameter| parameter.value).collect();
-            unseen.extend(problem.predict(&values, &out, Effort::Everything)?);
+            problem.predict(&values, &out, Effort::Everything)
+        };
+        let parts: Result<Vec<_>, FitError> = (0..folds).into_par_iter().map(without).collect();
+        match parts {
+            Ok(parts) => (fitted.folds, fitted.unseen) = (folds, parts.concat()),
+            // Too few groups to leave some out: the check says nothing then, and the fit says so.
+            Err(FitError::TooFew { .. }) => fitted.warnings.push(NO_FOLDS.to_string()),
+            Err(error) => return Err(error),
         }
-        fitted.folds = folds;
-        fitted.unseen = unseen;
     }
     Ok(fitted)
 }

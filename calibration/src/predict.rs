@@ -67,11 +67,11 @@ pub fn predict(preset: &Preset, measurements: &Measurements) -> Result<Vec<Predi
         let predictions = experiment.predict(&values, &groups, Effort::Everything)?;
         all.push(Predicted { kind: experiment.kind().to_string(), predictions });
     }
-    if all.is_empty() { Err(PredictError::Nothing(measurements.passed_over.clone())) } else { Ok(all) }
+    if all.is_empty() { Err(PredictError::Nothing(measurements.without_runs())) } else { Ok(all) }
 }
 
 fn passed_over(files: &[String]) -> String {
-    if files.is_empty() { String::new() } else { format!("; not understood: {}", files.join(", ")) }
+    if files.is_empty() { String::new() } else { format!("; {}", files.join("; ")) }
 }
 
 impl Errors {

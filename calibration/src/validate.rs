@@ -26,7 +26,14 @@ struct Expected {
     /// What published predictors reach on it, or on its like.
     #[serde(default)]
     literature: String,
+    /// Of how many replications the mean is judged, where luck has a part in the guest's doing; one else.
+    #[serde(default = "one")]
+    replications: u32,
     checks: Vec<Check>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// A figure that is expected.
@@ -68,6 +75,8 @@ enum Quantity {
     MemoryInRound(u32),
     /// How long a round takes, from 1.
     RoundTime(u32),
+    /// What a round carried a second, from 1.
+    RoundRate(u32),
     /// Bytes on the stream.
     Stream,
     /// Rounds, the pause included.
@@ -90,6 +99,7 @@ impl Quantity {
             Quantity::MemoryInPause => ("memory in the pause".into(), "MB"),
             Quantity::MemoryInRound(round) => (format!("memory in round {round}"), "MB"),
             Quantity::RoundTime(round) => (format!("round {round}"), "s"),
+            Quantity::RoundRate(round) => (format!("rate of round {round}"), "Gb/s"),
             Quantity::Stream => ("bytes sent".into(), "MB"),
             Quantity::Rounds => ("rounds".into(), ""),
             Quantity::Syncs => ("syncs".into(), ""),
@@ -194,10 +204,18 @@ pub fn validate(only: Option<&str>) -> Result<Validation, ValidationError> {
 fn run_case(id: &str, scenario: &str, expected: &str) -> Result<Vec<Case>, String> {
     let expected: Expected = ron::from_str(expected).map_err(|error| error.to_string())?;
     let scenario = scenarios::parse(scenario, &format!("{id}.ron")).map_err(|error| error.to_string())?;
-    let options = RunOptions { metering: Metering::Off, horizon: HORIZON, ..RunOptions::default() };
     let mut runs = Vec::new();
     for run in &scenario.runs {
-        let records = simulate(&run.model, &options).map_err(|error| error.to_string())?;
+        let one = |replication| {
+            let options = RunOptions {
+                metering: Metering::Off,
+                horizon: HORIZON,
+                replication,
+                ..RunOptions::default()
+            };
+            simulate(&run.model, &options).map_err(|error| error.to_string())
+        };
+        let records: Vec<RunRecords> = (0..expected.replications).map(one).collect::<Result<_, _>>()?;
         runs.push((run.alternative.as_ref().map(|name| name.to_string()), records));
     }
     expected.checks.iter().map(|check| judge(id, &expected, check, &runs)).collect()
@@ -207,14 +225,11 @@ fn judge(
     id: &str,
     expected: &Expected,
     check: &Check,
-    runs: &[(Option<String>, RunRecords)],
+    runs: &[(Option<String>, Vec<RunRecords>)],
 ) -> Result<Case, String> {
     let found = runs.iter().find(|(alternative, _)| check.of.is_none() || *alternative == check.of);
-    let (_, records) = found.ok_or_else(|| format!("there is no alternative {:?}", check.of))?;
-    let migration =
-        records.migrations.iter().find(|each| check.vm.as_deref().is_none_or(|vm| &*each.vm == vm));
-    let migration = migration.ok_or_else(|| format!("there is no guest {:?}", check.vm))?;
-    let got = got(check.quantity, records, migration);
+    let (_, replications) = found.ok_or_else(|| format!("there is no alternative {:?}", check.of))?;
+    let got = mean(check, replications)?;
     let (quantity, unit) = check.quantity.name_and_unit();
     let error = check.expected.zip(got).map(|(expected, got)| 100.0 * (got / expected - 1.0));
     let pass = match (check.expected, got) {
@@ -241,6 +256,19 @@ fn judge(
     })
 }
 
+/// The mean of a figure over all replications; `None` where one of them did not converge.
+fn mean(check: &Check, replications: &[RunRecords]) -> Result<Option<f64>, String> {
+    let mut sum = Some(0.0);
+    for records in replications {
+        let migration =
+            records.migrations.iter().find(|each| check.vm.as_deref().is_none_or(|vm| &*each.vm == vm));
+        let migration = migration.ok_or_else(|| format!("there is no guest {:?}", check.vm))?;
+        let figure = got(check.quantity, records, migration);
+        sum = sum.zip(figure).map(|(sum, figure)| sum + figure);
+    }
+    Ok(sum.map(|sum| sum / replications.len().max(1) as f64))
+}
+
 const MB: f64 = 1e6;
 
 /// The figure in its unit; `None` where the migration was not completed.
@@ -260,6 +288,9 @@ fn got(quantity: Quantity, records: &RunRecords, migration: &MigrationRecord) ->
         Quantity::MemoryInPause => sent(rounds().next_back()?),
         Quantity::MemoryInRound(number) => sent(rounds().find(|round| round.round == number)?),
         Quantity::RoundTime(number) => rounds().find(|round| round.round == number)?.duration.as_secs_f64(),
+        Quantity::RoundRate(number) => {
+            rounds().find(|round| round.round == number)?.rate.bits_per_sec() as f64 / 1e9
+        }
         Quantity::Stream => transfer?.wire_bytes.as_f64() / MB,
         Quantity::Rounds => f64::from(migration.rounds),
         Quantity::Syncs => f64::from(migration.rounds + 1),

@@ -85,6 +85,8 @@ fn logs_of_proxmox_and_libvirt_are_read() {
 #[test]
 fn what_is_not_known_is_passed_over_and_said() {
     assert_eq!(read("a.csv", "a,b\n1,2\n").unwrap().passed_over, ["a.csv"]);
+    let licence = "A licence\nof two lines, one with commas, is no broken table\n";
+    assert_eq!(read("licence.txt", licence).unwrap().passed_over, ["licence.txt"]);
     assert!(read("a.json", "{\"a\": ").unwrap_err().starts_with("a.json:1:"));
 }
 

@@ -2,19 +2,41 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use calibration::fit::{Effort, FitError, Loss, Parameter, Prediction, Problem, fit, fit_groups};
+use calibration::fit::{Effort, FitError, Landscape, Loss, Parameter, Prediction, Problem, fit, fit_groups};
 
 /// Total time = overhead + memory ÷ rate, at these memories, measured with some mistakes.
 struct Line {
     memories: Vec<f64>,
     measured: Vec<f64>,
+    /// How near 3 s the overhead is likely to be.
+    overhead_within: Option<f64>,
+    /// Whether there is a third parameter, which changes nothing.
+    idle_parameter: bool,
+    /// Predictions are whole multiples of this many seconds.
+    steps: Option<f64>,
 }
 
 impl Problem for Line {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter =
-            |name: &str, unit, start, low, high| Parameter { name: name.into(), unit, start, low, high };
-        vec![parameter("rate", "B/s", 5e7, 1e6, 1e10), parameter("overhead", "s", 1.0, 0.01, 100.0)]
+        let parameter = |name: &str, unit, start, low, high, likely_within| Parameter {
+            name: name.into(),
+            unit,
+            start,
+            low,
+            high,
+            likely_within,
+        };
+        let overhead = if self.overhead_within.is_some() { 3.0 } else { 1.0 };
+        let mut all = vec![
+            parameter("rate", "B/s", 5e7, 1e6, 1e10, None),
+            parameter("overhead", "s", overhead, 0.01, 100.0, self.overhead_within),
+        ];
+        all.extend(self.idle_parameter.then(|| parameter("idle", "", 1.0, 0.1, 10.0, None)));
+        all
+    }
+
+    fn landscape(&self) -> Landscape {
+        if self.steps.is_some() { Landscape::Stepped } else { Landscape::Smooth }
     }
 
     fn groups(&self) -> usize {
@@ -22,13 +44,17 @@ impl Problem for Line {
     }
 
     fn predict(&self, values: &[f64], groups: &[usize], _: Effort) -> Result<Vec<Prediction>, FitError> {
+        let seconds = |group: &usize| {
+            let seconds = values[1] + self.memories[*group] / values[0];
+            self.steps.map_or(seconds, |step| (seconds / step).round() * step)
+        };
         let one = |group: &usize| Prediction {
             run: format!("run {group}"),
             subject: String::new(),
             quantity: "total".into(),
             unit: "s".into(),
             measured: self.measured[*group],
-            predicted: values[1] + self.memories[*group] / values[0],
+            predicted: seconds(group),
             scale: 0.02,
         };
         Ok(groups.iter().map(one).collect())
@@ -39,7 +65,8 @@ fn line(memories: &[f64]) -> Line {
     let measured = memories.iter().enumerate();
     let mistake = |index: usize| 1.0 + 0.005 * if index.is_multiple_of(2) { 1.0 } else { -1.0 };
     let measured = measured.map(|(index, memory)| (3.0 + memory / 1.1e8) * mistake(index)).collect();
-    Line { memories: memories.to_vec(), measured }
+    let memories = memories.to_vec();
+    Line { memories, measured, overhead_within: None, idle_parameter: false, steps: None }
 }
 
 #[test]
@@ -80,4 +107,31 @@ fn it_says_when_the_data_cannot_tell_two_parameters_apart() {
 fn less_data_than_parameters_is_refused() {
     let error = fit_groups(&line(&[1e9]), &[0], Loss::Cauchy).unwrap_err();
     assert!(matches!(error, FitError::TooFew { runs: 1, parameters: 2 }));
+}
+
+#[test]
+fn what_is_known_of_a_parameter_tells_it_from_another() {
+    let mut problem = line(&[4e9; 6]);
+    problem.overhead_within = Some(0.05);
+    let fitted = fit(&problem, Loss::Cauchy).unwrap();
+    assert!((fitted.parameters[0].value / 1.1e8 - 1.0).abs() < 0.01, "{:?}", fitted.parameters);
+    assert!(fitted.parameters.iter().all(|each| each.relative_error < 0.2), "{:?}", fitted.parameters);
+}
+
+#[test]
+fn a_parameter_that_the_data_say_nothing_of_leaves_the_others_known() {
+    let mut problem = line(&[1e9, 2e9, 3e9, 4e9, 6e9, 8e9, 1e10, 1.2e10]);
+    problem.idle_parameter = true;
+    let fitted = fit(&problem, Loss::Cauchy).unwrap();
+    assert!(fitted.parameters[..2].iter().all(|each| each.relative_error < 0.1), "{:?}", fitted.parameters);
+    assert!(fitted.parameters[2].relative_error.is_infinite());
+    assert!(fitted.warnings.contains(&"the data say nothing of idle".to_string()), "{:?}", fitted.warnings);
+}
+
+#[test]
+fn it_finds_its_way_where_predictions_make_steps() {
+    let mut problem = line(&[1e9, 2e9, 3e9, 4e9, 6e9, 8e9, 1e10, 1.2e10]);
+    problem.steps = Some(25.0);
+    let fitted = fit(&problem, Loss::Cauchy).unwrap();
+    assert!((fitted.parameters[0].value / 1.1e8 - 1.0).abs() < 0.15, "{:?}", fitted.parameters);
 }

@@ -183,7 +183,8 @@ pub struct Validate {
 
 /// What measurements may be.
 const MEASUREMENTS: &str = "Files are known by what is in them: CSV of the published data sets, btrplace plans \
-(JSON), logs of query-migrate (JSON), Proxmox and virsh domjobinfo (text), migrations.parquet of our own. \
+(JSON), logs of query-migrate (JSON), Proxmox and virsh domjobinfo (text), what --out and live leave of runs \
+(records.json, migrations.parquet). \
 Exit status: 0 done, 2 bad input.";
 
 #[derive(Args)]

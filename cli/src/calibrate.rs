@@ -18,12 +18,16 @@ pub fn run(arguments: &Calibrate) -> Result<(), Failure> {
     let measurements = measurements::read(&arguments.records)?;
     let experiments = experiments(&measurements, &BTreeMap::new());
     if experiments.is_empty() {
-        return Err(Failure::Measurements("no measured run was found in these files".into()));
+        let why = measurements.without_runs();
+        let why = if why.is_empty() { String::new() } else { format!("; {}", why.join("; ")) };
+        return Err(Failure::Measurements(format!("no measured run was found in these files{why}")));
     }
     let mut preset = Preset::new();
     for experiment in experiments {
+        let kind = experiment.kind();
+        eprintln!("fitting {} parameters of {kind} …", experiment.parameters().len());
         let fitted = fit(&*experiment, Loss::default());
-        let said = |error| Failure::Measurements(format!("{}: {error}", experiment.kind()));
+        let said = |error| Failure::Measurements(format!("{kind}: {error}"));
         preset.add(&*experiment, &fitted.map_err(said)?);
     }
     let text = preset.to_ron();

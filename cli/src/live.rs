@@ -6,6 +6,7 @@ mod disks;
 mod forecast;
 mod lab;
 mod migrate;
+mod probe;
 mod qemu;
 
 use std::io::Write;
@@ -37,8 +38,10 @@ pub fn run(arguments: &Live) -> Result<(), Failure> {
         LiveCommand::Migrate(arguments) => migrate::run(arguments),
         LiveCommand::Create { file, agents } => migrate::create(file, agents),
         LiveCommand::Apply(arguments) => apply::run(arguments),
+        LiveCommand::Probe(arguments) => probe::run(arguments),
         LiveCommand::Forecast(arguments) => forecast::run(arguments),
-        LiveCommand::Recover { agents } => recover_all(agents),
+        LiveCommand::Recover { qemu: Some(directory), .. } => qemu::recover(directory),
+        LiveCommand::Recover { agents, qemu: None } => recover_all(agents),
         LiveCommand::Qemu(arguments) => qemu::run(arguments),
         LiveCommand::Lab { command } => lab::run(command),
     }

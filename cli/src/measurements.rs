@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use calibration::datasets::{LoggedMigration, MOST_BYTES, Measurements, Source};
+use algorithms::records::RunRecords;
+use calibration::datasets::{MOST_BYTES, Measurements, Source, recorded};
 
 use crate::failure::Failure;
 
@@ -19,18 +20,22 @@ pub fn read(paths: &[PathBuf]) -> Result<Measurements, Failure> {
     for path in paths {
         find(path, 0, &mut files)?;
     }
-    let (mut sources, mut recorded) = (Vec::new(), Vec::new());
+    let (mut sources, mut runs) = (Vec::new(), Vec::new());
     for path in files {
         if has_ending(&path, &["parquet"]) {
-            recorded.extend(from_records(&path)?);
-        } else {
-            sources.push(source(&path)?);
+            runs.push((path.display().to_string(), reports::read_parquet(&path)?));
+            continue;
+        }
+        let source = source(&path)?;
+        match from_json(&source)? {
+            Some(records) => runs.push((source.name, records)),
+            None => sources.push(source),
         }
     }
     let mut all = Measurements::read(&sources).map_err(|error| Failure::Measurements(error.to_string()))?;
-    all.logged.extend(recorded);
-    for name in &all.passed_over {
-        eprintln!("passed over {name}: no measurements that are known");
+    all.recorded = recorded(&runs);
+    for why in all.without_runs() {
+        eprintln!("passed over {why}");
     }
     Ok(all)
 }
@@ -47,12 +52,23 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failu
     let mut entries: Vec<PathBuf> =
         entries.map_err(|error| failure(path, error))?.iter().map(std::fs::DirEntry::path).collect();
     entries.sort();
-    for entry in entries {
+    // What `--out DIR` leaves says the same three times over.
+    let ours = entries.iter().any(|entry| entry.ends_with("migrations.parquet"));
+    for entry in entries.into_iter().filter(|entry| !ours || !is_a_further_one(entry)) {
         if (entry.is_dir() && depth < MOST_DEPTH) || (entry.is_file() && has_ending(&entry, &ENDINGS)) {
             find(&entry, depth + 1, files)?;
         }
     }
     Ok(())
+}
+
+/// Whether a file of `--out DIR` says what `migrations.parquet` and `rounds.parquet` beside it say, or nothing of
+/// migrations.
+fn is_a_further_one(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    let frame = matches!(stem, "migrations" | "rounds" | "resources" | "events");
+    name == "records.json" || (frame && name != "migrations.parquet")
 }
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
@@ -71,24 +87,14 @@ fn source(path: &Path) -> Result<Source, Failure> {
     Ok(Source { name, text: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
-/// Migrations of our own records that were completed.
-fn from_records(path: &Path) -> Result<Vec<LoggedMigration>, Failure> {
-    let migrations = reports::read_migrations(path)?;
-    let completed = migrations.into_iter().filter(|each| each.is_completed && each.total > 0.0);
-    Ok(completed
-        .map(|each| LoggedMigration {
-            name: format!("{}: {}", path.display(), each.vm),
-            memory: each.first_round_bytes.unwrap_or(each.memory_bytes_sent),
-            total: each.total,
-            downtime: Some(each.blackout),
-            bytes: each.memory_bytes_sent,
-            rate: None,
-            dirty_rate: None,
-            zero_bytes: None,
-            downtime_limit: None,
-        })
-        .filter(|each| each.memory > 0.0 && each.bytes > 0.0)
-        .collect())
+/// The runs of our own records as JSON; `None` where the text is something else.
+fn from_json(source: &Source) -> Result<Option<Vec<RunRecords>>, Failure> {
+    if !reports::are_records(&source.text) {
+        return Ok(None);
+    }
+    let runs = reports::read_runs(&source.text)
+        .map_err(|error| Failure::Measurements(format!("{}: {error}", source.name)))?;
+    Ok(Some(runs))
 }
 
 fn failure(path: &Path, source: std::io::Error) -> Failure {

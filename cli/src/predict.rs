@@ -55,7 +55,11 @@ fn table(predicted: &[Predicted]) -> String {
     let mut text = String::new();
     for of_a_kind in predicted {
         let rows = of_a_kind.predictions.iter().map(|each| {
-            let value = |value: f64| format!("{value:.2} {}", each.unit).trim_end().to_string();
+            // A migration's bytes are millions and more.
+            let value = |value: f64| match each.unit.as_str() {
+                "B" => format!("{:.1} MB", value / 1e6),
+                unit => format!("{value:.2} {unit}").trim_end().to_string(),
+            };
             vec![
                 each.run.clone(),
                 each.subject.clone(),

@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("reports", &["sim-core", "algorithms"]),
     ("live", &["sim-core", "algorithms", "models"]),
     ("migtwin", &["sim-core", "algorithms", "models", "scenarios", "calibration", "reports", "live"]),
-    ("benches", &["sim-core", "algorithms", "models", "live"]),
+    ("benches", &["sim-core", "algorithms", "models", "scenarios", "live"]),
 ];
 
 /// Crates that only the ones named may depend on.

@@ -79,6 +79,13 @@ fn a_lab_of_namespaces_is_made_used_and_leaves_nothing_behind() {
     assert!(lab.0.join("records/planned.json").exists() && lab.0.join("records/actual.json").exists());
     let compared = works(lab.0, &["compare-runs", "records/planned.json", "records/actual.json"]);
     assert!(compared.contains("vm1"), "{compared}");
+    // What was measured calibrates; the prediction that lies beside it is no measurement.
+    let fitted = works(lab.0, &["calibrate", "records", "--out", "preset.ron", "--format", "json"]);
+    let fitted: Value = serde_json::from_str(&fitted).unwrap();
+    let rate = fitted["fits"]["recorded"]["parameters"]["rate"]["value"].as_f64().unwrap() * 8.0;
+    assert!((200e6..440e6).contains(&rate), "{rate} bit/s over a link of 400 Mbit/s");
+    let predicted = works(lab.0, &["predict", "preset.ron", "records"]);
+    assert!(predicted.contains("actual.json") && !predicted.contains("planned.json"), "{predicted}");
     let status = works(lab.0, &["live", "status", "--lab", "migtwin-lab"]);
     assert!(status.contains("vm1 running"), "{status}");
     assert_eq!(works(lab.0, &["live", "recover", "--lab", "migtwin-lab"]), "no hand-over is open\n");
@@ -133,4 +140,46 @@ fn identities_are_for_their_owner_and_are_not_replaced() {
     assert_eq!(again.status.code(), Some(3));
     let odd = migtwin(directory.path(), &["live", "identity", "--out", "ids", "../a"]);
     assert!(!odd.status.success(), "a name is a name, and no path");
+}
+
+#[test]
+fn what_a_probe_measures_is_what_a_plan_with_its_preset_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let lab = Lab(directory.path());
+    works(lab.0, &["live", "lab", "up", "--loopback", "--memory", "256 MiB"]);
+    let probe =
+        ["live", "probe", "host1", "host2", "--lab", "migtwin-lab", "--for", "200 ms", "--memory", "8 MiB"];
+    let few = ["--streams", "1,2", "--compression", "none,lz4", "--out", "probed.ron", "--format", "json"];
+    let report: Value = serde_json::from_str(&works(lab.0, &[&probe[..], &few[..]].concat())).unwrap();
+    let ways = report["ways"].as_array().unwrap();
+    let seen: Vec<_> =
+        ways.iter().map(|way| (way["streams"].as_u64(), way["compression"].as_str())).collect();
+    let wanted = [(1, "none"), (2, "none"), (1, "lz4"), (2, "lz4")];
+    assert_eq!(seen, wanted.map(|(streams, compression)| (Some(streams), Some(compression))));
+    assert_eq!(report["comparable"], report["steal"].as_f64().unwrap() <= 0.06);
+
+    let scenario = r#"(
+        include: ["probed.ron"],
+        hosts: [(name: "host{1..2}", memory: "16 GiB")],
+        vms: [(name: "vm1", host: "host1", memory: "4 GiB")],
+        hypervisor: (timing: (prepare: "0 s", prepare_serial: "0 s", pause: "0 s", resume: "0 s", finish: "0 s")),
+        plan: [Drain("host1")],
+    )"#;
+    std::fs::write(lab.0.join("tonight.ron"), scenario).unwrap();
+    let run = works(lab.0, &["simulate", "tonight.ron", "--format", "json"]);
+    let run: Value = serde_json::from_str(&run).unwrap();
+    let total = run["migrations"][0]["total_s"].as_f64().unwrap();
+    let best = &ways[report["best"].as_u64().unwrap() as usize];
+    let expected = 4.0 * 1024.0f64.powi(3) / best["memory_bytes_per_s"].as_f64().unwrap();
+    assert!((total / expected - 1.0).abs() < 0.02, "{total} s planned, {expected} s by the probe");
+    works(lab.0, &["plan", "drain", "host1", "tonight.ron", "--replications", "3", "--out", "tonight.json"]);
+
+    // One way only, for people; and nothing stays on the agents.
+    let table = works(lab.0, &[&probe[..], &["--streams", "1", "--compression", "none", "--plain"]].concat());
+    assert!(table.contains("not encrypted") && table.contains("core-s/GB"), "{table}");
+    let status = works(lab.0, &["live", "status", "--lab", "migtwin-lab"]);
+    assert!(!status.contains("probe"), "{status}");
+    let unknown = migtwin(lab.0, &["live", "probe", "host1", "host9", "--lab", "migtwin-lab"]);
+    assert_eq!(unknown.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("host9"));
 }

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -55,6 +57,21 @@ fn live_qemu_drains_a_host_and_back_for_real() {
     for name in ["planned.json", "predicted.json", "actual.json", "0.journal", "3.journal"] {
         assert!(out.join(name).metadata().unwrap().len() > 100, "{name}");
     }
+    // The passes of each tell of the network, and of what its guest writes.
+    let seen = run["seen"].as_array().unwrap();
+    assert!(!seen.is_empty(), "{said}");
+    for each in seen {
+        // However short its passes: no faster than the limit.
+        assert!(
+            each["bytes_per_s"].as_f64() > Some(20e6) && each["bytes_per_s"].as_f64() < Some(51e6),
+            "{each}"
+        );
+    }
+    let mut forecast = Command::new(env!("CARGO_BIN_EXE_migtwin"));
+    let ended = forecast.args(["live", "forecast"]).arg(out.join("0.journal")).output().unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("the migration had ended by then"));
+
     let mut compare = Command::new(env!("CARGO_BIN_EXE_migtwin"));
     compare.arg("compare-runs").arg(out.join("planned.json")).arg(out.join("actual.json"));
     assert!(compare.output().unwrap().status.success());
@@ -79,4 +96,95 @@ fn live_qemu_says_what_it_needs() {
     std::fs::write(&file, SCENARIO).unwrap();
     let (status, said) = run(&file, "qemu-that-is-not-there");
     assert!(status == Some(3) && said.contains("apt-get install"), "{said}");
+}
+
+/// One guest that is slow enough to be caught on its way.
+const SLOW: &str = r#"(
+    hosts: [(name: "a", memory: "4 GiB"), (name: "b", memory: "4 GiB")],
+    vms: [(name: "web", host: "a", memory: "48 MiB", workload: Uniform(rate: "4 MB/s", working_set: "16 MiB"))],
+    hypervisor: (preset: "qemu-7.2", policy: Qemu(max_bandwidth: "100 Mbit/s")),
+    plan: [Move(vm: "web", to: "b")],
+)"#;
+
+/// The run states of all machines of a run, by their second sockets.
+fn states(directory: &Path) -> Vec<String> {
+    use std::io::{BufRead, BufReader, Write};
+    let mut states = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "operator") {
+            continue;
+        }
+        let Ok(mut stream) = std::os::unix::net::UnixStream::connect(&path) else { continue };
+        let commands = "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-status\"}";
+        stream.write_all(commands.as_bytes()).unwrap();
+        let lines = BufReader::new(stream).lines().map(Result::unwrap);
+        let state = lines
+            .filter_map(|line| {
+                serde_json::from_str::<Value>(&line).unwrap()["return"]["status"].as_str().map(String::from)
+            })
+            .next();
+        states.extend(state);
+    }
+    states
+}
+
+/// Ends the machines of a run, by their sockets.
+fn quit_all(directory: &Path) {
+    use std::io::{Read, Write};
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "operator")
+            && let Ok(mut stream) = std::os::unix::net::UnixStream::connect(&path)
+        {
+            let _ = stream.write_all(b"{\"execute\":\"qmp_capabilities\"}{\"execute\":\"quit\"}");
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_is_recovered_with_exactly_one_machine_running_its_guest() {
+    if !is_there() {
+        return;
+    }
+    for step in ["Prepare", "Pass", "Stopped"] {
+        let directory = tempfile::Builder::new().prefix("mt").tempdir_in("/tmp").unwrap();
+        let (file, run) = (directory.path().join("slow.ron"), directory.path().join("run"));
+        std::fs::write(&file, SLOW).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_migtwin"));
+        command.args(["live", "qemu", "--accelerator", "tcg", "--directory"]).arg(&run).arg(&file);
+        let mut child =
+            command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(120);
+        while !std::fs::read_to_string(run.join("0.journal")).is_ok_and(|text| text.contains(step)) {
+            assert!(
+                Instant::now() < until && child.try_wait().unwrap().is_none(),
+                "{step} was never reached"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let recover = |run: &Path| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_migtwin"));
+            let output = command.args(["live", "recover", "--qemu"]).arg(run).output().unwrap();
+            let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+            (output.status.code(), said.join(""))
+        };
+        if step == "Prepare" {
+            let (status, said) = recover(&run);
+            assert!(status == Some(3) && said.contains("still drives it"), "{said}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (status, said) = recover(&run);
+        let states = states(&run);
+        quit_all(&run);
+        assert_eq!(status, Some(0), "{step}: {said}");
+        assert!(said.contains("web: the guest runs at the"), "{step}: {said}");
+        assert_eq!(
+            states.iter().filter(|state| *state == "running").count(),
+            1,
+            "{step}: {states:?}, {said}"
+        );
+    }
 }

@@ -10,7 +10,8 @@
 # Memory:
 #   0x6000  what the host asks for, put there by QEMU's `-device loader` before the start:
 #           +0 pages to fill, +8 words of a page that do not compress (2..511), +16 working sets (0..8),
-#           +24 ticks that a set may lag behind before it gives up what it has missed
+#           +24 ticks that a set may lag behind before it gives up what it has missed, +32 how far apart in
+#           memory the pages lie that follow each other in a set of pattern 1 (live/src/scatter.rs)
 #   0x6100  what the guest says: +0 state (1 fills, 2 runs, 0xdead00nn an exception), +8 time-stamp counter
 #   0x6200  working sets, 64 bytes each: +0 first page, +8 pages, +16 ticks from write to write,
 #           +24 pattern (0 sweep, 1 anywhere), +32 writes done, +40 when the next is due
@@ -235,8 +236,14 @@ write_due:
         xorq    %rdx, %rax
         imulq   %r10, %rax
         mulq    8(%rsi)
+        # Such a set lies scattered over all pages.
+        addq    (%rsi), %rdx
+        movq    %rdx, %rax
+        mulq    PARAMS + 32
+        divq    PARAMS
+        jmp     19f
 17:     addq    (%rsi), %rdx
-        shlq    $12, %rdx
+19:     shlq    $12, %rdx
         addq    $PAGES, %rdx
         incq    %rbx
         movq    %rbx, (%rdx)

@@ -13,6 +13,7 @@ mod disks;
 mod following;
 mod incoming;
 mod post_copy;
+mod probing;
 mod serve;
 mod settle;
 
@@ -84,6 +85,8 @@ pub struct Agent {
     /// Where the controller of each migration away from here can be told something.
     outgoing: Mutex<BTreeMap<String, Sender<Answer>>>,
     connections: AtomicUsize,
+    /// Set while a probe goes on here, as source or destination: one at a time.
+    probing: Mutex<Option<probing::Probing>>,
 }
 
 impl Agent {
@@ -111,6 +114,7 @@ impl Agent {
             incoming: Mutex::default(),
             outgoing: Mutex::default(),
             connections: AtomicUsize::new(0),
+            probing: Mutex::default(),
         };
         agent.collect_all()?;
         agent.boot_own()?;

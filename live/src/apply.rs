@@ -19,16 +19,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use algorithms::controller::Deadline;
-use algorithms::ids::MigrationId;
+use algorithms::ids::{HostId, MigrationId, VmId};
 use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Finish, Input, Operation};
+use algorithms::orchestrator::Declined;
 use algorithms::policy::Policy;
-use algorithms::records::{Outcome, Record, RunRecords};
+use algorithms::records::{DeclinedNames, MigrationKind, MigrationRecord, Outcome, Record, RunRecords};
+use sim_core::SimTime;
 
 use crate::clock::WallClock;
 use crate::error::LiveError;
 use crate::machine::ProcessorTime;
-use crate::protocol::{MigrateRequest, Sending};
+use crate::protocol::{Encryption, MigrateRequest, Sending};
 pub use fleet::Fleet;
 use gathered::Gathered;
 
@@ -204,9 +206,11 @@ fn migrate(fleet: &Fleet, how: &How, running: &Running, place: usize, signals: &
     let attempt = &running.attempt;
     let migration = attempt.migration;
     let mut reason = String::new();
+    let mut recorded = false;
     let mut keep = |record: Record| {
         if let Record::Migration(ended) = &record {
             reason.clone_from(&ended.reason);
+            recorded = true;
         }
         // The operation's side outlives this thread's work.
         let _ = signals.0.send(Signal::Record(place, Box::new(record)));
@@ -218,15 +222,50 @@ fn migrate(fleet: &Fleet, how: &How, running: &Running, place: usize, signals: &
         }
         source.migrate(request, &mut keep).map(Some)
     });
+    // What no agent has a record of leaves one here: it never began.
+    let never_begun = |reason: &str| {
+        let record = never_begun(attempt, how, reason);
+        let _ = signals.0.send(Signal::Record(place, Box::new(Record::Migration(record))));
+    };
+    match &result {
+        Ok(None) => never_begun(GIVEN_UP),
+        Err(error) if !recorded && !matches!(error, LiveError::InDoubt { .. }) => {
+            never_begun(&error.to_string())
+        }
+        Ok(Some(_)) | Err(_) => {}
+    }
     match result {
         Ok(Some(migrated)) => Input::Ended { migration, outcome: migrated.outcome, reason },
         Ok(None) => {
-            let reason = "given up before it began".into();
+            let reason = GIVEN_UP.into();
             Input::Ended { migration, outcome: Outcome::Cancelled, reason }
         }
         Err(error @ LiveError::InDoubt { .. }) => Input::InDoubt { migration, reason: error.to_string() },
         Err(error) => Input::Ended { migration, outcome: Outcome::Failed, reason: error.to_string() },
     }
+}
+
+/// Why an attempt came to nothing that was cancelled before its agent was asked.
+const GIVEN_UP: &str = "given up before it began";
+
+fn never_begun(attempt: &Attempt, how: &How, reason: &str) -> MigrationRecord {
+    let declined = Declined {
+        migration: attempt.migration,
+        vm: VmId(attempt.migration.0),
+        source: HostId(0),
+        destination: None,
+        kind: MigrationKind::Live,
+        reason: reason.into(),
+        refusal: None,
+    };
+    let transport = if how.sending.encryption == Encryption::Tls { "tls" } else { "tcp" };
+    let names = DeclinedNames {
+        vm: attempt.vm.clone(),
+        source: attempt.source.clone(),
+        destination: Some(attempt.destination.clone()),
+        transport: transport.into(),
+    };
+    MigrationRecord::never_begun(&declined, names, SimTime::ZERO)
 }
 
 fn request(fleet: &Fleet, how: &How, attempt: &Attempt) -> Result<MigrateRequest, LiveError> {

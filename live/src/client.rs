@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::disk::DiskProof;
 use crate::error::LiveError;
 use crate::guest::GuestSpec;
+use crate::protocol::probe::{ProbeRequest, Probed};
 use crate::protocol::{Description, Handover, MigrateRequest, ProtocolError, Reply, Request};
 use crate::tls::Credentials;
 use crate::token::Token;
@@ -126,6 +127,18 @@ impl Client {
                 }
                 other => return Err(unexpected(&other)),
             }
+        }
+    }
+
+    /// Measures what migration from this agent to another would get, one way of sending.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where either agent refuses or is lost.
+    pub fn probe(&mut self, request: ProbeRequest) -> Result<Probed, LiveError> {
+        match self.0.ask(&Request::Probe(Box::new(request)))? {
+            Reply::Probed(probed) => Ok(*probed),
+            other => Err(unexpected(&other)),
         }
     }
 

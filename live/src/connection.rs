@@ -219,6 +219,14 @@ impl Connection {
         }
     }
 
+    /// The socket, where what goes over it is not encrypted and so can go to and from memory as it is.
+    pub fn unencrypted(&self) -> Option<&TcpStream> {
+        match &self.stream {
+            Stream::Plain(socket) => Some(socket),
+            Stream::Client(_) | Stream::Server(_) => None,
+        }
+    }
+
     /// How long to wait for what should come.
     ///
     /// # Errors

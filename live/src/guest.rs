@@ -77,6 +77,13 @@ impl GuestSpec {
         self.memory.pages()
     }
 
+    /// Those of them that are written when it is made, from the first on; all where its working set needs them.
+    pub(crate) fn written_pages(&self) -> u64 {
+        let pages = self.pages().get();
+        let written = ((1.0 - self.zero_share) * pages as f64).round() as u64;
+        written.max(self.workload.working_set().pages().get()).min(pages)
+    }
+
     /// What is wrong with it, if anything: it may come from a stranger's file.
     pub fn problem(&self) -> Option<String> {
         let name_is_file = !self.name.is_empty()
@@ -184,9 +191,8 @@ impl Guest {
         let memory = Memory::new(spec.pages())?;
         let pages = memory.pages();
         let body = Body::new(&spec, Arc::new(memory), Arc::new(Table::new(pages)), 0);
-        let written = ((1.0 - spec.zero_share) * pages as f64).round() as usize;
-        for page in 0..written.min(pages) {
-            body.write(page);
+        for page in 0..spec.written_pages() {
+            body.write(page as usize);
         }
         let plan =
             Plan::new(&spec).map_err(|reason| LiveError::Declined { agent: "this host".into(), reason })?;

@@ -15,6 +15,7 @@
 //! - `source`: an agent's host side of the driver: rounds over real sockets.
 //! - [`ledger`]: whose a guest is, on disk; the rules are [`algorithms::handover`]'s.
 //! - [`apply`]: a whole drain over many agents, by the operation that its plan says.
+//! - [`probe`]: what migration between two agents would get, and the preset that says so.
 //! - [`client`]: commands to agents; [`recover`]: hand-overs that were cut short, brought to their end.
 //! - [`lab`]: hosts on one machine, in namespaces of their own.
 //! - [`qemu`]: QEMU's virtual machines, over QMP.
@@ -40,10 +41,12 @@ pub mod lab;
 pub mod ledger;
 pub mod machine;
 pub mod memory;
+pub mod probe;
 pub mod process;
 pub mod protocol;
 pub mod qemu;
 pub mod recover;
+mod scatter;
 mod source;
 pub mod stamp;
 pub mod steps;

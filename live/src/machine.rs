@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::time::{ClockId, clock_gettime};
 use sim_core::Bytes;
 
 /// Where `/proc/meminfo` cannot be read, guests may have this.
@@ -38,6 +39,12 @@ impl ProcessorTime {
         let total = now.total.saturating_sub(self.total);
         if total == 0 { 0.0 } else { now.stolen.saturating_sub(self.stolen) as f64 / total as f64 }
     }
+}
+
+/// Processor time of the calling thread since it began, in seconds: its own and what the kernel did for it.
+pub(crate) fn thread_core_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Above this share of stolen processor time a timing says nothing about the network (see docs/live.md).

@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+mod exchange;
+
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -11,22 +11,23 @@
 pub(crate) mod blocks;
 pub mod frame;
 pub(crate) mod missing;
+mod order;
 pub mod pages;
+pub mod probe;
 
 use std::io;
 
-use algorithms::controller::Deadline;
 use algorithms::handover::{DestinationPhase, Resolution, SourcePhase};
-use algorithms::policy::Policy;
 use algorithms::records::{Outcome, Record};
-use algorithms::storage_mirror::Switch;
 use serde::{Deserialize, Serialize};
-use sim_core::{Bandwidth, Bytes, Span};
+use sim_core::{Bytes, Span};
 use thiserror::Error;
 
 use crate::disk::DiskProof;
 use crate::guest::{GuestSpec, GuestState};
 use crate::token::Token;
+pub use order::{Compression, DiskTarget, Encryption, MigrateRequest, Sending, StorageRequest};
+use probe::{ProbeAccount, ProbeRequest, Probed};
 
 /// The version of everything here. Agents of different versions do not talk.
 pub const VERSION: u32 = 2;
@@ -175,90 +176,16 @@ pub enum Request {
         /// Which hand-over.
         token: Token,
     },
-}
-
-/// A guest to be moved, and how.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MigrateRequest {
-    /// Its name.
-    pub guest: String,
-    /// The destination's name, for the records.
-    pub destination: String,
-    /// The destination's address.
-    pub address: String,
-    /// When to stop copying.
-    pub policy: Policy,
-    /// A limit on its time.
-    pub deadline: Option<Deadline>,
-    /// How the memory is sent.
-    pub sending: Sending,
-    /// The disks that move too, or that alone move.
-    #[serde(default)]
-    pub storage: Option<StorageRequest>,
-}
-
-/// Disks to be moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StorageRequest {
-    /// Which, and where to; in the order in which they are copied.
-    pub disks: Vec<DiskTarget>,
-    /// Whether the guest stays on its host, or follows them.
-    pub switch: Switch,
-}
-
-/// A disk to be moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskTarget {
-    /// By its place among the guest's disks.
-    pub disk: u32,
-    /// The storage location where it goes.
-    pub to: String,
-}
-
-/// How memory is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sending {
-    /// Connections over which pages go, 1 to [`Sending::MOST_STREAMS`].
-    pub streams: u32,
-    /// Whether pages are made smaller on their way.
-    pub compression: Compression,
-    /// Whether pages are encrypted; control always is.
-    pub encryption: Encryption,
-    /// The highest rate of memory, beside the policy's.
-    pub limit: Option<Bandwidth>,
-}
-
-impl Sending {
-    /// More connections than this help nobody.
-    pub const MOST_STREAMS: u32 = 16;
-}
-
-impl Default for Sending {
-    fn default() -> Sending {
-        Sending { streams: 1, compression: Compression::None, encryption: Encryption::Tls, limit: None }
-    }
-}
-
-/// Whether pages are made smaller on their way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// They are sent as they are; pages of zeros are named only.
-    None,
-    /// By LZ4.
-    Lz4,
-    /// By Zstandard at level 1.
-    Zstd,
-}
-
-/// Whether pages are encrypted on their way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encryption {
-    /// By the same mutual TLS as control.
-    Tls,
-    /// No; who sends them is known by the token only. For networks that nobody else reads.
-    None,
+    /// Measure what migration to another agent would get: [`Reply::Probed`].
+    Probe(Box<ProbeRequest>),
+    /// From a source: take in test memory, which becomes no guest: [`Reply::Done`].
+    ReceiveProbe(Box<ReceiveRequest>),
+    /// From a source: answer at once, so that the round trip can be timed: [`Reply::Done`].
+    Echo,
+    /// From a source: say what the probe has cost so far: [`Reply::ProbeAccount`].
+    AccountProbe,
+    /// From a source: forget the test memory: [`Reply::Done`].
+    EndProbe,
 }
 
 /// What a source tells a destination of the guest to come.
@@ -357,6 +284,10 @@ pub enum Reply {
     },
     /// To [`Request::Handovers`].
     Handovers(Vec<Handover>),
+    /// To [`Request::Probe`].
+    Probed(Box<Probed>),
+    /// To [`Request::AccountProbe`].
+    ProbeAccount(ProbeAccount),
 }
 
 /// What an agent is and holds.

@@ -9,8 +9,11 @@
 //! - [`qmp`]: our client of QEMU's machine protocol; [`message`]: its lines, which nobody need trust.
 //! - [`rom`]: a guest of our own that needs no operating system; [`pages`]: proof that its memory arrived.
 //! - [`process`]: QEMU processes, two of them a [`pair`]; [`accelerator`]: whether KVM really boots a guest here.
+//! - [`attach`]: machines that others have started, and `command_line`: those that are started like them.
 //! - [`driver`]: one migration; [`levers`]: what of QEMU's is set for it; [`disks`]: mirrors over NBD.
 //! - [`standing`]: who runs the guest after something broke, and what to do about it.
+//! - [`recover`]: runs that were cut short, brought to their end.
+//! - [`storage_move`]: disks that move without their guest.
 //! - [`run`]: a scenario's moves, each between two QEMU processes of this machine.
 //!
 //! QEMU owns the page loop. Its passes come from `MIGRATION_PASS` events and `query-migrate`, and become the
@@ -22,6 +25,8 @@
 //! `migration/ram.c`, `qapi/migration.json`), and tried with 7.2.
 
 pub mod accelerator;
+pub mod attach;
+mod command_line;
 pub mod disks;
 pub mod driver;
 mod error;
@@ -31,9 +36,11 @@ pub mod pages;
 pub mod pair;
 pub mod process;
 pub mod qmp;
+pub mod recover;
 pub mod rom;
 pub mod run;
 pub mod standing;
 mod status;
+pub mod storage_move;
 
 pub use error::QemuError;

@@ -14,6 +14,7 @@ mod decide;
 mod disks;
 pub(crate) mod following;
 mod pacer;
+mod probing;
 mod streams;
 mod worker;
 
@@ -44,6 +45,7 @@ use crate::sync::lock;
 use crate::token::Token;
 use disks::DiskSide;
 use following::FollowSide;
+pub(crate) use probing::{probe, probe_guest};
 use worker::Worker;
 
 /// Migrates a guest away from `agent`, and hands every record to `keep`.

@@ -152,6 +152,9 @@ fn a_guest_that_the_operator_keeps_stays_and_the_rest_goes() {
     assert_eq!((applied.finish, operator.questions.len()), (Finish::Partly, 3));
     assert_eq!((drain.place("vm0"), drain.place("vm1")), (vec!["b"], vec!["a"]));
     assert!(operator.messages.iter().any(|message| message.contains("the operator said no")));
+    let kept = &applied.records.migrations[2];
+    assert_eq!((&*kept.vm, kept.outcome, kept.migration.0), ("vm1", Outcome::NotStarted, 2));
+    assert_eq!(kept.reason, "the operator said no");
 }
 
 #[test]
@@ -164,7 +167,13 @@ fn an_interrupt_leaves_every_guest_running_at_its_source() {
     for guest in ["vm0", "vm1", "vm2"] {
         assert_eq!(drain.place(guest), ["a"]);
     }
-    assert!(applied.records.migrations.iter().all(|record| record.outcome == Outcome::Cancelled));
+    let outcomes: Vec<Outcome> = applied.records.migrations.iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes.len(), 3, "one for every planned guest");
+    let (begun, never) = outcomes.split_at(operator.started.len());
+    // One that was given up before its agent was asked has not begun either.
+    let ended = |outcome: &Outcome| matches!(outcome, Outcome::Cancelled | Outcome::NotStarted);
+    assert!(begun.iter().all(ended), "{outcomes:?}");
+    assert!(never.iter().all(|outcome| *outcome == Outcome::NotStarted), "{outcomes:?}");
 }
 
 #[test]

@@ -20,6 +20,8 @@ fn decode(bytes: &[u8]) {
     let mut decoder = Decoder::default();
     let mut rest = bytes;
     while decoder.read(&mut rest, "test").is_ok() {}
+    let mut rest = bytes;
+    while decoder.read_ahead(&mut rest, "test").is_ok() {}
     let _ = frame::read_message::<Request>(&mut &bytes[..], "test");
     let _ = frame::read_message::<Reply>(&mut &bytes[..], "test");
     let _ = frame::read_message::<Hello>(&mut &bytes[..], "test");
@@ -57,6 +59,14 @@ proptest! {
         let mut decoder = Decoder::default();
         let arrived = decoder.read(&mut &sent[..], "test").unwrap();
         prop_assert_eq!(arrived, Arrived::Pages { numbers: numbers.clone(), contents: &contents });
+        if compression == Compression::None {
+            let head = encoder.announcement(&numbers).to_vec();
+            prop_assert_eq!(&head[..], &sent[..head.len()]);
+            let mut rest = &sent[..];
+            let announced = decoder.read_ahead(&mut rest, "test").unwrap();
+            prop_assert_eq!(announced, Arrived::Announced { numbers: numbers.clone() });
+            prop_assert_eq!(rest, &contents[..]);
+        }
         let mut changed = sent.clone();
         let at = flip.index(changed.len());
         changed[at] ^= 0x41;

@@ -12,6 +12,7 @@ use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
 use algorithms::records::Outcome;
 use live::journal::Line;
 use live::qemu::pages::verify;
+use live::qemu::recover::settle;
 use live::qemu::standing::{Condition, HandOver, Remedy, condition, remedy};
 use qemu_support::*;
 use sim_core::Span;
@@ -51,10 +52,13 @@ fn kill(pid: u32) {
 
 /// Migrates a guest that never converges by itself and is paused by force after its first pass, and kills
 /// one machine at a point.
-fn killed_at(point: Point, whom: impl Fn(&live::qemu::pair::Pair) -> u32) -> (Left, live::qemu::pair::Pair) {
+fn killed_at(
+    point: Point,
+    whom: impl Fn(&live::qemu::pair::Pair) -> Option<u32>,
+) -> (Left, live::qemu::pair::Pair) {
     let (directory, guest, levers) = (directory(), guest(48, 8, 24), limits(400, 300));
     let mut pair = pair(directory.path(), &guest);
-    let pid = whom(&pair);
+    let pid = whom(&pair).unwrap();
     let mut done = false;
     let left = run(&mut pair, order(&guest, &levers), &levers, |entry| {
         if !done && is_at(point, entry) {
@@ -194,4 +198,69 @@ fn a_driver_that_is_gone_leaves_what_recovery_needs() {
     pair.source.qmp.execute("cont", serde_json::json!({})).unwrap();
     assert!(works(&mut pair.source));
     verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
+}
+
+/// A driver that is gone at `point`, with whatever QEMU does of itself afterwards; then recovery, by the
+/// second connections, as another process would have them.
+fn recovered_at(point: Point, levers: &live::qemu::levers::Levers, wait: bool) -> (Remedy, usize, Remedy) {
+    let (directory, guest) = (directory(), guest(48, 8, 24));
+    let mut pair = pair(directory.path(), &guest);
+    let order = order(&guest, levers);
+    let mut ordered = HandOver::NotOrdered;
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(&mut pair, order, levers, |entry| {
+            if matches!(entry, Line::Wanted(controller::Command::Loop(LoopCommand::Resume))) {
+                ordered = HandOver::Ordered;
+            }
+            assert!(!is_at(point, entry), "killed here");
+        })
+    }));
+    assert!(killed.is_err(), "{point:?} was never reached");
+    if wait {
+        // QEMU goes on by itself: it sends all, and stands still on both sides.
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+    }
+    let (mut source, mut destination) = (operator(&pair.source), operator(&pair.destination));
+    let found = settle(Some(&mut source), Some(&mut destination), ordered);
+    drop((source, destination));
+    let now = running(&mut pair);
+    let home = if found == Remedy::SourceRuns { &mut pair.source } else { &mut pair.destination };
+    verify(&mut home.qmp, &guest, directory.path()).unwrap();
+    // Once more: nothing is left to do, and nothing is undone.
+    let mut again = operator(home);
+    let second = match found {
+        Remedy::SourceRuns => settle(Some(&mut again), None, ordered),
+        _ => settle(None, Some(&mut again), ordered),
+    };
+    (found, now, second)
+}
+
+#[test]
+fn recovery_of_a_killed_driver_leaves_exactly_one_running_at_every_point() {
+    if !is_there() {
+        return;
+    }
+    let levers = limits(400, 300);
+    let points = [
+        (Point::Preparing, false, Remedy::SourceRuns),
+        (Point::FirstPass, false, Remedy::SourceRuns),
+        (Point::FirstPass, true, Remedy::SourceRuns),
+        (Point::Stopped, false, Remedy::SourceRuns),
+        (Point::HandingOver, false, Remedy::DestinationRuns),
+    ];
+    for (point, wait, expected) in points {
+        let (found, now, second) = recovered_at(point, &levers, wait);
+        assert_eq!((found, now, second), (expected, 1, expected), "{point:?}, waited: {wait}");
+    }
+}
+
+#[test]
+fn recovery_in_post_copy_goes_forward_for_there_is_no_way_back() {
+    if !is_there() {
+        return;
+    }
+    // Never short enough to converge: it is in post-copy when it is handed over.
+    let levers = post_copy(limits(400, 1), 1);
+    let (found, now, second) = recovered_at(Point::HandingOver, &levers, false);
+    assert_eq!((found, now, second), (Remedy::DestinationRuns, 1, Remedy::DestinationRuns));
 }

@@ -4,16 +4,20 @@
 
 mod qemu_support;
 
+use algorithms::controller::Input;
+use algorithms::hypervisor_loop::{LoopInput, PostCopy};
 use algorithms::records::{Outcome, Record, RoundPhase};
 use algorithms::storage_mirror::{DiskOrder, StorageOrder, Switch};
+use live::journal::Line;
 use live::qemu::levers::{AutoConverge, Compression, Levers};
 use live::qemu::pages::verify;
 use live::qemu::pair::Ends;
 use live::qemu::rom::RomGuest;
 use live::qemu::standing::Remedy;
+use models::forecast::{Happening, Situation};
 use models::workload::Workload;
 use qemu_support::*;
-use sim_core::{ByteRate, Bytes, Span};
+use sim_core::{ByteRate, Bytes, SimTime, Span};
 
 #[test]
 fn pre_copy_converges_and_every_page_arrives() {
@@ -54,6 +58,39 @@ fn arrives_with(levers: &Levers, guest: &RomGuest) -> Left {
     assert_eq!(running(&mut pair), 1);
     verify(&mut pair.destination.qmp, guest, directory.path()).unwrap();
     left
+}
+
+#[test]
+fn qemus_own_loop_is_forecast_from_its_first_passes() {
+    if !is_there() {
+        return;
+    }
+    // 50 MB/s on the wire and 16 MB/s written: some passes, each a third of the one before.
+    let (guest, levers) = (guest(128, 16, 64), limits(400, 100));
+    let left = arrives_with(&levers, &guest);
+    let happening = |line: &Line| match line {
+        Line::Told(time, input) => Some(Happening::Told(*time, input.clone())),
+        Line::Wanted(command) => Some(Happening::Wanted(*command)),
+        Line::Order { .. } | Line::Ended(_) => None,
+    };
+    let happenings: Vec<Happening> = left.journal.iter().filter_map(happening).collect();
+    let is_pass = |happening: &Happening| match happening {
+        Happening::Told(time, Input::Loop(LoopInput::Pass { .. })) => Some(*time),
+        _ => None,
+    };
+    let passes: Vec<SimTime> = happenings.iter().filter_map(is_pass).collect();
+    assert!(passes.len() >= 2, "{:?}", left.journal);
+    let situation =
+        Situation::of_hypervisor(order(&guest, &levers), PostCopy::Never, &happenings, passes[1]).unwrap();
+    let forecast = situation.forecast(1, 200).unwrap();
+    let odds = &forecast.lines[0];
+    assert!(odds.completes > 0.95 && odds.converges > 0.95, "{forecast:?}");
+    let (foreseen, was) = (odds.finish_s.unwrap().p50, left.migration().total.as_secs_f64());
+    assert!((foreseen / was - 1.0).abs() < 0.15, "{foreseen} s foreseen, {was} s: {forecast:?}");
+    let seen = situation.evidence();
+    assert!((45e6..55e6).contains(&seen.bytes_per_s), "{seen:?}");
+    // What this machine gives the guest of its time, and no more than it was told to write.
+    assert!((4e6..24e6).contains(&seen.dirtied_bytes_per_s), "{seen:?}");
 }
 
 #[test]

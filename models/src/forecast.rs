@@ -9,20 +9,26 @@
 //! The network goes on as fast, and the guest dirties as much, as was seen so far, give or take as much as
 //! that varied. What was never seen (pausing, resuming, cleaning up) is taken to last no time, so that
 //! blackouts are those of sending memory; the hypervisor's own steps come on top.
+//!
+//! Where the page loop is QEMU's own, its counts say how far it has come (`watched.rs`), and our page loop goes on
+//! from there by QEMU's rules.
 
 mod evidence;
 mod future;
 mod lever;
+mod watched;
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput, PostCopy};
 use algorithms::machine::{Output, Refused};
-use algorithms::policy::StopReason;
+use algorithms::policy::{Policy, StopReason};
 use algorithms::records::{MigrationRecord, Outcome, Record};
 use serde::Serialize;
 use sim_core::{Quantiles, SimTime, Streams, replicate};
 
 pub use evidence::Evidence;
 pub use lever::Lever;
+use watched::Watched;
 
 /// What a controller was told or wanted, in order: a journal's lines.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +47,8 @@ pub struct Situation {
     /// What it waits for, and since when.
     asked: Option<(Command, SimTime)>,
     evidence: Evidence,
+    /// Where the page loop is a hypervisor's own.
+    watched: Option<Watched>,
     ended: Option<Outcome>,
 }
 
@@ -61,11 +69,17 @@ pub enum ForecastError {
     /// There is nothing to go by.
     #[error("no memory had been sent by then, so its rate is not known; ask for a later time by --at")]
     NothingSent,
-    /// Its pages are a hypervisor's business.
+    /// Its pages are a hypervisor's business, whose rules are not known.
     #[error(
-        "its page loop is the hypervisor's own, whose state no journal has: simulate its scenario instead"
+        "its page loop is the hypervisor's own, and by other rules than QEMU's: simulate its scenario instead"
     )]
     NotOurLoop,
+    /// A hypervisor's own loop tells of itself when a pass ends, and none has.
+    #[error("no pass had ended by then, so nothing was known of the guest; ask for a later time by --at")]
+    NoPass,
+    /// The hypervisor was about to hand over.
+    #[error("the guest stood still then: it is as good as handed over; ask for an earlier time by --at")]
+    StoodStill,
     /// Disks are still being copied.
     #[error("disks were being copied then, of which no forecast is made; ask for a later time by --at")]
     Disks,
@@ -124,13 +138,37 @@ impl Situation {
         happenings: &[Happening],
         at: SimTime,
     ) -> Result<Situation, ForecastError> {
-        let controller = MigrationController::new(order);
+        Situation::after(MigrationController::new(order), None, happenings, at)
+    }
+
+    /// The same, of a migration whose page loop is the hypervisor's own, which was to go over to post-copy
+    /// `post_copy`. What it does next follows from the order's rules, which must be QEMU's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Situation::of`], and [`ForecastError::NotOurLoop`] for other rules than QEMU's.
+    pub fn of_hypervisor(
+        order: MigrationOrder,
+        post_copy: PostCopy,
+        happenings: &[Happening],
+        at: SimTime,
+    ) -> Result<Situation, ForecastError> {
+        let watched = Watched::new(&order.policy, order.memory).ok_or(ForecastError::NotOurLoop)?;
+        let controller = MigrationController::of_hypervisor(order, post_copy);
+        Situation::after(controller, Some(watched), happenings, at)
+    }
+
+    fn after(
+        controller: MigrationController,
+        watched: Option<Watched>,
+        happenings: &[Happening],
+        at: SimTime,
+    ) -> Result<Situation, ForecastError> {
         let (now, evidence) = (SimTime::ZERO, Evidence::default());
-        let mut situation = Situation { controller, now, asked: None, evidence, ended: None };
+        let mut situation = Situation { controller, now, asked: None, evidence, watched, ended: None };
         for (happening, line) in happenings.iter().zip(1..) {
             match happening {
                 Happening::Told(time, _) if *time > at => break,
-                Happening::Told(_, Input::Loop(_)) => return Err(ForecastError::NotOurLoop),
                 Happening::Told(time, input) => {
                     let refused = |why| ForecastError::NotReplayed { line, why };
                     situation.told(*time, input.clone()).map_err(refused)?;
@@ -150,8 +188,17 @@ impl Situation {
             self.evidence.answered(command, &input, *since, time);
         }
         let answered = !matches!(input, Input::Tick | Input::Cancel { .. });
+        let pass = match &input {
+            Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent }) => {
+                Some((*sent, *dirty, *throttle_percent))
+            }
+            _ => None,
+        };
         self.controller.handle(time, input)?;
         self.now = time;
+        if let (Some(watched), Some(pass)) = (&mut self.watched, pass) {
+            watched.pass(time, pass, &mut self.evidence);
+        }
         if answered {
             self.asked = None;
         }
@@ -159,6 +206,9 @@ impl Situation {
             match self.controller.poll() {
                 Output::Command(command) => {
                     self.evidence.asked(&command);
+                    if let (Some(watched), Command::Loop(LoopCommand::Start)) = (&mut self.watched, command) {
+                        watched.begin(time);
+                    }
                     if future::is_answered(&command) {
                         self.asked = Some((command, time));
                     }
@@ -185,10 +235,19 @@ impl Situation {
         if matches!(self.asked, Some((Command::Storage(_), _))) {
             return Err(ForecastError::Disks);
         }
+        if self.watched.as_ref().is_some_and(|watched| !watched.is_known()) {
+            return Err(ForecastError::NoPass);
+        }
         if !self.evidence.is_enough() {
             return Err(ForecastError::NothingSent);
         }
-        let levers = lever::levers(self.controller.order());
+        if self.watched.is_some() && self.stand_in(&self.controller.order().policy).is_err() {
+            return Err(ForecastError::StoodStill);
+        }
+        let levers = match self.watched {
+            Some(_) => lever::of_hypervisor(self.controller.order()),
+            None => lever::levers(self.controller.order()),
+        };
         let lines = levers.into_iter().map(|lever| self.odds(lever, seed, futures.max(1))).collect();
         Ok(Forecast {
             schema: 1,
@@ -198,6 +257,18 @@ impl Situation {
             evidence: self.evidence.clone(),
             lines,
         })
+    }
+
+    /// What was seen so far.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// The controller that is carried on by `policy`: this one's own, or one in its hypervisor's place.
+    fn stand_in(&self, policy: &Policy) -> Result<MigrationController, Refused> {
+        let Some(watched) = &self.watched else { return Ok(self.controller.clone()) };
+        let so_far = watched.under_way(self.now, self.evidence.bytes_per_s);
+        self.controller.stand_in(policy.clone(), &so_far, self.now)
     }
 
     /// The odds with `lever` pulled now. Every lever meets the same luck.

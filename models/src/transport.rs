@@ -5,6 +5,7 @@
 //! fluid model then finds what the bottleneck is.
 
 mod compression;
+mod multifd;
 mod smb;
 
 use algorithms::ids::Name;
@@ -46,6 +47,8 @@ pub enum Method {
     Compressed(Compression),
     /// Looks for RDMA, and for several cards: `SMB`.
     Smb(Smb),
+    /// Compresses everything, each stream in a thread of its own: QEMU's `multifd-compression`.
+    InStreams(Compression),
 }
 
 /// What Windows lets a receive window grow to when it tunes itself (16 MiB; Microsoft, "TCP features

@@ -30,9 +30,9 @@ use algorithms::ids::{HostId, MigrationId, Name};
 use algorithms::machine::Output;
 use algorithms::orchestrator::{self, Declined, Orchestrator};
 use algorithms::records::{
-    Advice, EventRecord, Level, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
+    Advice, DeclinedNames, EventRecord, Level, MigrationRecord, Origin, Record, RunRecord, RunRecords,
 };
-use sim_core::{ActivityId, Bytes, EventQueue, Fluid, SimTime, Span, Streams};
+use sim_core::{ActivityId, EventQueue, Fluid, SimTime, Span, Streams};
 
 use crate::cluster::ClusterModel;
 use crate::preflight::cluster_view;
@@ -296,42 +296,26 @@ impl<'a> World<'a> {
 
     /// A move that will not take place leaves its records here; it never had a controller.
     fn decline(&mut self, declined: Declined) {
-        let Declined { migration, vm, source, destination, kind, reason, refusal } = declined;
-        let refusal = refusal.as_deref();
-        let vm = self.model.guests[vm.index()].name.clone();
+        let refusal = declined.refusal.as_deref();
+        let names = DeclinedNames {
+            vm: self.model.guests[declined.vm.index()].name.clone(),
+            source: self.host_name(declined.source),
+            destination: declined.destination.map(|host| self.host_name(host)),
+            transport: self.model.transport.name.clone(),
+        };
         self.log.keep(Record::Event(EventRecord {
             time: self.now,
             level: if refusal.is_some() { Level::Error } else { Level::Warning },
             event_id: refusal.map(|refusal| refusal.event.id),
-            migration: Some(migration),
-            vm: Some(vm.clone()),
-            host: Some(self.host_name(source)),
-            message: format!("not moved: {reason}"),
+            migration: Some(declined.migration),
+            vm: Some(names.vm.clone()),
+            host: Some(names.source.clone()),
+            message: format!("not moved: {}", declined.reason),
             advice: refusal.map(|refusal| Box::new(Advice::from(refusal))),
         }));
-        self.log.keep(Record::Migration(MigrationRecord {
-            migration,
-            vm,
-            source: self.host_name(source),
-            destination: destination.map(|host| self.host_name(host)),
-            kind,
-            transport: self.model.transport.name.clone(),
-            outcome: Outcome::NotStarted,
-            reason,
-            event_id: refusal.map(|refusal| refusal.event.id),
-            queued: self.now,
-            started: None,
-            total: Span::ZERO,
-            brownout: Span::ZERO,
-            blackout: Span::ZERO,
-            memory_bytes_sent: Bytes::ZERO,
-            storage_bytes_sent: Bytes::ZERO,
-            rounds: 0,
-            transfer: None,
-            impact: None,
-            failure: None,
-            why: self.orchestrator.why(migration).cloned(),
-        }));
+        let why = self.orchestrator.why(declined.migration).cloned();
+        let record = MigrationRecord::never_begun(&declined, names, self.now);
+        self.log.keep(Record::Migration(MigrationRecord { why, ..record }));
     }
 
     /// An activity has completed.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::hypervisor_loop::{LoopInput, PostCopy};
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
 use algorithms::page_loop::{PageCommand, PageInput};
@@ -168,4 +169,136 @@ fn where_there_is_nothing_to_go_by_it_says_why() {
     assert_eq!(forecast(qemu(), &happenings, end + 1.0), Err(ForecastError::Ended));
     let wrong = [Happening::Told(SimTime::ZERO, Input::Finished)];
     assert!(matches!(forecast(qemu(), &wrong, 1.0), Err(ForecastError::NotReplayed { line: 1, .. })));
+}
+
+/// A hypervisor's own loop in the same reality: by QEMU's rules, in steps of 50 ms, and told by its counts
+/// only, as a real one is.
+fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Happening>, Option<f64>) {
+    let policy = Policy::Qemu(rules.clone());
+    let mut controller = MigrationController::of_hypervisor(order(policy), PostCopy::Never);
+    let mut happenings = Vec::new();
+    let mut tell = |seconds: f64, input: Input| {
+        let now = SimTime::ZERO + Span::from_secs_f64(seconds);
+        happenings.push(Happening::Told(now, input.clone()));
+        controller.handle(now, input).unwrap();
+        while matches!(controller.poll(), Output::Command(_) | Output::Record(_)) {}
+    };
+    tell(0.0, Input::Begin);
+    tell(0.0, Input::Prepared);
+    let (mut now, mut sent, mut pending) = (0.0, 0.0, Bytes::from_gib(4).as_f64());
+    let threshold = reality.rate * rules.downtime_limit.as_secs_f64();
+    for _ in 0..most_passes {
+        let began = now;
+        let mut unsent_of = reality.set;
+        if sent == 0.0 {
+            unsent_of = Bytes::from_gib(4).as_f64();
+        }
+        while pending >= threshold {
+            pending -= reality.rate * 0.05;
+            (now, sent) = (now + 0.05, sent + reality.rate * 0.05 * 4104.0 / 4096.0);
+        }
+        pending = pending.max(0.0);
+        let fresh = -reality.set * (-reality.touched * (now - began) / reality.set).exp_m1();
+        pending += fresh * (1.0 - (pending / unsent_of).min(1.0));
+        if pending < threshold {
+            tell(now, Input::Loop(LoopInput::Stopped));
+            return (happenings, Some(now + pending / reality.rate));
+        }
+        let (sent, dirty) = (Bytes::from_f64_floor(sent), Bytes::from_f64_floor(pending));
+        tell(now, Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent: 0 }));
+    }
+    (happenings, None)
+}
+
+fn forecast_watched(rules: &Qemu, happenings: &[Happening], at: f64) -> Result<Forecast, ForecastError> {
+    let at = SimTime::ZERO + Span::from_secs_f64(at);
+    let order = order(Policy::Qemu(rules.clone()));
+    Situation::of_hypervisor(order, PostCopy::Never, happenings, at)?.forecast(7, 200)
+}
+
+#[test]
+fn a_hypervisors_own_loop_is_forecast_from_its_first_passes() {
+    let rules = Qemu { max_bandwidth: None, ..Qemu::default() };
+    let reality = Reality { rate: 200e6, touched: 60e6, set: 1e9 };
+    let (happenings, end) = hypervisor(&rules, reality, 1_000);
+    let end = end.unwrap();
+    let passes: Vec<f64> = happenings
+        .iter()
+        .filter_map(|happening| match happening {
+            Happening::Told(time, Input::Loop(LoopInput::Pass { .. })) => Some(time.as_secs_f64()),
+            _ => None,
+        })
+        .collect();
+    assert!(passes.len() >= 3, "{passes:?}");
+    for (at, most_off) in [(passes[1], 0.05), (passes[2], 0.03), ((passes[1] + passes[2]) / 2.0, 0.05)] {
+        let forecast = forecast_watched(&rules, &happenings, at).unwrap();
+        let odds = line(&forecast, "leave it alone");
+        assert!(odds.completes > 0.99 && odds.converges > 0.99, "{at}: {odds:?}");
+        let finish = odds.finish_s.unwrap();
+        assert!((finish.p50 / end - 1.0).abs() < most_off, "at {at}: {} for {end}", finish.p50);
+        let blackout = odds.blackout_s.unwrap().p50;
+        assert!(blackout <= 0.31, "no more than the downtime limit: {blackout}");
+    }
+    let seen = forecast_watched(&rules, &happenings, passes[2]).unwrap().evidence;
+    assert!((seen.bytes_per_s / reality.rate - 1.0).abs() < 0.01, "{seen:?}");
+    assert!((seen.dirtied_bytes_per_s / reality.touched - 1.0).abs() < 0.1, "{seen:?}");
+    // Before a pass has ended nothing is known, and when the guest stands still there is nothing to ask.
+    assert_eq!(forecast_watched(&rules, &happenings, 0.5 * passes[0]), Err(ForecastError::NoPass));
+    assert_eq!(forecast_watched(&rules, &happenings, end), Err(ForecastError::StoodStill));
+}
+
+#[test]
+fn a_hypervisor_that_does_not_converge_has_levers_too() {
+    let rules = Qemu { max_bandwidth: None, ..Qemu::default() };
+    let reality = Reality { rate: 100e6, touched: 400e6, set: 3e9 };
+    let (happenings, end) = hypervisor(&rules, reality, 4);
+    assert_eq!(end, None);
+    let forecast = forecast_watched(&rules, &happenings, 100.0).unwrap();
+    // A set that is dirty all over says little of how fast it is written.
+    assert!(line(&forecast, "leave it alone").completes < 0.02, "{forecast:?}");
+    for lever in ["auto-converge", "post-copy now", "any pause is tolerated"] {
+        assert!(line(&forecast, lever).completes > 0.9, "{lever}: {forecast:?}");
+    }
+    assert!(line(&forecast, "any pause is tolerated").blackout_s.unwrap().p50 > 5.0);
+    let now = line(&forecast, "post-copy now");
+    assert!(now.blackout_s.unwrap().p50 < 0.1, "only the devices: {now:?}");
+    assert!(forecast.lines.iter().all(|line| line.lever.to_string() != "pause after this round"));
+}
+
+#[test]
+fn a_short_pass_is_not_taken_for_a_faster_network_than_the_limit_allows() {
+    let limit = sim_core::Bandwidth::from_mbit(400);
+    let rules = Qemu { max_bandwidth: Some(limit), ..Qemu::default() };
+    let (sent, dirty) = (Bytes::new(20_000_000), Bytes::new(16_000_000));
+    let pass = Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent: 0 });
+    // Four windows of 5 MB, of which the last was sent at once and not slept out.
+    let at = |seconds: f64, input| Happening::Told(SimTime::ZERO + Span::from_secs_f64(seconds), input);
+    let happenings = [at(0.0, Input::Begin), at(0.0, Input::Prepared), at(0.3, pass)];
+    let seen = forecast_watched(&rules, &happenings, 0.3).unwrap().evidence;
+    assert!(seen.bytes_per_s <= 50e6 && seen.bytes_per_s > 49e6, "{seen:?}");
+}
+
+#[test]
+fn what_a_throttled_guest_writes_is_reckoned_as_of_a_guest_at_full_speed() {
+    let rules = Qemu { max_bandwidth: None, ..Qemu::default() };
+    let told = |throttle_percent: u32| {
+        let pass = |seconds: u64, sent: u64, dirty: u64, throttle_percent| {
+            let (sent, dirty) = (Bytes::new(sent), Bytes::new(dirty));
+            let input = Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent });
+            Happening::Told(SimTime::ZERO + Span::from_secs(seconds), input)
+        };
+        let begin = [Input::Begin, Input::Prepared].map(|input| Happening::Told(SimTime::ZERO, input));
+        let passes = [
+            pass(20, 4_000_000_000, 1_000_000_000, throttle_percent),
+            pass(25, 5_000_000_000, 300_000_000, throttle_percent),
+        ];
+        [&begin[..], &passes[..]].concat()
+    };
+    let rate = |throttle: u32| {
+        let seen = forecast_watched(&rules, &told(throttle), 26.0).unwrap().evidence;
+        (seen.dirtied_bytes_per_s, seen.speed)
+    };
+    let ((free, whole), (held, half)) = (rate(0), rate(50));
+    assert_eq!((whole, half), (1.0, 0.5));
+    assert!(held > 1.1 * free, "the second pass was half as long for the guest: {held}, {free}");
 }

@@ -148,6 +148,37 @@ fn compression_uses_up_the_spare_cores_and_the_line_in_between() {
     }
 }
 
+/// QEMU's `multifd-compression`: every channel is a thread that compresses, whatever the guests leave.
+#[test]
+fn multifd_channels_compress_in_threads_of_their_own() {
+    let with = |transport: Transport, streams, ratio| {
+        let mut model = hosts([&[plain()], &[plain()]], 1);
+        model.transport = Transport { streams, ..transport };
+        model.hosts[0].transfer.cpu_load = 1.0;
+        model.guests[0].compressibility = Compressibility(ratio);
+        run(&model)
+    };
+    // zstd at 2.8 core-s/GB, and what is left of it is sent at a third of one: eight cores.
+    let zstd = with(Transport::multifd_zstd(), 8, 2.5);
+    let (_, transfer) = first(&zstd);
+    let busy = 2.8 + 1.0 / 3.0 / 2.5;
+    near(zstd.rounds[0].duration.as_secs_f64(), 8.0 * GIB / 1e9 * busy / 8.0);
+    near(transfer.source_core_seconds, 8.0 * GIB / 1e9 * busy);
+    assert_eq!(transfer.bottleneck.as_deref(), Some("one core a stream"));
+    near(transfer.wire_bytes.as_f64(), 8.0 * GIB * TCP_MTU_1500 / 2.5);
+    // Half the channels, half as fast; zlib is slower than zstd, and the device is held back by the line.
+    let seconds = |records: &RunRecords| records.rounds[0].duration.as_secs_f64();
+    near(seconds(&with(Transport::multifd_zstd(), 4, 2.5)), 2.0 * seconds(&zstd));
+    assert!(seconds(&with(Transport::multifd_zlib(), 8, 2.5)) > 4.0 * seconds(&zstd));
+    let qat = with(Transport::multifd_qatzip(), 8, 2.5);
+    near(seconds(&qat), 8.0 * GIB * TCP_MTU_1500 / 2.5 / TEN_GBIT);
+    // The older threads share one stream, and are slower still.
+    assert!(
+        seconds(&with(Transport::compress_threads(), 8, 2.5))
+            > seconds(&with(Transport::multifd_zlib(), 8, 2.5))
+    );
+}
+
 #[test]
 fn compressing_migrations_share_spare_cores_anew_when_one_begins_or_ends() {
     let alone = |guests| {

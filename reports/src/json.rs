@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
 use crate::error::ReportError;
-pub use read::read_runs;
+pub use read::{are_records, read_runs};
 
 /// The version of the JSON that [`run_json`] makes.
 pub const SCHEMA: u32 = 1;
@@ -187,7 +187,7 @@ pub struct EventJson<'a> {
 
 /// The JSON of one run, with what was measured beside it (or an empty slice).
 pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJson<'a> {
-    let mut rounds = rounds_by_migration(records);
+    let rounds = rounds_by_migration(records);
     let run = &records.run;
     RunJson {
         schema: SCHEMA,
@@ -197,11 +197,7 @@ pub fn run_json<'a>(records: &'a RunRecords, measured: &'a [Comparison]) -> RunJ
         replication: run.replication,
         origin: run.origin,
         makespan_s: run.makespan.as_secs_f64(),
-        migrations: records
-            .migrations
-            .iter()
-            .map(|record| migration_json(record, rounds.remove(&record.migration).unwrap_or_default()))
-            .collect(),
+        migrations: records.migrations.iter().map(|record| migration_json(record, &rounds)).collect(),
         events: records.events.iter().map(event_json).collect(),
         guests: Cow::Borrowed(&records.guests),
         measured,
@@ -229,15 +225,19 @@ pub fn json_text(
     Ok(text?)
 }
 
-pub(crate) fn rounds_by_migration(records: &RunRecords) -> BTreeMap<MigrationId, Vec<RoundJson>> {
-    let mut rounds: BTreeMap<MigrationId, Vec<RoundJson>> = BTreeMap::new();
+/// The rounds of each migration, in order.
+pub(crate) type Rounds<'a> = BTreeMap<MigrationId, Vec<&'a RoundRecord>>;
+
+pub(crate) fn rounds_by_migration(records: &RunRecords) -> Rounds<'_> {
+    let mut rounds = Rounds::new();
     for round in &records.rounds {
-        rounds.entry(round.migration).or_default().push(round_json(round));
+        rounds.entry(round.migration).or_default().push(round);
     }
     rounds
 }
 
-pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -> MigrationJson<'_> {
+pub(crate) fn migration_json<'a>(record: &'a MigrationRecord, rounds: &Rounds) -> MigrationJson<'a> {
+    let rounds = rounds.get(&record.migration).into_iter().flatten();
     MigrationJson {
         vm: Cow::Borrowed(&record.vm),
         source: Cow::Borrowed(&record.source),
@@ -258,7 +258,7 @@ pub(crate) fn migration_json(record: &MigrationRecord, rounds: Vec<RoundJson>) -
         impact: record.impact.as_deref().map(impact_json),
         failure: record.failure.as_deref().map(Cow::Borrowed),
         why: record.why.as_deref().map(Cow::Borrowed),
-        rounds,
+        rounds: rounds.map(|round| round_json(round)).collect(),
     }
 }
 

@@ -11,11 +11,11 @@ pub mod why;
 
 use std::collections::BTreeMap;
 
-use algorithms::records::{MigrationRecord, Outcome, RoundRecord, RunRecords};
+use algorithms::records::{MigrationRecord, Outcome, RunRecords};
 use serde::Serialize;
 use sim_core::{Bytes, Quantiles};
 
-use crate::json::{MigrationJson, SCHEMA, migration_json, rounds_by_migration};
+use crate::json::{MigrationJson, Rounds, SCHEMA, migration_json, rounds_by_migration};
 pub use show::{comparison_page, comparison_text};
 use why::{Timing, Why};
 
@@ -138,7 +138,8 @@ fn pair_runs<'a>(planned: &'a [RunRecords], actual: &'a RunRecords) -> RunPair<'
     let plan = &planned[0];
     let others: Vec<ByGuest> = planned.iter().map(by_guest).collect();
     let (plans, actuals) = (&others[0], by_guest(actual));
-    let (plan_sides, actual_sides) = (sides(plan), sides(actual));
+    let (plan_rounds, actual_rounds) = (rounds_by_migration(plan), rounds_by_migration(actual));
+    let (plan_sides, actual_sides) = (sides(plan, &plan_rounds), sides(actual, &actual_rounds));
     let mut keys: Vec<(&str, usize)> = plans.keys().chain(actuals.keys()).copied().collect();
     let place = |key: &(&str, usize)| plans.get(key).map_or(u32::MAX, |record| record.migration.0);
     keys.sort_by(|one, other| place(one).cmp(&place(other)).then(one.cmp(other)));
@@ -162,7 +163,7 @@ fn pair_runs<'a>(planned: &'a [RunRecords], actual: &'a RunRecords) -> RunPair<'
                 .any(|record| record.storage_bytes_sent > Bytes::ZERO)
                 .then(|| value(&replications, happened, |record| record.storage_bytes_sent.as_f64())),
             why: planned.zip(happened).and_then(|(planned, happened)| {
-                why::why(&timing(plan, planned)?, &timing(actual, happened)?)
+                why::why(&timing(&plan_rounds, planned)?, &timing(&actual_rounds, happened)?)
             }),
         }
     };
@@ -179,10 +180,8 @@ fn pair_runs<'a>(planned: &'a [RunRecords], actual: &'a RunRecords) -> RunPair<'
 /// Migrations as they are shown, by their numbers.
 type Sides<'a> = BTreeMap<u32, MigrationJson<'a>>;
 
-fn sides(run: &RunRecords) -> Sides<'_> {
-    let mut rounds = rounds_by_migration(run);
-    let side = |record| migration_json(record, rounds.remove(&record.migration).unwrap_or_default());
-    run.migrations.iter().map(|record| record.migration.0).zip(run.migrations.iter().map(side)).collect()
+fn sides<'a>(run: &'a RunRecords, rounds: &Rounds) -> Sides<'a> {
+    run.migrations.iter().map(|record| (record.migration.0, migration_json(record, rounds))).collect()
 }
 
 fn by_guest(run: &RunRecords) -> ByGuest<'_> {
@@ -196,9 +195,8 @@ fn by_guest(run: &RunRecords) -> ByGuest<'_> {
     found
 }
 
-fn timing<'a>(run: &'a RunRecords, record: &'a MigrationRecord) -> Option<Timing<'a>> {
-    let rounds: Vec<&RoundRecord> =
-        run.rounds.iter().filter(|round| round.migration == record.migration).collect();
+fn timing<'a>(rounds: &Rounds<'a>, record: &'a MigrationRecord) -> Option<Timing<'a>> {
+    let rounds = rounds.get(&record.migration).cloned().unwrap_or_default();
     (record.outcome == Outcome::Completed).then_some(Timing { record, rounds })
 }
 

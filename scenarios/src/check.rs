@@ -56,7 +56,7 @@ impl Checker {
         whole: Place,
     ) -> Option<(ClusterModel, Vec<Measured>)> {
         let before = self.problems.count();
-        let mut hosts = self.hosts(file.hosts.as_ref(), whole);
+        let mut hosts = self.hosts(file, whole);
         let storage = self.storage(file.storage.as_deref().unwrap_or(&[]), &mut hosts);
         let network = self.network(file.network.as_ref(), &hosts);
         let guests = self.guests(file, (&hosts, &storage), whole);

@@ -76,6 +76,9 @@ pub(crate) struct File {
     pub(crate) seed: Option<u64>,
     /// The hosts.
     pub(crate) hosts: Option<At<Vec<At<HostFile>>>>,
+    /// The network card of hosts that give none: a preset's name, or its speed; "10GbE" by default. `migtwin
+    /// live probe` writes one, to be included.
+    pub(crate) nic: Option<At<OrPreset<NicFile>>>,
     /// What joins the hosts; by default one switch, as fast as all network cards together.
     pub(crate) network: Option<At<NetworkFile>>,
     /// Where disks can be: disks of hosts, and storage that several share. By default none is known, and
@@ -122,6 +125,7 @@ impl File {
             include: None,
             seed: self.seed.or(base.seed),
             hosts: self.hosts.or(base.hosts),
+            nic: self.nic.or(base.nic),
             network: self.network.or(base.network),
             storage: self.storage.or(base.storage),
             workloads: self.workloads.or(base.workloads),

@@ -3,36 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+mod support;
 
 use algorithms::records::{EventRecord, Level, MigrationKind, MigrationRecord, Outcome, RunRecords};
-use models::world::{RunOptions, simulate};
-use scenarios::{Scenario, ScenarioRun, load, parse};
+use scenarios::parse;
 use sim_core::Span;
-
-fn scenario(name: &str) -> Scenario {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("library");
-    match load(library.join(name).with_extension("ron")) {
-        Ok(scenario) => scenario,
-        Err(error) => panic!("{name}: {:?}", miette::Report::new(error)),
-    }
-}
-
-fn alternative<'a>(scenario: &'a Scenario, name: &str) -> &'a ScenarioRun {
-    scenario.runs.iter().find(|run| run.alternative.as_deref() == Some(name)).unwrap()
-}
-
-fn run(run: &ScenarioRun) -> RunRecords {
-    simulate(&run.model, &RunOptions::default()).unwrap()
-}
-
-fn shown(scenario: &str, name: &str) -> RunRecords {
-    run(alternative(&self::scenario(scenario), name))
-}
-
-fn of<'a>(records: &'a RunRecords, vm: &str) -> Vec<&'a MigrationRecord> {
-    records.migrations.iter().filter(|record| *record.vm == *vm).collect()
-}
+use support::{alternative, logged, of, run, scenario, shown};
 
 fn why(record: &MigrationRecord) -> &str {
     record.why.as_deref().unwrap_or_default()
@@ -47,11 +23,6 @@ fn only(records: &RunRecords, vm: &str) -> (MigrationKind, Option<String>, Outco
 
 fn went(kind: MigrationKind, to: &str) -> (MigrationKind, Option<String>, Outcome) {
     (kind, Some(to.to_string()), Outcome::Completed)
-}
-
-fn logged<'a>(records: &'a RunRecords, host: &str, message: &str) -> Vec<&'a EventRecord> {
-    let at = |event: &&EventRecord| event.host.as_deref() == Some(host) && event.message.contains(message);
-    records.events.iter().filter(at).collect()
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use algorithms::hypervisor_loop::PostCopy;
 use algorithms::ids::{HostId, VmId};
+use algorithms::levers::AutoConverge;
 use algorithms::measured::{Quantity, Subject};
-use algorithms::policy::{HyperV, Policy};
+use algorithms::policy::{HyperV, Policy, Slowing};
 use models::cluster::ClusterModel;
 use models::transport::Transport;
 use models::workload::Workload;
@@ -39,6 +41,46 @@ fn the_shortest_scenario_takes_its_defaults() {
     assert_eq!((path.hops.len(), path.latency), (2, Span::from_micros(40)));
     let (_, _, link) = model.network.links().next().unwrap();
     assert_eq!(link.capacity, Bandwidth::from_gbit(10));
+}
+
+#[test]
+fn a_card_of_the_scenario_is_that_of_hosts_that_give_none() {
+    let text = r#"(
+        nic: (speed: "400 Mbit/s", latency: "50 us"),
+        hosts: [(name: "a", memory: "8 GiB"), (name: "b", memory: "8 GiB", nic: "1GbE")],
+        vms: [(name: "vm1", host: "a", memory: "1 GiB")],
+        plan: [],
+        alternatives: {"given": (), "faster": (nic: "25GbE")},
+    )"#;
+    let speeds = |run: usize| {
+        let model = &scenario(text).runs[run].model;
+        model.network.links().map(|(_, _, link)| link.capacity).collect::<Vec<_>>()
+    };
+    assert_eq!(speeds(0), [Bandwidth::from_mbit(400), Bandwidth::from_gbit(1)]);
+    assert_eq!(speeds(1), [Bandwidth::from_gbit(25), Bandwidth::from_gbit(1)]);
+    let wrong = parse(&text.replace("\"25GbE\"", "\"26GbE\""), "test.ron").unwrap_err();
+    assert!(format!("{:?}", miette::Report::new(wrong)).contains("25GbE"), "the nearest is named");
+}
+
+#[test]
+fn levers_of_real_qemu_are_the_policys_where_live_says_nothing_else() {
+    let levers = |hypervisor: &str| {
+        let text = format!(
+            "(hosts: [(name: \"node{{1..2}}\", memory: \"64 GiB\")], {VM} plan: [], hypervisor: (preset: \"qemu-7.2\", {hypervisor}))"
+        );
+        scenario(&text).runs.remove(0).qemu.unwrap()
+    };
+    let policy = "policy: Qemu(slow_down: AutoConverge(initial: 40), post_copy: AfterPasses(3))";
+    let of_policy = levers(policy);
+    assert_eq!(of_policy.auto_converge, AutoConverge::On);
+    assert_eq!(of_policy.post_copy, PostCopy::AfterPasses(3));
+    let given = levers(&format!("{policy}, live: (auto_converge: false, post_copy_after: 1)"));
+    assert_eq!((given.auto_converge, given.post_copy), (AutoConverge::Off, PostCopy::AfterPasses(1)));
+    assert_eq!(levers("live: (multifd: 2)").auto_converge, AutoConverge::Off);
+    // What then holds for real is what is simulated of it.
+    let Slowing::AutoConverge(rules) = of_policy.rules().slowing else { panic!("{of_policy:?}") };
+    assert_eq!(rules.initial_percent, 40);
+    assert_eq!(given.rules().slowing, Slowing::Off);
 }
 
 #[test]

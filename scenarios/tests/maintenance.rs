@@ -2,48 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use algorithms::ids::VmId;
 use algorithms::preflight::Rule;
-use algorithms::records::{EventRecord, MigrationKind, MigrationRecord, Outcome, RunRecords};
+use algorithms::records::{MigrationKind, MigrationRecord, Outcome, RunRecords};
 use models::preflight::preflight;
-use models::world::{RunOptions, simulate};
-use scenarios::{Scenario, ScenarioRun, load};
+use scenarios::ScenarioRun;
 use sim_core::{SimTime, Span};
-
-fn scenario(name: &str) -> Scenario {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("library");
-    match load(library.join(name).with_extension("ron")) {
-        Ok(scenario) => scenario,
-        Err(error) => panic!("{name}: {:?}", miette::Report::new(error)),
-    }
-}
-
-fn alternative<'a>(scenario: &'a Scenario, name: &str) -> &'a ScenarioRun {
-    scenario.runs.iter().find(|run| run.alternative.as_deref() == Some(name)).unwrap()
-}
-
-fn run(run: &ScenarioRun) -> RunRecords {
-    simulate(&run.model, &RunOptions::default()).unwrap()
-}
-
-fn shown(scenario: &str, name: &str) -> RunRecords {
-    run(alternative(&self::scenario(scenario), name))
-}
-
-fn of<'a>(records: &'a RunRecords, vm: &str) -> Vec<&'a MigrationRecord> {
-    records.migrations.iter().filter(|record| *record.vm == *vm).collect()
-}
+use support::{alternative, logged, of, run, scenario, shown};
 
 fn end(record: &MigrationRecord) -> SimTime {
     record.started.unwrap() + record.total
-}
-
-fn logged<'a>(records: &'a RunRecords, host: &str, message: &str) -> Vec<&'a EventRecord> {
-    let at = |event: &&EventRecord| event.host.as_deref() == Some(host) && event.message.contains(message);
-    records.events.iter().filter(at).collect()
 }
 
 /// Where every guest runs in the end, by what the records say.

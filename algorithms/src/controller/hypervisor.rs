@@ -5,10 +5,11 @@
 
 use sim_core::{Bytes, SimTime};
 
-use super::{Command, MigrationController, MigrationOrder};
+use super::{Command, MigrationController, MigrationOrder, State};
 use crate::hypervisor_loop::{HypervisorLoop, LoopInput, PostCopy};
 use crate::machine::{Output, Refused};
-use crate::page_loop::PageInput;
+use crate::page_loop::{PageInput, PageLoop, UnderWay};
+use crate::policy::Policy;
 
 impl MigrationController {
     /// A controller of a hypervisor that has a page loop of its own; it waits for
@@ -16,6 +17,25 @@ impl MigrationController {
     pub fn of_hypervisor(order: MigrationOrder, post_copy: PostCopy) -> MigrationController {
         let hypervisor = HypervisorLoop::new(order.migration, post_copy);
         MigrationController { hypervisor: Some(hypervisor), ..MigrationController::new(order) }
+    }
+
+    /// This controller with our own page loop, by `policy`, in the hypervisor's place: it goes on at `now` from
+    /// where that was seen to stand. So what the hypervisor will do can be simulated.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where memory is not being copied, or the guest has been paused.
+    pub fn stand_in(&self, policy: Policy, so_far: &UnderWay, now: SimTime) -> Result<Self, Refused> {
+        let paused = self.paused_since().is_some() || self.is_handed_over();
+        if self.hypervisor.is_none() || self.state != State::Copying || paused {
+            let input = "a page loop in the hypervisor's place".into();
+            return Err(Refused { input, state: format!("{:?}", self.state) });
+        }
+        let mut stand_in = MigrationController { hypervisor: None, ..self.clone() };
+        stand_in.pages = PageLoop::under_way(self.order.migration, policy.clone(), so_far, now);
+        stand_in.order.policy = policy;
+        stand_in.pass_on();
+        Ok(stand_in)
     }
 
     /// Whether the guest was told to start at the destination: from then on the source must not run it,

@@ -2,9 +2,9 @@
 //!
 //! A host that has died takes no more guests, and none leaves it. Moves that wait in a queue to go to it
 //! look for another place where the orchestrator had chosen it, and are refused where the plan names
-//! it. Migrations under way end by themselves. Clustered roles of a dead node are started on another. Nothing that failed is tried again: `Move-VM` does not, and
-//! of a cluster's drain it is only known that it can be told to (`CLUSAPI_NODE_PAUSE_RETRY_DRAIN_ON_FAILURE`
-//! of `PauseClusterNodeEx`), not how often it then does.
+//! it. Migrations under way end by themselves. Clustered roles of a dead node are started on another. Nothing
+//! that failed is tried again: `Move-VM` does not, and of a cluster's drain it is only known that it can be told to
+//! (`CLUSAPI_NODE_PAUSE_RETRY_DRAIN_ON_FAILURE` of `PauseClusterNodeEx`), not how often it then does.
 
 use std::collections::BTreeSet;
 
@@ -71,9 +71,14 @@ impl Orchestrator {
     /// Roles whose node has died go offline, and are started elsewhere when the cluster has noticed; those that
     /// are on their way wait for the end of that. Whether there were any.
     pub(super) fn begin_failovers(&mut self, now: SimTime) -> bool {
+        let dead = self.cluster.dead_hosts();
+        if dead.is_empty() {
+            return false;
+        }
         let mut any = false;
-        for node in self.cluster.dead_hosts() {
-            let busy = self.busy();
+        // A guest is on one host: what begins here for one node concerns no role of another.
+        let busy = self.busy();
+        for node in dead {
             for vm in self.roles_on(node).into_iter().filter(|vm| !busy.contains(vm)) {
                 any = true;
                 self.fail_over(now, vm, node);

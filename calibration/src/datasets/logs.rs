@@ -4,58 +4,135 @@
 //! migration speed: … - downtime … ms", "migration finished successfully (duration …)"), and the fields of
 //! libvirt's `tools/virsh-domain-monitor.c`. Other lines are passed over.
 
-use super::Source;
 use super::query_migrate::LoggedMigration;
+use super::{DataError, Source};
 
-/// What a log says; `None` where it is none of the two.
-pub(super) fn read(source: &Source) -> Option<Vec<LoggedMigration>> {
+/// What a log says, `None` inside where its migration has not ended; `None` where it is none of the two.
+///
+/// # Errors
+///
+/// [`DataError`] at a value that is not what its line holds.
+pub(super) fn read(source: &Source) -> Option<Result<Option<LoggedMigration>, DataError>> {
     let text = &source.text;
     if text.contains("Time elapsed:") && text.contains("Job type:") {
-        return Some(libvirt(source).into_iter().collect());
+        return Some(libvirt(source));
     }
     let proxmox_lines = ["migration active, transferred", "migration status: active", "migration speed:"];
-    proxmox_lines.iter().any(|line| text.contains(line)).then(|| proxmox(source).into_iter().collect())
+    proxmox_lines.iter().any(|line| text.contains(line)).then(|| proxmox(source))
 }
 
 /// Fields of one job, each on a line of its own.
-fn libvirt(source: &Source) -> Option<LoggedMigration> {
-    let field = |name: &str| {
-        let lines = source.text.lines().map(str::trim);
-        lines.filter_map(|line| line.strip_prefix(name)).next_back().map(str::trim)
+struct Job<'a> {
+    source: &'a Source,
+}
+
+impl Job<'_> {
+    /// The last line that begins with this: its number, where its value begins, and the value.
+    fn line(&self, name: &str) -> Option<(usize, usize, &str)> {
+        let lines = self.source.text.lines().enumerate();
+        let found =
+            lines.filter_map(|(number, line)| Some((number, line, line.trim_start().strip_prefix(name)?)));
+        let (number, line, value) = found.last()?;
+        let value = value.trim();
+        let column = line.find(value).unwrap_or(0);
+        Some((number + 1, column + 1, value))
+    }
+
+    /// The value of a field; `None` where the job has none such.
+    fn value(
+        &self,
+        name: &str,
+        expected: &'static str,
+        read: impl Fn(&str) -> Option<f64>,
+    ) -> Result<Option<f64>, DataError> {
+        let Some((line, column, value)) = self.line(name) else {
+            return Ok(None);
+        };
+        read(value).filter(|number| number.is_finite() && *number >= 0.0).map(Some).ok_or_else(|| {
+            DataError::Value {
+                file: self.source.name.clone(),
+                line: line as u64,
+                column: column as u64,
+                name: name.trim_end_matches(':').to_string(),
+                value: value.to_string(),
+                expected,
+            }
+        })
+    }
+
+    fn bytes(&self, name: &str, otherwise: &str) -> Result<Option<f64>, DataError> {
+        let expected = "a size such as 1.5 GiB";
+        Ok(match self.value(name, expected, size)? {
+            None => self.value(otherwise, expected, size)?,
+            found => found,
+        })
+    }
+}
+
+fn libvirt(source: &Source) -> Result<Option<LoggedMigration>, DataError> {
+    let job = Job { source };
+    let time = "milliseconds such as 1200 ms";
+    let total = job.value("Time elapsed:", time, milliseconds)?;
+    let (memory, bytes) =
+        (job.bytes("Memory total:", "Data total:")?, job.bytes("Memory processed:", "Data processed:")?);
+    let is_whole = job.line("Job type:").is_some_and(|(.., kind)| kind == "Completed");
+    let (Some(memory), Some(total), Some(bytes), true) = (memory, total, bytes, is_whole) else {
+        return Ok(None);
     };
-    let bytes = |name: &str| field(name).and_then(size);
-    Some(LoggedMigration {
+    if memory <= 0.0 || total <= 0.0 {
+        return Ok(None);
+    }
+    let rate = |text: &str| size(text.strip_suffix("/s")?);
+    Ok(Some(LoggedMigration {
         name: source.name.clone(),
-        memory: bytes("Memory total:").or_else(|| bytes("Data total:"))?,
-        total: milliseconds(field("Time elapsed:")?).filter(|total| *total > 0.0)?,
-        downtime: field("Total downtime:").and_then(milliseconds),
-        bytes: bytes("Memory processed:").or_else(|| bytes("Data processed:"))?,
-        rate: field("Memory bandwidth:").and_then(|rate| size(rate.strip_suffix("/s")?)),
-        dirty_rate: field("Dirty rate:").and_then(pages_per_second),
-        zero_bytes: field("Constant pages:").and_then(|pages| pages.parse::<f64>().ok()).map(|n| n * 4096.0),
+        memory,
+        total,
+        downtime: job.value("Total downtime:", time, milliseconds)?,
+        bytes,
+        rate: job.value("Memory bandwidth:", "a rate such as 120.000 MiB/s", rate)?,
+        dirty_rate: job
+            .value("Dirty rate:", "a rate such as 4741 pages/s", pages_per_second)?
+            .filter(|rate| *rate > 0.0),
+        zero_bytes: job
+            .value("Constant pages:", "a number of pages", |pages| pages.parse().ok())?
+            .map(|pages| pages * 4096.0),
         downtime_limit: None,
-    })
+    }))
 }
 
 /// The last line of progress, the line of the speed, and the duration.
-fn proxmox(source: &Source) -> Option<LoggedMigration> {
+fn proxmox(source: &Source) -> Result<Option<LoggedMigration>, DataError> {
     let mut found = Progress::default();
-    for line in source.text.lines() {
-        found.see(line);
+    for (number, line) in source.text.lines().enumerate() {
+        found.see(line).map_err(|(name, value, expected)| DataError::Value {
+            file: source.name.clone(),
+            line: number as u64 + 1,
+            column: line.find(value).unwrap_or(0) as u64 + 1,
+            name: name.to_string(),
+            value: value.to_string(),
+            expected,
+        })?;
     }
-    let total = found.duration.or_else(|| found.rate.map(|rate| found.sent / rate))?;
-    Some(LoggedMigration {
+    let total = found.duration.or_else(|| found.rate.map(|rate| found.sent / rate));
+    let total = total.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    let Some(total) = total.filter(|_| found.memory > 0.0 && found.sent > 0.0) else {
+        return Ok(None);
+    };
+    Ok(Some(LoggedMigration {
         name: source.name.clone(),
-        memory: Some(found.memory).filter(|bytes| *bytes > 0.0)?,
-        total: Some(total).filter(|seconds| *seconds > 0.0)?,
+        memory: found.memory,
+        total,
         downtime: found.downtime,
-        bytes: Some(found.sent).filter(|bytes| *bytes > 0.0)?,
+        bytes: found.sent,
         rate: found.rate,
         dirty_rate: None,
         zero_bytes: None,
         downtime_limit: found.downtime_limit,
-    })
+    }))
 }
+
+/// What stands on a line, the value, and what was expected of it.
+type Wrong<'a> = (&'static str, &'a str, &'static str);
 
 #[derive(Default)]
 struct Progress {
@@ -68,30 +145,35 @@ struct Progress {
 }
 
 impl Progress {
-    fn see(&mut self, line: &str) {
+    fn see<'a>(&mut self, line: &'a str) -> Result<(), Wrong<'a>> {
         if let Some(rest) = after(line, "migration active, transferred ") {
             // "1.2 GiB of 8.0 GiB VM-state, 112.0 MiB/s"
-            let mut parts = rest.split(" of ");
-            self.sent = parts.next().and_then(size).unwrap_or(self.sent);
-            let total = parts.next().and_then(|part| part.split(" VM-state").next());
-            self.memory = total.and_then(size).unwrap_or(self.memory);
+            let wrong = ("transferred", rest, "sizes such as 1.2 GiB of 8.0 GiB VM-state");
+            let (sent, total) = rest.split_once(" of ").ok_or(wrong)?;
+            self.sent = size(sent).ok_or(wrong)?;
+            self.memory = total.split(" VM-state").next().and_then(size).ok_or(wrong)?;
         } else if let Some(rest) = after(line, "migration status: active (transferred ") {
             // "123456, remaining 1234, total 8589934592)": bytes
+            let wrong = ("transferred", rest, "bytes such as 123456, remaining 1234, total 8589934592");
             let number = |name: &str| {
                 let digits = after(rest, name)?.split(|letter: char| !letter.is_ascii_digit()).next()?;
                 digits.parse::<f64>().ok()
             };
-            self.sent = number("").unwrap_or(self.sent);
-            self.memory = number("total ").unwrap_or(self.memory);
+            self.sent = number("").ok_or(wrong)?;
+            self.memory = number("total ").ok_or(wrong)?;
         } else if let Some(rest) = after(line, "migration speed: ") {
             // "1.1 GiB/s - downtime 35 ms"
-            self.rate = rest.split("/s").next().and_then(size);
+            let wrong = ("speed", rest, "a rate such as 112.0 MiB/s - downtime 35 ms");
+            self.rate = Some(rest.split("/s").next().and_then(size).ok_or(wrong)?);
             self.downtime = after(rest, "downtime ").and_then(milliseconds);
         } else if let Some(rest) = after(line, "auto-increased downtime to continue migration: ") {
-            self.downtime_limit = milliseconds(rest);
+            self.downtime_limit =
+                Some(milliseconds(rest).ok_or(("downtime", rest, "milliseconds such as 200 ms"))?);
         } else if let Some(rest) = after(line, "(duration ") {
-            self.duration = clock(rest.trim_end().trim_end_matches(')'));
+            let duration = rest.trim_end().trim_end_matches(')');
+            self.duration = Some(clock(duration).ok_or(("duration", duration, "a time such as 00:01:18"))?);
         }
+        Ok(())
     }
 }
 

@@ -63,7 +63,22 @@ impl Bed {
     ///
     /// [`FitError::Model`] where a move was not carried out.
     pub(super) fn run(&self, name: &str, moves: Vec<Moving>) -> Result<RunRecords, FitError> {
-        let model = self.model(name, moves);
+        self.run_under(Policy::Qemu(self.policy.clone()), name, moves)
+    }
+
+    /// The same under other rules than the bed's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bed::run`].
+    pub(super) fn run_under(
+        &self,
+        policy: Policy,
+        name: &str,
+        moves: Vec<Moving>,
+    ) -> Result<RunRecords, FitError> {
+        let mut model = self.model(name, moves);
+        model.hypervisor.policy = policy;
         let horizon = Span::from_secs(24 * 3600);
         let options = RunOptions { metering: Metering::Off, horizon, ..RunOptions::default() };
         simulate(&model, &options)

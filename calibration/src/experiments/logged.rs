@@ -42,7 +42,7 @@ impl Problem for Logged {
         let mean = rates.sum::<f64>() / self.migrations.len().max(1) as f64;
         let parameter = |name: &str, unit, start, low, high| {
             let name = name.to_string();
-            Parameter { name, unit, start, low, high }
+            Parameter { name, unit, start, low, high, likely_within: None }
         };
         vec![
             parameter("rate", "B/s", mean.max(2.0), mean.max(2.0) / 20.0, mean.max(2.0) * 20.0),

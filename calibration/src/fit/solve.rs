@@ -2,8 +2,9 @@
 
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, storage::Owned};
+use rayon::prelude::*;
 
-use super::{Effort, FitError, Loss, Parameter, Prediction, Problem};
+use super::{Effort, FitError, Landscape, Loss, Parameter, Prediction, Problem};
 
 /// A step in the unbounded parameter for the slope: the simulator works in steps of its own, which a
 /// shorter one would fall between.
@@ -14,6 +15,9 @@ const FIRST_STEP: f64 = 0.3;
 
 /// Evaluations of all residuals beyond which the search is ended, in units of parameters + 1.
 const PATIENCE: usize = 12;
+
+/// Steps in the unbounded parameter of [`Search::polish`].
+const POLISH: [f64; 8] = [0.3, 0.3, 0.1, 0.1, 0.05, 0.05, 0.02, 0.01];
 
 /// What the search found.
 pub(super) struct Solution {
@@ -54,42 +58,80 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
     search.residuals = Some(search.evaluate(&search.at)?);
     let method =
         LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
-    let (search, _) = method.with_patience(PATIENCE).minimize(search);
+    let (mut search, _) = method.with_patience(PATIENCE).minimize(search);
+    if problem.landscape() == Landscape::Stepped {
+        search.polish();
+    }
     search.solution()
 }
 
 impl Search<'_> {
+    /// Where the loss has steps, the search by slopes may have ended on one of them: one parameter after the other is tried on either side, in ever
+    /// shorter steps (Hooke and Jeeves 1961).
+    fn polish(&mut self) {
+        let Some(mut best) = self.loss_at(&self.at) else {
+            return;
+        };
+        for step in POLISH {
+            for column in 0..self.at.len() {
+                for signed in [step, -step] {
+                    let mut at = self.at.clone();
+                    at[column] += signed;
+                    if let Some(loss) = self.loss_at(&at).filter(|loss| *loss < best) {
+                        (best, self.at) = (loss, at);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn loss_at(&self, at: &DVector<f64>) -> Option<f64> {
+        self.evaluate(at).ok().map(|residuals| residuals.norm_squared())
+    }
+
     fn values(&self, at: &DVector<f64>) -> Vec<f64> {
         self.parameters.iter().zip(at.iter()).map(|(parameter, x)| parameter.bounded(*x)).collect()
     }
 
     fn evaluate(&self, at: &DVector<f64>) -> Result<DVector<f64>, FitError> {
-        let predictions = self.problem.predict(&self.values(at), self.groups, Effort::Fit)?;
-        Ok(DVector::from_vec(self.residuals_of(&predictions)))
+        let values = self.values(at);
+        let predictions = self.problem.predict(&values, self.groups, Effort::Fit)?;
+        Ok(self.residuals_of(&predictions, &values))
     }
 
-    fn residuals_of(&self, predictions: &[Prediction]) -> Vec<f64> {
+    fn residuals_of(&self, predictions: &[Prediction], values: &[f64]) -> DVector<f64> {
         let counted = predictions.iter().filter(|each| each.scale > 0.0);
-        counted.map(|each| self.loss.root(difference(each))).collect()
+        let measured = counted.map(|each| self.loss.root(difference(each)));
+        let known = self.parameters.iter().zip(values);
+        let known = known.filter_map(|(parameter, value)| {
+            parameter.likely_within.map(|share| (value / parameter.start).ln() / share)
+        });
+        DVector::from_vec(measured.chain(known).collect())
     }
 
     fn slopes(&self) -> Option<DMatrix<f64>> {
         let rows = self.residuals.as_ref()?.len();
         let mut jacobian = DMatrix::zeros(rows, self.at.len());
-        for column in 0..self.at.len() {
+        // Columns are found side by side; each is what it would be alone.
+        let slope = |column: usize| {
             let (mut above, mut below) = (self.at.clone(), self.at.clone());
             above[column] += STEP;
             below[column] -= STEP;
-            let slope = (self.evaluate(&above).ok()? - self.evaluate(&below).ok()?) / (2.0 * STEP);
-            jacobian.set_column(column, &slope);
+            Some((self.evaluate(&above).ok()? - self.evaluate(&below).ok()?) / (2.0 * STEP))
+        };
+        let slopes: Option<Vec<_>> = (0..self.at.len()).into_par_iter().map(slope).collect();
+        for (column, slope) in slopes?.iter().enumerate() {
+            jacobian.set_column(column, slope);
         }
         Some(jacobian)
     }
 
-    fn solution(self) -> Result<Solution, FitError> {
+    fn solution(mut self) -> Result<Solution, FitError> {
+        self.residuals = Some(self.evaluate(&self.at)?);
         let values = self.values(&self.at);
         let predictions = self.problem.predict(&values, self.groups, Effort::Everything)?;
-        let residuals = DVector::from_vec(self.residuals_of(&predictions));
+        let residuals = self.residuals_of(&predictions, &values);
         let mut jacobian =
             self.slopes().unwrap_or_else(|| DMatrix::zeros(residuals.len(), self.parameters.len()));
         for (column, parameter) in self.parameters.iter().enumerate() {

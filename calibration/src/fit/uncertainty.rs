@@ -13,6 +13,8 @@ use super::solve::Solution;
 const CORRELATED: f64 = 0.95;
 /// From here on, so is the whole of them (of the column-scaled Jacobian).
 const ILL_CONDITIONED: f64 = 100.0;
+/// Standard errors of this share of a value and more leave it open.
+const HARDLY_KNOWN: f64 = 0.5;
 /// What share of its range at either end counts as a bound.
 const AT_BOUND: f64 = 0.01;
 
@@ -59,7 +61,12 @@ pub(super) fn judge(solution: Solution) -> Fitted {
     let condition = if least > 0.0 { most / least } else { f64::INFINITY };
     let freedom = residuals.len().saturating_sub(values.len()).max(1) as f64;
     let variance = residuals.norm_squared() / freedom;
-    let inverse = (scaled.transpose() * &scaled).try_inverse();
+    // What the data say nothing of has no column, and must not make the others unknown.
+    let mut squares = scaled.transpose() * &scaled;
+    for (index, norm) in norms.iter().enumerate().filter(|(_, norm)| **norm == 0.0) {
+        squares[(index, index)] = 1.0 + norm;
+    }
+    let inverse = squares.try_inverse();
     let deviation = |index: usize| match &inverse {
         Some(inverse) if norms[index] > 0.0 => {
             (inverse[(index, index)].abs() * variance).sqrt() / norms[index]
@@ -74,6 +81,21 @@ pub(super) fn judge(solution: Solution) -> Fitted {
         } else if !(AT_BOUND..=1.0 - AT_BOUND).contains(&place) {
             warnings.push(format!("{} lies at the end of its range", parameter.name));
         }
+        if norms[index] > 0.0 && inverse.is_some() && deviation(index) >= HARDLY_KNOWN {
+            warnings.push(format!(
+                "{} is hardly known: its standard error is {:.0} % of it; what it is used for may still be \
+                 predicted well, but do not read a fact from it",
+                parameter.name,
+                100.0 * deviation(index)
+            ));
+        }
+    }
+    if inverse.is_none() {
+        warnings.push(
+            "how sure the parameters are is not known at all: several sets of them fit the data alike \
+             (their errors are shown as not told by the data); add runs that differ in speed or in memory"
+                .to_string(),
+        );
     }
     if let Some(inverse) = &inverse {
         warnings

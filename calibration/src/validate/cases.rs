@@ -17,8 +17,11 @@ cases![
     "grid5000-plan5",
     "clark-specweb",
     "clark-muncher",
+    "openstack-drain",
     "hyper-v-finn",
+    "hyper-v-holman",
     "hyper-v-sql",
     "qemu-qatzip",
     "qemu-compression",
+    "qemu-rdma",
 ];

@@ -1,11 +1,14 @@
 //! What can be asked of `migtwin live`.
 
+mod lab;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use sim_core::{Bandwidth, Bytes, Span};
 
 use crate::arguments::Output;
+pub use lab::LabCommand;
 
 #[derive(Args)]
 #[command(after_help = "Exit status: 0 done, 2 bad input, 3 a host failed or a guest was not moved.")]
@@ -44,12 +47,17 @@ pub enum LiveCommand {
     },
     /// Carry out a plan of `migtwin plan drain`.
     Apply(Apply),
+    /// Measure what migration between two agents would get, and write a preset of it.
+    Probe(Probe),
     /// Say what will become of a migration, from its journal up to some moment.
     Forecast(Forecast),
     /// Bring hand-overs that were cut short to their end, so that each guest runs exactly once.
     Recover {
         #[command(flatten)]
         agents: Agents,
+        /// Instead of agents: the directory of a `migtwin live qemu` that was killed.
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["agents", "identity", "lab"])]
+        qemu: Option<PathBuf>,
     },
     /// Carry out a scenario's plan on QEMU machines of this computer, planned beside actual.
     Qemu(LiveQemu),
@@ -196,6 +204,62 @@ pub enum OnDeviation {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Test memory goes the way of a migration's, once for each compression and number of streams. \
+                        A scenario takes the preset by include: [\"FILE\"], where its hosts give no `nic`."
+)]
+pub struct Probe {
+    /// The agent that memory would come from.
+    #[arg(value_name = "A")]
+    pub source: String,
+    /// The agent that it would go to.
+    #[arg(value_name = "B")]
+    pub destination: String,
+    #[command(flatten)]
+    pub agents: Agents,
+    /// Numbers of streams, 1 to 16 each.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 2, 4],
+          value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub streams: Vec<u32>,
+    /// Compressions.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Compress::None, Compress::Lz4, Compress::Zstd])]
+    pub compression: Vec<Compress>,
+    /// Send memory without encryption (control is encrypted always).
+    #[arg(long)]
+    pub plain: bool,
+    /// Test memory, at most 512 MiB; it is sent over and over.
+    #[arg(long, value_name = "SIZE", default_value = "64 MiB")]
+    pub memory: Bytes,
+    /// How many times smaller it gets by compression, 1 or more.
+    #[arg(long, value_name = "RATIO", default_value_t = 2.3, value_parser = ratio)]
+    pub compressibility: f64,
+    /// The share of it that is zero, 0 to 0.9.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub zero_share: f64,
+    /// For how long each is measured, at most 30 s.
+    #[arg(long = "for", value_name = "TIME", default_value = "2 s")]
+    pub measure_for: Span,
+    /// Write a preset of the best here, for scenarios to include.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    number_between(text, 1.0, 1000.0)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number_between(text, 0.0, 0.9)
+}
+
+fn number_between(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("must be a number from {least} to {most}"))
+}
+
+#[derive(Args)]
 pub struct Forecast {
     /// The journal, as agents keep it.
     #[arg(value_name = "JOURNAL")]
@@ -240,50 +304,6 @@ pub enum Compress {
     Zstd,
 }
 
-#[derive(Subcommand)]
-pub enum LabCommand {
-    /// Make a lab and start its agents.
-    Up {
-        /// How many hosts; they are host1, host2 and so on.
-        #[arg(long, value_name = "N", default_value_t = 2)]
-        hosts: u32,
-        /// The speed of each host's link, such as 400mbit or "10 Gbit/s"; unlimited by default.
-        #[arg(long, value_name = "RATE", value_parser = link)]
-        link: Option<Bandwidth>,
-        /// No namespaces and no links: agents over the loopback interface. Needs no root.
-        #[arg(long, conflicts_with = "link")]
-        loopback: bool,
-        /// Memory that guests of each host may have.
-        #[arg(long, value_name = "SIZE")]
-        memory: Option<Bytes>,
-        /// A storage location that all hosts reach; may be given several times. All others are each host's own.
-        #[arg(long = "shared-storage", value_name = "NAME")]
-        shared: Vec<String>,
-        /// Where the lab is kept.
-        #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
-        directory: PathBuf,
-    },
-    /// End a lab: its agents and guests, namespaces, links and files.
-    Down {
-        /// Where the lab is kept.
-        #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
-        directory: PathBuf,
-    },
-    /// Say how a lab's hosts are.
-    Status {
-        /// Where the lab is kept.
-        #[arg(long, value_name = "DIR", default_value = "migtwin-lab")]
-        directory: PathBuf,
-    },
-}
-
-/// A speed as we write it, or as `tc` does: 400mbit.
-fn link(text: &str) -> Result<Bandwidth, String> {
-    let units = [("kbit", " kbit/s"), ("mbit", " Mbit/s"), ("gbit", " Gbit/s")];
-    let of_tc = units.iter().find_map(|(short, long)| Some(format!("{}{long}", text.strip_suffix(short)?)));
-    of_tc.as_deref().unwrap_or(text).parse().map_err(|error: sim_core::QuantityError| error.to_string())
-}
-
 #[derive(Args)]
 #[command(
     after_help = "Needs qemu-system-x86_64, as and ld. Guests are booted from a ROM of our own and do what the \
@@ -303,11 +323,28 @@ pub struct LiveQemu {
     /// The program.
     #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
     pub qemu: String,
+    /// A guest of the scenario that runs in a QEMU of yours, by its QMP socket, as VM=SOCKET; may be given several
+    /// times. It is migrated, not booted; its old QEMU ends when it runs in the other.
+    #[arg(long, value_name = "VM=SOCKET", value_parser = socket_of)]
+    pub attach: Vec<(String, String)>,
+    /// The QEMU that waits for it, started with -incoming defer -S; by default one is started with the command line of
+    /// its own.
+    #[arg(long, value_name = "VM=SOCKET", value_parser = socket_of)]
+    pub incoming: Vec<(String, String)>,
+    /// Where sockets, disks and journals are kept meanwhile, removed in the end: a new directory with a short
+    /// path. By default one for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
     /// Also write planned.json, predicted.json, actual.json and the journals into this directory.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+fn socket_of(text: &str) -> Result<(String, String), String> {
+    let (vm, socket) = text.split_once('=').ok_or("this is VM=SOCKET, such as web=/run/web.qmp")?;
+    Ok((vm.to_string(), socket.to_string()))
 }
 
 /// Who runs the guests' instructions.

@@ -16,12 +16,16 @@ use crate::terminal;
 pub(super) fn run(arguments: &arguments::Forecast) -> Result<(), Failure> {
     let failed = |what: String| Failure::NoForecast { path: arguments.journal.clone(), what };
     let mut lines = journal::read(&arguments.journal)?.into_iter();
-    let Some(Line::Order { version: journal::VERSION, order, .. }) = lines.next() else {
+    let Some(Line::Order { version: journal::VERSION, order, hypervisor }) = lines.next() else {
         return Err(failed(format!("it does not begin with an order of version {}", journal::VERSION)));
     };
     let happenings: Vec<Happening> = lines.filter_map(happening).collect();
     let at = arguments.at.map_or(SimTime::MAX, |span| SimTime::ZERO + span);
-    let forecast = Situation::of(*order, &happenings, at)
+    let situation = match hypervisor {
+        Some(post_copy) => Situation::of_hypervisor(*order, post_copy, &happenings, at),
+        None => Situation::of(*order, &happenings, at),
+    };
+    let forecast = situation
         .and_then(|situation| situation.forecast(arguments.seed, arguments.futures))
         .map_err(|error: ForecastError| failed(error.to_string()))?;
     let text = match arguments.output.format {
@@ -31,7 +35,7 @@ pub(super) fn run(arguments: &arguments::Forecast) -> Result<(), Failure> {
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
-fn happening(line: Line) -> Option<Happening> {
+pub(super) fn happening(line: Line) -> Option<Happening> {
     match line {
         Line::Told(time, input) => Some(Happening::Told(time, input)),
         Line::Wanted(command) => Some(Happening::Wanted(command)),

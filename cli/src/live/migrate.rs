@@ -14,12 +14,12 @@ use live::client::{Client, Migrated, run_records};
 use live::disk::DiskSpec;
 use live::guest::GuestSpec;
 use live::machine::MOST_STEAL;
-use live::protocol::{Compression, Encryption, MigrateRequest, Sending, StorageRequest};
+use live::protocol::{Encryption, MigrateRequest, Sending, StorageRequest};
 use models::cluster::{ClusterModel, Guest};
 use models::world::{RunOptions, simulate};
 use reports::{Comparison, ReportInput, compare, comparison_table, report_json, run_json, write_text};
 
-use super::arguments::{Agents, Compress, Migrate, SendingArguments};
+use super::arguments::{Agents, Migrate, SendingArguments};
 use super::{Known, disks};
 use crate::arguments::Format;
 use crate::failure::Failure;
@@ -76,7 +76,7 @@ impl Known {
         Client::connect(self.address(host)?, &self.credentials)
     }
 
-    fn address(&self, host: &str) -> Result<&str, LiveError> {
+    pub(super) fn address(&self, host: &str) -> Result<&str, LiveError> {
         let found = self.agents.iter().find(|(name, _)| name == host);
         let absent = || LiveError::Absent {
             what: format!("host `{host}`"),
@@ -170,11 +170,7 @@ impl SendingArguments {
     pub(super) fn sending(&self) -> Sending {
         Sending {
             streams: self.streams,
-            compression: match self.compression {
-                Compress::None => Compression::None,
-                Compress::Lz4 => Compression::Lz4,
-                Compress::Zstd => Compression::Zstd,
-            },
+            compression: self.compression.in_protocol(),
             encryption: if self.plain { Encryption::None } else { Encryption::Tls },
             limit: self.limit,
         }

@@ -8,15 +8,21 @@ use std::time::Duration;
 
 use algorithms::ids::MigrationId;
 use algorithms::records::{MigrationRecord, Outcome, RunRecords};
+use live::journal::{self, Line};
 use live::machine::MOST_STEAL;
+use live::process;
 use live::qemu::QemuError;
 use live::qemu::accelerator::{Accelerator, AcceleratorKind, probe};
+use live::qemu::attach::Attached;
+use live::qemu::recover::Recovered;
 use live::qemu::run::{QemuRun, RunOptions};
 use models::cluster::ClusterModel;
+use models::forecast::{Evidence, Happening, Situation};
 use models::world::{self, simulate};
 use reports::{ReportInput, report_json};
 use scenarios::{Scenario, ScenarioRun};
 use serde::Serialize;
+use sim_core::SimTime;
 
 use super::arguments::{AcceleratorChoice, LiveQemu};
 use crate::arguments::Format;
@@ -42,14 +48,36 @@ struct SideBySide {
     actual: RunRecords,
     /// Of each migration: who runs the guest, and whether its memory is whole.
     proofs: Vec<Proof>,
+    /// Of each migration: what its passes tell of the network and of the guest.
+    seen: Vec<Seen>,
+}
+
+#[derive(Serialize)]
+struct Seen {
+    migration: MigrationId,
+    #[serde(flatten)]
+    evidence: Evidence,
+}
+
+/// What the passes of a migration tell, by its journal; nothing where that is not whole.
+fn seen(migration: MigrationId, journal: &Path) -> Option<Seen> {
+    let mut lines = journal::read(journal).ok()?.into_iter();
+    let Line::Order { order, hypervisor: Some(post_copy), .. } = lines.next()? else { return None };
+    let happenings: Vec<Happening> = lines.filter_map(super::forecast::happening).collect();
+    let situation = Situation::of_hypervisor(*order, post_copy, &happenings, SimTime::MAX).ok()?;
+    let evidence = situation.evidence().clone();
+    (evidence.bytes_per_s > 0.0).then_some(Seen { migration, evidence })
 }
 
 #[derive(Serialize)]
 struct Proof {
     migration: MigrationId,
     standing: String,
+    /// `None` for a guest that was attached to: nothing is known of what its memory should be.
     pages_verified: Option<u64>,
     damage: Option<String>,
+    /// The QMP socket of the machine that has it.
+    socket: String,
 }
 
 /// Runs the command.
@@ -63,7 +91,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
             scenario.name
         )));
     };
-    let directory = Directory::make()?;
+    let directory = Directory::make(arguments.directory.as_deref())?;
     let wanted = arguments.accelerator.map(|choice| match choice {
         AcceleratorChoice::Kvm => AcceleratorKind::Kvm,
         AcceleratorChoice::Tcg => AcceleratorKind::Tcg,
@@ -75,6 +103,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
         directory: &directory.0,
         accelerator: &accelerator,
         levers,
+        attached: &attached(arguments)?,
         measure_for: MEASURE_FOR,
         cancel: &watch_for_interrupts(),
         progress: &say,
@@ -92,6 +121,24 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
 
 fn live(error: QemuError) -> Failure {
     Failure::NotMoved(error.to_string())
+}
+
+/// The machines that are named by --attach and --incoming.
+fn attached(arguments: &LiveQemu) -> Result<Vec<Attached>, Failure> {
+    let socket_of = |vm: &str| arguments.incoming.iter().find(|(name, _)| name == vm);
+    for (vm, socket) in &arguments.incoming {
+        if !arguments.attach.iter().any(|(name, _)| name == vm) {
+            return Err(Failure::NotMoved(format!(
+                "a machine waits for `{vm}` at {socket}, and none is named that runs it: --attach {vm}=SOCKET"
+            )));
+        }
+    }
+    let attached = arguments.attach.iter().map(|(vm, socket)| Attached {
+        vm: vm.clone(),
+        source: socket.into(),
+        incoming: socket_of(vm).map(|(_, socket)| socket.into()),
+    });
+    Ok(attached.collect())
 }
 
 fn say(words: &str) {
@@ -142,7 +189,7 @@ fn failures(run: &QemuRun) -> Vec<String> {
         if record.outcome != Outcome::Completed {
             failures.push(format!("{} was not moved: {}", record.vm, record.reason));
         }
-        if let Some(Err(error)) = run.moves.get(&record.migration).map(|seen| &seen.pages) {
+        if let Some(Some(Err(error))) = run.moves.get(&record.migration).map(|seen| &seen.pages) {
             failures.push(format!("{}: {error}", record.vm));
         }
     }
@@ -158,11 +205,14 @@ fn tell(
     let proofs = actual.moves.iter().map(|(migration, seen)| Proof {
         migration: *migration,
         standing: seen.standing.to_string(),
-        pages_verified: seen.pages.as_ref().ok().map(|verified| verified.pages),
-        damage: seen.pages.as_ref().err().map(ToString::to_string),
+        pages_verified: seen.pages.as_ref().and_then(|pages| Some(pages.as_ref().ok()?.pages)),
+        damage: seen.pages.as_ref().and_then(|pages| Some(pages.as_ref().err()?.to_string())),
+        socket: seen.socket.display().to_string(),
     });
+    let of_passes = actual.moves.iter().filter_map(|(migration, left)| seen(*migration, &left.journal));
     let side_by_side = SideBySide {
         schema: 1,
+        seen: of_passes.collect(),
         accelerator: accelerator.kind.to_string(),
         qemu: version(accelerator),
         steal: actual.steal,
@@ -209,7 +259,22 @@ fn table(runs: &SideBySide) -> String {
         row("sent, MB", &|record| record.memory_bytes_sent.as_f64() / 1e6, 1);
         row("rounds", &|record| f64::from(record.rounds), 0);
     }
-    let proven = runs.proofs.iter().filter(|proof| proof.damage.is_none()).count();
+    for seen in &runs.seen {
+        let vm = runs.actual.migrations.iter().find(|record| record.migration == seen.migration);
+        let Evidence { dirtied_bytes_per_s, working_set_bytes, bytes_per_s, .. } = seen.evidence;
+        text += &format!(
+            "{:12} by its passes: {:.1} MB/s written in {:.0} MiB, sent at {:.1} MB/s\n",
+            vm.map_or("", |record| &*record.vm),
+            dirtied_bytes_per_s / 1e6,
+            working_set_bytes / f64::from(1 << 20),
+            bytes_per_s / 1e6,
+        );
+    }
+    for proof in runs.proofs.iter().filter(|proof| proof.pages_verified.is_none() && proof.damage.is_none()) {
+        let vm = runs.actual.migrations.iter().find(|record| record.migration == proof.migration);
+        text += &format!("{:12} {}: {}\n", vm.map_or("", |record| &*record.vm), proof.standing, proof.socket);
+    }
+    let proven = runs.proofs.iter().filter(|proof| proof.pages_verified.is_some()).count();
     let pages: u64 = runs.proofs.iter().filter_map(|proof| proof.pages_verified).sum();
     text += &format!(
         "\nQEMU {} on {}; {proven} of {} guests proven whole, {pages} pages; {:.1} % of processor time stolen\n",
@@ -250,11 +315,35 @@ fn keep(out: &Path, planned: &RunRecords, predicted: &RunRecords, actual: &QemuR
 struct Directory(PathBuf);
 
 impl Directory {
-    fn make() -> Result<Directory, Failure> {
-        let path = std::env::temp_dir().join(format!("migtwin-qemu-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Directory(path))
+    fn make(wanted: Option<&Path>) -> Result<Directory, Failure> {
+        let usual = || std::env::temp_dir().join(format!("migtwin-qemu-{}", std::process::id()));
+        let path = wanted.map_or_else(usual, Path::to_path_buf);
+        // Nobody else's files are to be removed with it.
+        let failed = |source| Failure::File { path: path.display().to_string(), source };
+        std::fs::create_dir(&path).map_err(failed)?;
+        let directory = Directory(path.canonicalize().map_err(failed)?);
+        process::claim(&directory.0)?;
+        say(&format!("if this is killed: migtwin live recover --qemu {}", directory.0.display()));
+        Ok(directory)
     }
+}
+
+/// `migtwin live recover --qemu`: ends what a run that was killed has left under way.
+pub(super) fn recover(directory: &Path) -> Result<(), Failure> {
+    let recovered = live::qemu::recover::recover(directory)?;
+    let mut out = std::io::stdout().lock();
+    if recovered.is_empty() {
+        writeln!(out, "no migration had begun; every guest runs where it was started")?;
+    }
+    for one in &recovered {
+        writeln!(out, "{one}")?;
+    }
+    let nowhere = |one: &&Recovered| one.socket.is_none();
+    let unknown = recovered.iter().filter(nowhere).count();
+    if unknown > 0 {
+        return Err(Failure::NotMoved(format!("{unknown} guests run nowhere: see above")));
+    }
+    Ok(())
 }
 
 impl Drop for Directory {

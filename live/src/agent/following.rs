@@ -85,9 +85,9 @@ impl Following {
         Following { memory, table, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Whether the guest runs, or is about to, before all of its memory is here.
+    /// Whether the guest runs, or is about to, or ran, before all of its memory is here.
     pub(super) fn is_early(&self) -> bool {
-        matches!(lock(&self.state).stage, Stage::Begun | Stage::Running)
+        matches!(lock(&self.state).stage, Stage::Begun | Stage::Running | Stage::Ended)
     }
 
     /// Whether the guest runs, and not all of its memory is here.
@@ -265,7 +265,7 @@ impl Following {
                 numbers.iter().try_for_each(|number| self.arrive(*number as usize, None))?;
                 Ok(numbers.len().max(1))
             }
-            Arrived::Barrier(_) => Err(declined("the source does not send what was asked for".into())),
+            Arrived::Announced { .. } | Arrived::Barrier(_) => Err(declined("the source does not send what was asked for".into())),
         }
     }
 

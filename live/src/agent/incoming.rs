@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::connection::{Connection, HEARTBEAT};
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
+use crate::machine::thread_core_seconds;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
 use crate::protocol::{HandOverAt, ProtocolError, ReceiveRequest, Reply};
@@ -33,12 +35,16 @@ pub(super) struct Incoming {
     attended: AtomicBool,
     /// When all has come: stands still until the source decides.
     guest: Mutex<Option<Arc<Guest>>>,
+    /// Of a probe, which becomes no guest: when it takes nothing any more.
+    probe: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
     /// The last barrier of each stream.
     barriers: Vec<u64>,
+    /// Processor time of each stream's thread up to its last barrier, in seconds.
+    core_seconds: Vec<f64>,
     /// Nothing more may come.
     sealed: bool,
     failed: Option<String>,
@@ -62,7 +68,17 @@ impl Incoming {
             changed: Condvar::new(),
             attended: AtomicBool::new(true),
             guest: Mutex::default(),
+            probe: None,
         })
+    }
+
+    /// Test memory, which takes pages until `until`.
+    pub(super) fn probe(
+        request: &ReceiveRequest,
+        storage: &Storage,
+        until: Instant,
+    ) -> Result<Incoming, LiveError> {
+        Ok(Incoming { probe: Some(until), ..Incoming::new(request, storage)? })
     }
 
     /// Takes pages from one stream until it ends.
@@ -73,6 +89,7 @@ impl Incoming {
                 return Err(declined("more streams came than were announced".into()));
             }
             progress.barriers.push(0);
+            progress.core_seconds.push(0.0);
             progress.barriers.len() - 1
         };
         let result = self.take_until_end(&mut connection, stream, watch);
@@ -92,15 +109,26 @@ impl Incoming {
         let mut decoder = Decoder::default();
         let peer = connection.peer.clone();
         let (mut first, mut first_followed) = (true, true);
+        let began = thread_core_seconds();
         loop {
-            let arrived = decoder.read(connection, &peer);
+            let arrived = match connection.unencrypted() {
+                Some(_) => decoder.read_ahead(connection, &peer),
+                None => decoder.read(connection, &peer),
+            };
             if self.following.is_early() {
-                if self.take_early(arrived)? && std::mem::take(&mut first_followed) {
+                if self.take_early(arrived, connection)? && std::mem::take(&mut first_followed) {
                     watch(Step::PagesFollowed);
                 }
                 continue;
             }
             match arrived {
+                Ok(Arrived::Announced { numbers }) => {
+                    self.check(&numbers)?;
+                    self.take_announced(connection, &numbers)?;
+                    if std::mem::take(&mut first) {
+                        watch(Step::PagesCame);
+                    }
+                }
                 Ok(Arrived::Pages { numbers, contents }) => {
                     self.check(&numbers)?;
                     for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
@@ -119,7 +147,10 @@ impl Incoming {
                     }
                 }
                 Ok(Arrived::Barrier(barrier)) => {
-                    lock(&self.progress).barriers[stream] = barrier;
+                    let mut progress = lock(&self.progress);
+                    progress.barriers[stream] = barrier;
+                    progress.core_seconds[stream] = thread_core_seconds() - began;
+                    drop(progress);
                     self.changed.notify_all();
                 }
                 // The source is silent between rounds, as long as its control connection lives; and it
@@ -132,14 +163,14 @@ impl Incoming {
     }
 
     /// Takes pages of a guest that runs before all of them are there; whether it were any.
-    fn take_early(&self, arrived: Result<Arrived<'_>, ProtocolError>) -> Result<bool, LiveError> {
+    fn take_early(
+        &self,
+        arrived: Result<Arrived<'_>, ProtocolError>,
+        connection: &mut Connection,
+    ) -> Result<bool, LiveError> {
         match arrived {
-            Ok(Arrived::Pages { numbers, contents }) => {
-                for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
-                    self.following.arrive(*number as usize, Some(content))?;
-                }
-                Ok(true)
-            }
+            Ok(Arrived::Announced { numbers }) => self.take_announced_early(connection, &numbers),
+            Ok(Arrived::Pages { numbers, contents }) => self.take_followed(&numbers, contents),
             Ok(Arrived::Zeros { numbers }) => {
                 numbers.iter().try_for_each(|number| self.following.arrive(*number as usize, None))?;
                 Ok(true)
@@ -150,9 +181,38 @@ impl Incoming {
         }
     }
 
+    /// Has the contents of these pages come straight into memory.
+    fn take_announced(&self, connection: &Connection, numbers: &[u32]) -> Result<(), LiveError> {
+        let socket = connection.unencrypted().ok_or_else(|| declined("pages came unencrypted".into()))?;
+        let lost = |source| ProtocolError::Lost { peer: connection.peer.clone(), source };
+        self.memory.receive_pages(socket, numbers).map_err(lost)?;
+        for number in numbers {
+            self.table.take_over(&self.memory, *number as usize);
+        }
+        Ok(())
+    }
+
+    /// The same of a guest that runs: it must see of a page nothing or all, so that they come aside first.
+    fn take_announced_early(&self, connection: &mut Connection, numbers: &[u32]) -> Result<bool, LiveError> {
+        let mut contents = vec![0; numbers.len() * PAGE];
+        let lost = |source| ProtocolError::Lost { peer: connection.peer.clone(), source };
+        connection.read_exact(&mut contents).map_err(lost)?;
+        self.take_followed(numbers, &contents)
+    }
+
+    fn take_followed(&self, numbers: &[u32], contents: &[u8]) -> Result<bool, LiveError> {
+        for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
+            self.following.arrive(*number as usize, Some(content))?;
+        }
+        Ok(true)
+    }
+
     fn check(&self, numbers: &[u32]) -> Result<(), LiveError> {
         if lock(&self.progress).sealed {
             return Err(declined("pages came after the last".into()));
+        }
+        if self.probe.is_some_and(|until| Instant::now() > until) {
+            return Err(declined("the probe has taken too long".into()));
         }
         match numbers.iter().find(|number| **number as usize >= self.memory.pages()) {
             Some(number) => Err(declined(format!("page {number} came, of {}", self.memory.pages()))),
@@ -206,6 +266,16 @@ impl Incoming {
     /// Whether all has come, and nothing more may.
     pub(super) fn is_sealed(&self) -> bool {
         lock(&self.progress).sealed
+    }
+
+    /// Whether this is test memory.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Processor time of the threads that took pages in, up to their last barrier, in seconds.
+    pub(super) fn core_seconds(&self) -> f64 {
+        lock(&self.progress).core_seconds.iter().sum()
     }
 
     pub(super) fn is_attended(&self) -> bool {

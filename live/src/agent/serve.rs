@@ -11,7 +11,7 @@ use crate::source;
 use crate::sync::lock;
 use crate::token::Token;
 
-use super::Agent;
+use super::{Agent, probing};
 
 /// Who commands may think for so long between two requests.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -44,9 +44,11 @@ fn answer(
     request: Request,
     receiving: &mut Option<Token>,
 ) -> Result<(), ProtocolError> {
-    if let Request::Migrate(request) = request {
-        return migrate(agent, connection, *request);
-    }
+    let request = match request {
+        Request::Migrate(request) => return migrate(agent, connection, *request),
+        Request::Probe(request) => return probing::probe(agent, connection, *request),
+        other => other,
+    };
     tracing::debug!(peer = connection.peer, ?request, "asked");
     match carry_out(agent, connection, request, receiving) {
         Ok(reply) => connection.send(&reply),
@@ -103,7 +105,15 @@ fn carry_out(
             agent.coming(&token)?.rejoined();
             *receiving = Some(token);
         }
-        Request::Migrate(_) => return Err(declined("a migration is no simple request".into())),
+        Request::ReceiveProbe(request) => {
+            let token = request.token.clone();
+            agent.receive_probe(*request)?;
+            *receiving = Some(token);
+        }
+        Request::Echo => {}
+        Request::AccountProbe => return Ok(Reply::ProbeAccount(agent.account_probe(&in_progress()?)?)),
+        Request::EndProbe => agent.end_probe(&in_progress()?),
+        Request::Migrate(_) | Request::Probe(_) => return Err(declined("this is no simple request".into())),
     }
     Ok(Reply::Done)
 }

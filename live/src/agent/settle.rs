@@ -73,6 +73,9 @@ impl Agent {
             return;
         };
         incoming.left_alone();
+        if incoming.is_probe() {
+            return self.end_probe(token);
+        }
         let phase = lock(&self.ledger).handover(token).map(|handover| handover.side);
         match phase {
             Some(Side::Destination(DestinationPhase::Receiving)) => {

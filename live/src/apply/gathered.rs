@@ -2,7 +2,7 @@
 
 use algorithms::drain_plan::DrainPlan;
 use algorithms::ids::{MigrationId, Name};
-use algorithms::records::{Record, RunRecords};
+use algorithms::records::{MigrationRecord, Record, RunRecords};
 use sim_core::{SimTime, Span};
 
 use crate::client::run_records;
@@ -13,11 +13,18 @@ pub(super) struct Gathered {
     /// When each attempt began; its place is its number in the records.
     began: Vec<SimTime>,
     records: Vec<Record>,
+    /// Of what was never attempted.
+    never_begun: Vec<MigrationRecord>,
 }
 
 impl Gathered {
     pub(super) fn new(plan: &DrainPlan) -> Gathered {
-        Gathered { scenario: plan.scenario.clone(), began: Vec::new(), records: Vec::new() }
+        Gathered {
+            scenario: plan.scenario.clone(),
+            began: Vec::new(),
+            records: Vec::new(),
+            never_begun: Vec::new(),
+        }
     }
 
     /// An attempt begins; its place comes back.
@@ -27,15 +34,17 @@ impl Gathered {
     }
 
     /// Keeps a record of the operation itself, whose migrations are numbered by the plan, not by
-    /// attempts: an event keeps its guest's name, and no number.
+    /// attempts: an event keeps its guest's name, and no number; what was never attempted is numbered after all
+    /// that was.
     pub(super) fn keep(&mut self, record: Record) {
-        self.records.push(match record {
+        match record {
             Record::Event(mut event) => {
                 event.migration = None;
-                Record::Event(event)
+                self.records.push(Record::Event(event));
             }
-            other => other,
-        });
+            Record::Migration(migration) => self.never_begun.push(migration),
+            other => self.records.push(other),
+        }
     }
 
     /// Keeps a record of an attempt, told in the run's time and under the attempt's number.
@@ -68,6 +77,10 @@ impl Gathered {
     pub(super) fn into_records(self) -> RunRecords {
         let mut records = run_records(self.scenario, self.records);
         records.migrations.sort_by_key(|migration| migration.migration);
+        for (mut migration, number) in self.never_begun.into_iter().zip(self.began.len() as u32..) {
+            migration.migration = MigrationId(number);
+            records.migrations.push(migration);
+        }
         records.events.sort_by_key(|event| event.time);
         records
     }

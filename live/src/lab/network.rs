@@ -1,10 +1,11 @@
 //! A lab's namespaces and links, by `ip` and `tc` of iproute2.
 //!
 //! The links are shaped by a token bucket at both ends, as a network card is: sending and receiving
-//! apart. Burst and limit are small, so that a link of 400 Mbit/s behaves like one.
+//! apart. The burst is small, so that a link of 400 Mbit/s behaves like one.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use sim_core::Bandwidth;
 
@@ -82,6 +83,7 @@ pub(super) fn make(prefix: &str, hosts: u32, link: Option<Bandwidth>) -> Result<
         ip(&format!("-n {host} addr add 10.213.{net}.{number}/24 dev eth0"))?;
         ip(&format!("-n {host} link set eth0 up"))?;
         if let Some(link) = link {
+            bound_streams(&host)?;
             shape(&host, "eth0", link)?;
             shape(&switch, &port, link)?;
         }
@@ -94,11 +96,35 @@ fn plug(switch: &str, port: &str) -> Result<(), LiveError> {
     ip(&format!("-n {switch} link set {port} up"))
 }
 
+/// What a stream may have on its way, in bytes: as the least, the usual and the most of `tcp_wmem`.
+const STREAM: &str = "4096 65536 262144";
+
+/// What waits before a link: as much as 32 streams may have on their way, so that none is lost. A loss
+/// at the end of a round would have the round wait 0.2 s for TCP to notice, in the middle of a measurement.
+const QUEUE: &str = "8m";
+
+/// Keeps the host's streams from filling the queues of shaped links, as far as they may grow by themselves.
+fn bound_streams(namespace: &str) -> Result<(), LiveError> {
+    let what = || LiveError::system(format!("bound the streams of {namespace}"));
+    let mut tee = within(namespace, Path::new("tee"));
+    tee.arg("/proc/sys/net/ipv4/tcp_wmem").stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut tee = tee.spawn().map_err(what())?;
+    let mut stdin = tee.stdin.take().ok_or_else(|| what()(std::io::Error::other("it has no input")))?;
+    stdin.write_all(STREAM.as_bytes()).map_err(what())?;
+    drop(stdin);
+    match tee.wait().map_err(what())? {
+        status if status.success() => Ok(()),
+        status => Err(what()(std::io::Error::other(format!("`tee` ended with {status}")))),
+    }
+}
+
 fn shape(namespace: &str, device: &str, link: Bandwidth) -> Result<(), LiveError> {
     let bits = link.bits_per_sec();
     run(
         "tc",
-        &format!("-n {namespace} qdisc replace dev {device} root tbf rate {bits}bit burst 256k limit 512k"),
+        &format!(
+            "-n {namespace} qdisc replace dev {device} root tbf rate {bits}bit burst 256k limit {QUEUE}"
+        ),
     )
 }
 

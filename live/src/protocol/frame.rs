@@ -83,20 +83,43 @@ impl Kind {
     }
 }
 
-/// Reads one frame's body into `body`, which is cleared first, and gives its kind.
+/// Reads one frame's body into `body`, in place of what was there, and gives its kind.
 ///
 /// # Errors
 ///
 /// [`ProtocolError`] where the connection fails, or what comes is no frame.
 pub fn read(reader: &mut impl Read, peer: &str, body: &mut Vec<u8>) -> Result<Kind, ProtocolError> {
-    let lost = |source: io::Error| ProtocolError::Lost { peer: peer.into(), source };
-    let mut head = [0; HEAD];
-    reader.read_exact(&mut head).map_err(lost)?;
-    let (kind, length) = parse_head(head)?;
-    body.clear();
-    body.resize(length, 0);
-    reader.read_exact(body).map_err(lost)?;
+    let (kind, length) = read_head(reader, peer)?;
+    read_body(reader, peer, length, body)?;
     Ok(kind)
+}
+
+/// Reads a frame's head: its kind, and how many bytes follow.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_head(reader: &mut impl Read, peer: &str) -> Result<(Kind, usize), ProtocolError> {
+    let mut head = [0; HEAD];
+    let lost = |source: io::Error| ProtocolError::Lost { peer: peer.into(), source };
+    reader.read_exact(&mut head).map_err(lost)?;
+    parse_head(head)
+}
+
+/// Reads `length` bytes of a frame into `body`, in place of what was there.
+///
+/// # Errors
+///
+/// [`ProtocolError::Lost`] where the connection fails.
+pub fn read_body(
+    reader: &mut impl Read,
+    peer: &str,
+    length: usize,
+    body: &mut Vec<u8>,
+) -> Result<(), ProtocolError> {
+    // What is there is overwritten: to clear it first would cost as much as to copy it.
+    body.resize(length, 0);
+    reader.read_exact(body).map_err(|source| ProtocolError::Lost { peer: peer.into(), source })
 }
 
 /// What a head says: the kind, and the body's length, which is within the kind's bound.
@@ -129,7 +152,16 @@ pub fn begin(frame: &mut Vec<u8>) {
 ///
 /// If the body is larger than its kind allows: the writer keeps to its own bounds.
 pub fn finish(frame: &mut [u8], kind: Kind) {
-    let length = frame.len() - HEAD;
+    finish_before(frame, kind, 0);
+}
+
+/// As [`finish`], where `more` bytes of the body are sent after `frame`.
+///
+/// # Panics
+///
+/// As [`finish`].
+pub fn finish_before(frame: &mut [u8], kind: Kind, more: usize) {
+    let length = frame.len() - HEAD + more;
     assert!(length <= kind.limit(), "a frame of {length} bytes is too long for {kind:?}");
     frame[..4].copy_from_slice(&[b'M', b'T', kind.code(), 0]);
     frame[4..HEAD].copy_from_slice(&(length as u32).to_le_bytes());

@@ -34,6 +34,11 @@ impl Encoder {
         Encoder { compression, frame: Vec::new() }
     }
 
+    /// Whether pages go as they are.
+    pub fn sends_as_they_are(&self) -> bool {
+        self.compression == Compression::None
+    }
+
     /// The frame of pages with these contents, one after another.
     ///
     /// # Errors
@@ -60,6 +65,14 @@ impl Encoder {
         };
         frame::finish(&mut self.frame, kind);
         Ok(&self.frame)
+    }
+
+    /// The frame of pages as they are, without their contents: these are to be sent after it, one after another.
+    pub fn announcement(&mut self, numbers: &[u32]) -> &[u8] {
+        assert!(numbers.len() <= MOST_IN_BATCH);
+        self.numbers(numbers);
+        frame::finish_before(&mut self.frame, Kind::Plain, numbers.len() * PAGE);
+        &self.frame
     }
 
     /// The frame that names pages of zeros.
@@ -97,6 +110,11 @@ pub enum Arrived<'a> {
         /// Their contents.
         contents: &'a [u8],
     },
+    /// Pages whose contents come next, one after another.
+    Announced {
+        /// Which pages.
+        numbers: Vec<u32>,
+    },
     /// Pages that are all zeros.
     Zeros {
         /// Which pages.
@@ -123,6 +141,34 @@ impl Decoder {
         let kind = frame::read(reader, peer, &mut self.body)?;
         parse(kind, &self.body, &mut self.unpacked)
     }
+
+    /// Reads the next frame; of pages as they are only up to their contents, which the caller is to read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Decoder::read`].
+    pub fn read_ahead(&mut self, reader: &mut impl Read, peer: &str) -> Result<Arrived<'_>, ProtocolError> {
+        let (kind, length) = frame::read_head(reader, peer)?;
+        if kind != Kind::Plain {
+            frame::read_body(reader, peer, length, &mut self.body)?;
+            return parse(kind, &self.body, &mut self.unpacked);
+        }
+        let malformed = || ProtocolError::Malformed(format!("pages in {length} bytes"));
+        // A count, then for each page its number and its content.
+        let count = length.checked_sub(4).ok_or_else(malformed)? / (4 + PAGE);
+        let announced = 4 + 4 * count;
+        frame::read_body(reader, peer, announced, &mut self.body)?;
+        let (said, numbers) = self.body.split_first_chunk().ok_or_else(malformed)?;
+        let fits = count <= MOST_IN_BATCH && announced + count * PAGE == length;
+        if u32::from_le_bytes(*said) as usize != count || !fits {
+            return Err(malformed());
+        }
+        Ok(Arrived::Announced { numbers: page_numbers(numbers) })
+    }
+}
+
+fn page_numbers(bytes: &[u8]) -> Vec<u32> {
+    bytes.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
 /// What a frame's body says; `unpacked` is room for contents that were compressed.
@@ -147,9 +193,7 @@ pub fn parse<'a>(
         return Err(ProtocolError::Malformed(format!("{count} pages in {} bytes", rest.len())));
     }
     let (numbers, contents) = rest.split_at(count * 4);
-    let numbers =
-        numbers.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
-    let numbers: Vec<u32> = numbers.collect();
+    let numbers = page_numbers(numbers);
     let contents = match kind {
         Kind::Plain => contents,
         Kind::Zeros if contents.is_empty() => return Ok(Arrived::Zeros { numbers }),

@@ -17,6 +17,7 @@ use sim_core::Bytes;
 
 use super::QemuError;
 use super::qmp::Qmp;
+use super::storage_move::node_of;
 
 /// Where the destination takes in disks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl Mirrors {
         });
         source.execute("blockdev-add", copy)?;
         let mirror = json!({
-            "job-id": job(disk), "device": format!("disk{disk}"), "target": format!("copy{disk}"),
+            "job-id": job(disk), "device": node_of(source, disk)?, "target": format!("copy{disk}"),
             "sync": "full", "copy-mode": "write-blocking",
         });
         source.execute("blockdev-mirror", mirror)?;

@@ -79,6 +79,9 @@ pub enum QemuError {
     /// A scenario asks for what cannot be done with real machines.
     #[error("{0}")]
     Scenario(String),
+    /// What is to be kept on disk could not be.
+    #[error("{0}")]
+    Kept(#[from] crate::error::LiveError),
     /// The controller refused what the driver told it.
     #[error("the controller refused: {0}")]
     Controller(#[from] algorithms::machine::Refused),

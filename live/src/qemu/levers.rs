@@ -5,6 +5,7 @@
 //! rather than a migration that silently does without.
 
 use algorithms::hypervisor_loop::PostCopy;
+use algorithms::policy::Slowing;
 use serde_json::{Map, Value, json};
 
 use super::QemuError;
@@ -61,6 +62,16 @@ fn parameters(levers: &Levers) -> Map<String, Value> {
     set("max-bandwidth", limit.into());
     let millis = levers.policy.downtime_limit.as_nanos() / 1_000_000;
     set("downtime-limit", millis.min(LONGEST_DOWNTIME_LIMIT_MS).into());
+    if levers.post_copy != PostCopy::Never {
+        let limit = levers.policy.max_postcopy_bandwidth.map_or(0, |limit| limit.bits_per_sec() / 8);
+        set("max-postcopy-bandwidth", limit.into());
+    }
+    if let (AutoConverge::On, Slowing::AutoConverge(rules)) = (levers.auto_converge, &levers.policy.slowing) {
+        set("throttle-trigger-threshold", rules.trigger_percent.into());
+        set("cpu-throttle-initial", rules.initial_percent.into());
+        set("cpu-throttle-increment", rules.increment_percent.into());
+        set("max-cpu-throttle", rules.max_percent.into());
+    }
     if let Some(channels) = levers.multifd_channels {
         set("multifd-channels", channels.into());
     }
@@ -115,6 +126,18 @@ mod tests {
         let set = super::parameters(&Levers { policy: unlimited, ..Levers::default() });
         assert_eq!(set["max-bandwidth"], 0);
         assert_eq!(set["downtime-limit"], LONGEST_DOWNTIME_LIMIT_MS);
+    }
+
+    #[test]
+    fn the_policys_throttle_is_that_of_qemu() {
+        let rules = algorithms::policy::AutoConverge { initial_percent: 40, ..Default::default() };
+        let policy = Qemu { slowing: Slowing::AutoConverge(rules), ..Qemu::default() };
+        let levers = Levers::of(policy);
+        assert!(capabilities(&levers, Disks::Shared).contains(&"auto-converge"));
+        let set = super::parameters(&levers);
+        assert_eq!((&set["cpu-throttle-initial"], &set["cpu-throttle-increment"]), (&40.into(), &10.into()));
+        let off = Levers { auto_converge: AutoConverge::Off, ..levers };
+        assert!(!super::parameters(&off).contains_key("cpu-throttle-initial"));
     }
 
     #[test]

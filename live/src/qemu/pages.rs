@@ -59,9 +59,9 @@ fn check(memory: &[u8], guest: &RomGuest, counters: &Counters) -> Result<u64, St
     let mut under_way = Vec::new();
     for (set, &writes) in guest.sets.iter().zip(&counters.writes) {
         for write in 0..writes {
-            last[page_of(set, write)] = write + 1;
+            last[page_of(guest, set, write)] = write + 1;
         }
-        under_way.push((page_of(set, writes), writes + 1));
+        under_way.push((page_of(guest, set, writes), writes + 1));
     }
     for (number, page) in memory.chunks_exact(PAGE).enumerate() {
         let may_be = under_way.iter().find(|(page, _)| *page == number).map(|(_, write)| *write);
@@ -71,15 +71,16 @@ fn check(memory: &[u8], guest: &RomGuest, counters: &Counters) -> Result<u64, St
 }
 
 /// The page to which a write goes, as the ROM has it.
-fn page_of(set: &WorkingSet, write: u64) -> usize {
-    let within = match set.pattern {
-        Pattern::Sweep => write % set.pages,
+fn page_of(guest: &RomGuest, set: &WorkingSet, write: u64) -> usize {
+    let page = match set.pattern {
+        Pattern::Sweep => set.first + write % set.pages,
         Pattern::Anywhere => {
             let mixed = mix(write + 1);
-            ((u128::from(mixed) * u128::from(set.pages)) >> 64) as u64
+            let within = ((u128::from(mixed) * u128::from(set.pages)) >> 64) as u64;
+            guest.scatter().page(set.first + within)
         }
     };
-    (set.first + within) as usize
+    page as usize
 }
 
 fn mix(value: u64) -> u64 {
@@ -145,8 +146,8 @@ mod tests {
         }
         for (set, writes) in guest.sets.iter().zip(&counters.writes) {
             for write in 0..*writes {
-                put(&mut memory, page_of(set, write), 0, write + 1);
-                put(&mut memory, page_of(set, write), 511, write + 1);
+                put(&mut memory, page_of(&guest, set, write), 0, write + 1);
+                put(&mut memory, page_of(&guest, set, write), 511, write + 1);
             }
         }
         (guest, counters, memory)
@@ -181,12 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_a_set_is_always_within_it() {
+    fn writes_of_a_set_fall_on_its_pages_alike_and_on_no_others() {
         let set = WorkingSet { first: 100, pages: 7, writes_per_sec: 1.0, pattern: Pattern::Anywhere };
-        let mut seen = [0; 7];
+        let guest = RomGuest { sets: vec![set], ..guest().0 };
+        let mut seen = vec![0; guest.pages() as usize];
         for write in 0..7_000 {
-            seen[page_of(&set, write) - 100] += 1;
+            seen[page_of(&guest, &set, write)] += 1;
         }
-        assert!(seen.iter().all(|&count| (900..1_100).contains(&count)), "{seen:?}");
+        let written: Vec<i32> = seen.into_iter().filter(|&count| count > 0).collect();
+        assert_eq!(written.len(), 7);
+        assert!(written.iter().all(|count| (900..1_100).contains(count)), "{written:?}");
     }
 }

@@ -1,12 +1,12 @@
 //! QEMU processes of our own: started in a directory, ended with their owner.
 //!
 //! A machine that we started is killed by its process id when its [`Machine`] is dropped, unless it was let
-//! go. Where we are killed ourselves, the machines stay: a guest must not die with who moves it. Their
-//! sockets stand in the directory of the run, where whoever mends a run that was cut short finds them:
-//! there is no command for it yet.
+//! go; one of somebody else's, that we [attached](Machine::attach) to, is only left. Where we are killed ourselves, the machines stay: a guest must not die with who moves it. Their
+//! sockets stand in the directory of the run, where [`recover`](super::recover) finds them.
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,7 +59,8 @@ pub enum Role {
 pub struct Machine {
     /// The connection.
     pub qmp: Qmp,
-    child: Child,
+    /// `None` for one that is not ours, or not any more.
+    child: Option<Child>,
     socket: PathBuf,
     log: PathBuf,
 }
@@ -79,10 +80,12 @@ impl Machine {
         let (program, arguments) = command_line(spec, &socket);
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        // A group of its own: Ctrl-C is meant for us, and QEMU would end by it.
+        command.process_group(0);
         let mut child = command.spawn().map_err(missing)?;
         let side = if spec.role == Role::Boots { Side::Source } else { Side::Destination };
         match connect(&mut child, &socket, side, spec.name, notices) {
-            Ok(qmp) => Ok(Machine { qmp, child, socket, log }),
+            Ok(qmp) => Ok(Machine { qmp, child: Some(child), socket, log }),
             Err(error) => {
                 end(&mut child);
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -92,6 +95,55 @@ impl Machine {
                 Err(QemuError::Program { program: spec.binary.into(), words: said.trim().into() })
             }
         }
+    }
+
+    /// Attaches to a machine of somebody else's, by its QMP socket, which nobody else may be using.
+    ///
+    /// # Errors
+    ///
+    /// Where nobody answers there, or one who does not speak QMP.
+    pub fn attach(socket: &Path, side: Side, name: &str, notices: Notices) -> Result<Machine, QemuError> {
+        // Its own, whatever directory whoever needs it later is in.
+        let path = socket.canonicalize();
+        let socket = path.map_err(|source| QemuError::File { path: socket.into(), source })?;
+        let qmp = Qmp::connect(&socket, side, name, notices)?;
+        Ok(Machine { qmp, child: None, socket, log: PathBuf::new() })
+    }
+
+    /// Starts a machine by a command that has it listen at `socket`.
+    ///
+    /// # Errors
+    ///
+    /// Where it ends before it can be talked to; with what it said.
+    pub(super) fn spawn(
+        mut command: Command,
+        socket: PathBuf,
+        side: Side,
+        name: &str,
+        notices: Notices,
+    ) -> Result<Machine, QemuError> {
+        let log = socket.with_extension("log");
+        let file = File::create(&log).map_err(|source| QemuError::File { path: log.clone(), source })?;
+        let program = command.get_program().to_string_lossy().into_owned();
+        let missing =
+            |source| QemuError::Missing { program: program.clone(), package: "qemu-system-x86", source };
+        let mut child = command.stderr(file).spawn().map_err(missing)?;
+        match connect(&mut child, &socket, side, name, notices) {
+            Ok(qmp) => Ok(Machine { qmp, child: Some(child), socket, log }),
+            Err(error) => {
+                end(&mut child);
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                if said.trim().is_empty() {
+                    return Err(error);
+                }
+                Err(QemuError::Program { program, words: said.trim().into() })
+            }
+        }
+    }
+
+    /// Lets it go: it outlives this program.
+    pub fn let_go(&mut self) {
+        self.child = None;
     }
 
     /// Connects anew, so that what happens here goes to other `notices`, as from `side`.
@@ -106,14 +158,14 @@ impl Machine {
         Ok(())
     }
 
-    /// Its process id: QEMU's own, also in a namespace, for `ip netns exec` becomes the program.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// Its process id, where it is ours: QEMU's own, also in a namespace, for `ip netns exec` becomes the program.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
-    /// Whether the process has ended.
+    /// Whether the process has ended; of one that is not ours, nothing is known.
     pub fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
     }
 
     /// Its socket.
@@ -131,9 +183,11 @@ impl Machine {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Ends it as a power failure would.
+    /// Ends it as a power failure would, where it is ours.
     pub fn kill(&mut self) {
-        end(&mut self.child);
+        if let Some(child) = &mut self.child {
+            end(child);
+        }
     }
 
     /// Ends it in good order: `quit`, and for who does not listen, a kill.
@@ -150,6 +204,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if self.child.is_none() {
+            return;
+        }
         self.kill();
         // QEMU removes its socket when it ends in order; a killed one does not.
         let _ = std::fs::remove_file(&self.socket);

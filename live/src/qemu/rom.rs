@@ -24,6 +24,7 @@ use sim_core::{Bytes, Span};
 
 use super::QemuError;
 use super::qmp::Qmp;
+use crate::scatter::Scatter;
 
 /// Size of the ROM, as QEMU's `-bios` wants it: it ends at 4 GiB and at 1 MiB.
 pub const ROM_BYTES: u64 = 64 << 10;
@@ -59,7 +60,7 @@ pub struct RomGuest {
 /// Pages that are written at a rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WorkingSet {
-    /// Its first page, from the first that the guest fills.
+    /// Its first page, from the first that the guest fills; of a set that lies scattered, the first in that order.
     pub first: u64,
     /// How many.
     pub pages: u64,
@@ -74,7 +75,7 @@ pub struct WorkingSet {
 pub enum Pattern {
     /// One after the other, round and round.
     Sweep,
-    /// Anywhere in the set, as a hash of the write's number has it.
+    /// Anywhere in the set, as a hash of the write's number has it. The set lies scattered over all pages.
     Anywhere,
 }
 
@@ -139,6 +140,11 @@ impl RomGuest {
         fillable(self.memory)
     }
 
+    /// Where the pages of its scattered sets lie.
+    pub(crate) fn scatter(&self) -> Scatter {
+        Scatter::over(self.pages().max(1))
+    }
+
     /// QEMU's arguments that put this into the guest's memory, where its time-stamp counter runs at
     /// `ticks_per_sec`.
     pub fn loader_arguments(&self, ticks_per_sec: f64) -> Vec<String> {
@@ -148,6 +154,7 @@ impl RomGuest {
             (PARAMETERS + 8, self.random_words.clamp(2, 511)),
             (PARAMETERS + 16, self.sets.len() as u64),
             (PARAMETERS + 24, ticks(self.catch_up.as_secs_f64())),
+            (PARAMETERS + 32, self.scatter().step),
         ];
         for (at, set) in (SETS..).step_by(SET_BYTES as usize).zip(&self.sets) {
             let every = if set.writes_per_sec > 0.0 { ticks(1.0 / set.writes_per_sec).max(1) } else { 0 };

@@ -26,14 +26,15 @@ use algorithms::levers::QemuLevers;
 use algorithms::machine::Output;
 use algorithms::orchestrator::{Assignment, Command, Declined, Input, Orchestrator};
 use algorithms::records::{
-    EventRecord, Level, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
+    DeclinedNames, EventRecord, Level, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
 };
 use models::cluster::ClusterModel;
 use models::preflight::cluster_view;
-use sim_core::{Bytes, SimTime, Span};
+use sim_core::SimTime;
 
 use super::QemuError;
 use super::accelerator::Accelerator;
+use super::attach::Attached;
 use super::driver::RunClock;
 use super::pages::Verified;
 use super::standing::Remedy;
@@ -55,6 +56,8 @@ pub struct RunOptions<'a> {
     pub accelerator: &'a Accelerator,
     /// What of QEMU's is set.
     pub levers: &'a QemuLevers,
+    /// Guests that run already: these are attached to, all others are booted from our ROM.
+    pub attached: &'a [Attached],
     /// For how long the guests' writing is measured before the run.
     pub measure_for: Duration,
     /// Set by whoever wants the run ended: nothing more starts, what is under way is given up.
@@ -81,8 +84,11 @@ pub struct QemuRun {
 pub struct RealMove {
     /// Who runs the guest.
     pub standing: Remedy,
-    /// The proof that its memory is whole, or what stands against it.
-    pub pages: Result<Verified, QemuError>,
+    /// The proof that its memory is whole, or what stands against it; `None` for guests of others, whose memory
+    /// says nothing of itself.
+    pub pages: Option<Result<Verified, QemuError>>,
+    /// The QMP socket of the machine that has the guest, which outlives the run where the guest is another's.
+    pub socket: PathBuf,
     /// Its journal.
     pub journal: PathBuf,
 }
@@ -102,6 +108,9 @@ enum News {
 /// Where machines cannot be started, or a guest of the plan is none that can be run for real. A migration
 /// that fails is no error.
 pub fn run(model: &ClusterModel, options: RunOptions<'_>) -> Result<QemuRun, QemuError> {
+    if let Some(words) = options.levers.not_set() {
+        return Err(QemuError::Scenario(words.into()));
+    }
     let mut homes = guests::boot(model, &options)?;
     let measured = guests::measure(&mut homes, options.measure_for)?;
     let (tell, news) = channel();
@@ -276,42 +285,24 @@ impl Log {
 
     /// A move that never had a controller leaves its records here.
     fn declined(&mut self, declined: Declined, now: SimTime, model: &ClusterModel) {
-        let Declined { migration, vm, source, destination, kind, reason, refusal } = declined;
         let host = |host: algorithms::ids::HostId| model.hosts[host.index()].name.clone();
-        let (vm, event_id) = (model.guests[vm.index()].name.clone(), refusal.map(|refusal| refusal.event.id));
+        let names = DeclinedNames {
+            vm: model.guests[declined.vm.index()].name.clone(),
+            source: host(declined.source),
+            destination: declined.destination.map(host),
+            transport: model.transport.name.clone(),
+        };
         self.keep(Record::Event(EventRecord {
             time: now,
             level: Level::Error,
-            event_id,
-            migration: Some(migration),
-            vm: Some(vm.clone()),
-            host: Some(host(source)),
-            message: format!("not moved: {reason}"),
+            event_id: declined.refusal.as_ref().map(|refusal| refusal.event.id),
+            migration: Some(declined.migration),
+            vm: Some(names.vm.clone()),
+            host: Some(names.source.clone()),
+            message: format!("not moved: {}", declined.reason),
             advice: None,
         }));
-        self.keep(Record::Migration(MigrationRecord {
-            migration,
-            vm,
-            source: host(source),
-            destination: destination.map(host),
-            kind,
-            transport: model.transport.name.clone(),
-            outcome: Outcome::NotStarted,
-            reason,
-            event_id,
-            queued: now,
-            started: None,
-            total: Span::ZERO,
-            brownout: Span::ZERO,
-            blackout: Span::ZERO,
-            memory_bytes_sent: Bytes::ZERO,
-            storage_bytes_sent: Bytes::ZERO,
-            rounds: 0,
-            transfer: None,
-            impact: None,
-            failure: None,
-            why: None,
-        }));
+        self.keep(Record::Migration(MigrationRecord::never_begun(&declined, names, now)));
     }
 
     fn finish(self, model: &ClusterModel, guests: Vec<MeasuredGuest>, steal: f64) -> QemuRun {

@@ -1,5 +1,7 @@
 //! What `query-migrate` says, as far as it is used.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use sim_core::Bytes;
 
@@ -32,6 +34,22 @@ impl MigrationStatus {
     /// Whether it has ended, well or badly, or never began.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.status.as_str(), "" | "none" | "completed" | "failed" | "cancelled")
+    }
+}
+
+/// How long QEMU may take to give a migration up: it waits for its threads.
+const OVER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Gives up the migration away from `qmp`, and waits until that is over; how it stood last.
+pub(super) fn cancel(qmp: &mut Qmp) -> Result<MigrationStatus, QemuError> {
+    qmp.execute("migrate_cancel", json!({}))?;
+    let until = Instant::now() + OVER_WITHIN;
+    loop {
+        let status = MigrationStatus::of(qmp)?;
+        if status.is_over() || Instant::now() > until {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -9,13 +9,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use sim_core::{Bandwidth, Pages};
+use sim_core::{Bandwidth, Bytes, Pages};
 
 use super::pacer::Pacer;
 use crate::bitmap::Bitmap;
 use crate::connection::{Connection, Cutter};
 use crate::error::LiveError;
 use crate::guest::Guest;
+use crate::machine::thread_core_seconds;
 use crate::memory::PAGE;
 use crate::protocol::pages::{Encoder, MOST_IN_BATCH};
 use crate::protocol::{Purpose, Sending};
@@ -55,6 +56,17 @@ pub(super) struct Shared {
     sent: AtomicU64,
     stop: Arc<AtomicBool>,
     pacer: Pacer,
+    /// Processor time of all streams' threads, in nanoseconds, and bytes that they have written.
+    spent: [AtomicU64; 2],
+}
+
+/// What streams have taken up to their last barriers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    /// Processor time of their threads, in seconds.
+    pub(super) core_seconds: f64,
+    /// Written to them, before encryption.
+    pub(super) bytes: Bytes,
 }
 
 struct Work {
@@ -80,6 +92,7 @@ impl Streams {
             sent: AtomicU64::new(0),
             stop: Arc::clone(stop),
             pacer: Pacer::new(),
+            spent: Default::default(),
         });
         let mut streams = Streams { shared, lanes: Vec::new() };
         for number in 0..route.sending.streams {
@@ -111,6 +124,12 @@ impl Streams {
     /// Pages sent of the last slice.
     pub(super) fn sent(&self) -> Pages {
         Pages::new(self.shared.sent.load(Ordering::SeqCst))
+    }
+
+    /// What they have taken so far.
+    pub(super) fn spent(&self) -> Spent {
+        let [nanos, bytes] = self.shared.spent.each_ref().map(|sum| sum.load(Ordering::SeqCst));
+        Spent { core_seconds: nanos as f64 / 1e9, bytes: Bytes::new(bytes) }
     }
 
     /// What the threads share, for one that sends pages in its own way.
@@ -146,12 +165,23 @@ fn serve(
     control: &Cutter,
 ) {
     let mut batch = Batch::default();
+    let mut accounted = thread_core_seconds();
     while let Ok(slice) = slices.recv() {
-        if let Err(error) = send(shared, &mut connection, &mut encoder, slice, &mut batch) {
+        if let Err(error) = send(shared, &mut connection, &mut encoder, slice, (&mut batch, &mut accounted)) {
             tracing::warn!(%error, "a stream of pages broke");
             control.cut();
             return;
         }
+    }
+}
+
+/// Adds what this thread has taken since `accounted`.
+fn account(shared: &Shared, accounted: &mut f64, bytes: usize) {
+    let now = thread_core_seconds();
+    let nanos = ((now - *accounted) * 1e9) as u64;
+    *accounted = now;
+    for (sum, more) in shared.spent.iter().zip([nanos, bytes as u64]) {
+        sum.fetch_add(more, Ordering::SeqCst);
     }
 }
 
@@ -168,24 +198,48 @@ fn send(
     connection: &mut Connection,
     encoder: &mut Encoder,
     slice: Slice,
-    batch: &mut Batch,
+    (batch, accounted): (&mut Batch, &mut f64),
 ) -> Result<(), LiveError> {
     let lost = |error| LiveError::system("send pages")(error);
+    let mut written = 0;
     while !shared.stop.load(Ordering::SeqCst) && shared.take(batch) {
-        batch.read(&shared.guest);
+        batch.sort_out(&shared.guest);
         if let Some(limit) = slice.limit {
             shared.pacer.pace(batch.taken.len() * PAGE, limit);
         }
         if !batch.numbers.is_empty() {
-            connection.write_all(encoder.pages(&batch.numbers, &batch.contents)?).map_err(lost)?;
+            written += contents(shared, connection, encoder, batch)?;
         }
         if !batch.zeros.is_empty() {
-            connection.write_all(encoder.zeros(&batch.zeros)).map_err(lost)?;
+            let frame = encoder.zeros(&batch.zeros);
+            connection.write_all(frame).map_err(lost)?;
+            written += frame.len();
         }
         shared.sent.fetch_add(batch.taken.len() as u64, Ordering::SeqCst);
     }
+    // Before the barrier, behind which it is asked for.
+    account(shared, accounted, written);
     let barrier = encoder.barrier(slice.barrier);
     connection.write_all(barrier).and_then(|()| connection.flush()).map_err(lost)
+}
+
+/// Sends the pages of a batch that are not zero; in how many bytes.
+fn contents(
+    shared: &Shared,
+    connection: &mut Connection,
+    encoder: &mut Encoder,
+    batch: &mut Batch,
+) -> Result<usize, LiveError> {
+    let lost = |error| LiveError::system("send pages")(error);
+    if let Some(socket) = connection.unencrypted().filter(|_| encoder.sends_as_they_are()) {
+        let head = encoder.announcement(&batch.numbers);
+        shared.guest.memory().send_pages(socket, head, &batch.numbers).map_err(lost)?;
+        return Ok(head.len() + batch.numbers.len() * PAGE);
+    }
+    batch.read(&shared.guest);
+    let frame = encoder.pages(&batch.numbers, &batch.contents)?;
+    connection.write_all(frame).map_err(lost)?;
+    Ok(frame.len())
 }
 
 impl Shared {
@@ -210,21 +264,22 @@ impl Shared {
 }
 
 impl Batch {
-    /// Copies the pages taken, as they are now.
-    fn read(&mut self, guest: &Guest) {
+    /// Which of the pages taken are zero, as they are now.
+    fn sort_out(&mut self, guest: &Guest) {
         self.numbers.clear();
         self.zeros.clear();
-        self.contents.clear();
         for page in &self.taken {
             let number = u32::try_from(*page).expect("a guest has no more pages than that");
-            if guest.memory().is_zero(*page) {
-                self.zeros.push(number);
-                continue;
-            }
-            let start = self.contents.len();
-            self.contents.resize(start + PAGE, 0);
-            guest.memory().read_page(*page, &mut self.contents[start..]);
-            self.numbers.push(number);
+            let those = if guest.memory().is_zero(*page) { &mut self.zeros } else { &mut self.numbers };
+            those.push(number);
+        }
+    }
+
+    /// Copies the pages that are not zero.
+    fn read(&mut self, guest: &Guest) {
+        self.contents.resize(self.numbers.len() * PAGE, 0);
+        for (number, content) in self.numbers.iter().zip(self.contents.chunks_exact_mut(PAGE)) {
+            guest.memory().read_page(*number as usize, content);
         }
     }
 }

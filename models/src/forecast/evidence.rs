@@ -18,6 +18,11 @@ const LEAST_SPREAD: f64 = 0.01;
 /// Seconds over which a rate is taken.
 const STRETCH: f64 = 0.5;
 
+/// Of a working set that is dirty already, this much at most, and when it is dirtied anew: beyond it a
+/// count says nothing of the rate.
+const MOST_COVERED: f64 = 0.9;
+const FULLEST: f64 = 0.999;
+
 /// Sizes of working set that are tried, from the largest count to all memory.
 const SETS_TRIED: u32 = 200;
 
@@ -27,9 +32,9 @@ pub struct Evidence {
     /// Guest memory sent a second, by slice: seconds and bytes.
     #[serde(skip)]
     sent: Vec<(f64, f64)>,
-    /// Distinct bytes dirtied by the seconds since the last count.
+    /// What was counted.
     #[serde(skip)]
-    dirtied: Vec<(f64, f64)>,
+    dirtied: Vec<Count>,
     #[serde(skip)]
     memory: f64,
     #[serde(skip)]
@@ -49,6 +54,46 @@ pub struct Evidence {
     pub dirtied_spread: f64,
     /// The working set that fits what was counted.
     pub working_set_bytes: f64,
+}
+
+/// What a count found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Count {
+    /// Since the last one, as long as the guest ran in them.
+    seconds: f64,
+    /// Distinct bytes dirtied that were not dirty already.
+    fresh: f64,
+    /// What was dirty already, whose writes do not show.
+    unsent: f64,
+    /// What that is a part of; the working set where `None`.
+    unsent_of: Option<f64>,
+}
+
+impl Count {
+    /// What would have been dirtied had nothing been dirty already, with a working set of `set`.
+    fn dirtied(&self, set: f64) -> f64 {
+        let covered = (self.unsent / self.unsent_of.unwrap_or(set)).min(MOST_COVERED);
+        (self.fresh / (1.0 - covered)).min(set * FULLEST)
+    }
+}
+
+/// A pass of a hypervisor's own loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass {
+    /// How long it took.
+    pub(super) seconds: f64,
+    /// How long what it sent takes at the rate that can be kept up.
+    pub(super) sending: f64,
+    /// What it sent, on the stream and of guest memory.
+    pub(super) stream: f64,
+    pub(super) memory: f64,
+    /// What was dirty at its end, and what of that it had left unsent.
+    pub(super) dirty: f64,
+    pub(super) unsent: f64,
+    pub(super) unsent_of: Option<f64>,
+    /// How the guest was held back in it, and is after it, in percent.
+    pub(super) throttled_percent: u32,
+    pub(super) throttle_percent: u32,
 }
 
 /// One future's network and guest.
@@ -97,11 +142,30 @@ impl Evidence {
                 let fresh = dirty.saturating_sub(*unsent).as_f64();
                 self.counted = now;
                 if seconds > 0.0 {
-                    self.dirtied.push((seconds, fresh));
+                    let unsent = unsent.as_f64();
+                    self.dirtied.push(Count { seconds, fresh, unsent, unsent_of: None });
                 }
             }
             _ => {}
         }
+        self.fit();
+    }
+
+    /// Notes a pass of a hypervisor's own loop, which ended at `now`.
+    pub(super) fn passed(&mut self, pass: &Pass, now: SimTime) {
+        self.memory = self.memory.max(pass.unsent_of.unwrap_or(pass.memory));
+        self.sent.push((pass.sending, pass.memory));
+        self.stream.0 += pass.stream;
+        self.stream.1 += pass.memory;
+        let speed = 1.0 - f64::from(pass.throttled_percent.min(99)) / 100.0;
+        self.dirtied.push(Count {
+            seconds: pass.seconds * speed,
+            fresh: pass.dirty - pass.unsent,
+            unsent: pass.unsent,
+            unsent_of: pass.unsent_of,
+        });
+        self.speed = 1.0 - f64::from(pass.throttle_percent.min(99)) / 100.0;
+        self.counted = now;
         self.fit();
     }
 
@@ -146,7 +210,7 @@ impl Evidence {
     /// Uniform writes at rate r in a set W dirty W·(1 − e^(−r·t ÷ W)) within t. Each count gives r for a W;
     /// the W for which the counts agree best is taken, and their mean r.
     fn fit_working_set(&mut self) {
-        let largest = self.dirtied.iter().map(|point| point.1).fold(0.0, f64::max);
+        let largest = self.dirtied.iter().map(|count| count.fresh).fold(0.0, f64::max);
         if largest == 0.0 {
             (self.dirtied_bytes_per_s, self.working_set_bytes) = (0.0, 0.0);
             return;
@@ -156,7 +220,8 @@ impl Evidence {
         let sets = (1..=SETS_TRIED)
             .map(|step| largest * 1.001 * ratio.powf(f64::from(step) / f64::from(SETS_TRIED)));
         let rates = |set: f64| -> Vec<f64> {
-            self.dirtied.iter().map(|(seconds, dirty)| -set * (-dirty / set).ln_1p() / seconds).collect()
+            let rate = |count: &Count| -set * (-count.dirtied(set) / set).ln_1p() / count.seconds;
+            self.dirtied.iter().map(rate).collect()
         };
         // Of equals the largest: with one count, nothing says that the set has an end.
         let best = sets.min_by(|one, other| {

@@ -23,10 +23,16 @@ pub(super) fn is_answered(command: &Command) -> bool {
 
 /// The migration's record at its end; `None` where it does not end.
 pub(super) fn run(situation: &Situation, lever: &Lever, draw: &Draw) -> Option<MigrationRecord> {
+    let policy = match lever {
+        Lever::Rules { policy, .. } => policy,
+        _ => &situation.controller.order().policy,
+    };
+    let is_watched = situation.watched.is_some();
     let mut future = Future {
-        controller: situation.controller.clone(),
+        controller: situation.stand_in(policy).ok()?,
         now: situation.now,
-        asked: situation.asked,
+        // What stands in for a hypervisor's loop says by itself what it wants.
+        asked: situation.asked.filter(|_| !is_watched),
         draw: *draw,
         unlimited: false,
         record: None,

@@ -5,6 +5,7 @@ use std::fmt;
 use algorithms::controller::MigrationOrder;
 use algorithms::policy::{AutoConverge, Policy, PostCopyStart, Slowing};
 use serde::{Serialize, Serializer};
+use sim_core::Span;
 
 /// Something that can be done now.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +65,7 @@ pub(super) fn levers(order: &MigrationOrder) -> Vec<Lever> {
             if rules.post_copy == PostCopyStart::Never {
                 let post_copy = PostCopyStart::AfterPasses(0);
                 let switching = algorithms::policy::Qemu { post_copy, ..rules.clone() };
-                levers.push(changed("post-copy after this pass", Policy::Qemu(switching)));
+                levers.push(changed(POST_COPY, Policy::Qemu(switching)));
             }
         }
         Policy::HyperV(rules) => {
@@ -75,6 +76,27 @@ pub(super) fn levers(order: &MigrationOrder) -> Vec<Lever> {
     }
     levers
 }
+
+/// Every lever that a migration of `order` has where the loop is the hypervisor's own, which looks at its
+/// rules many times a second.
+pub(super) fn of_hypervisor(order: &MigrationOrder) -> Vec<Lever> {
+    let mut levers = levers(order);
+    levers
+        .retain(|lever| *lever != Lever::PauseNow && !matches!(lever, Lever::Rules { what: POST_COPY, .. }));
+    if let Policy::Qemu(rules) = &order.policy {
+        let tolerant = algorithms::policy::Qemu { downtime_limit: LONGEST_DOWNTIME, ..rules.clone() };
+        levers.push(changed("any pause is tolerated", Policy::Qemu(tolerant)));
+        let post_copy = PostCopyStart::After(Span::ZERO);
+        let switching = algorithms::policy::Qemu { post_copy, ..rules.clone() };
+        levers.push(changed("post-copy now", Policy::Qemu(switching)));
+    }
+    levers
+}
+
+/// `MAX_MIGRATE_DOWNTIME` of QEMU's `migration/migration.c`.
+const LONGEST_DOWNTIME: Span = Span::from_secs(2_000);
+
+const POST_COPY: &str = "post-copy after this pass";
 
 fn changed(what: &'static str, policy: Policy) -> Lever {
     Lever::Rules { what, policy: Box::new(policy) }

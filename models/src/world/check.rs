@@ -110,7 +110,7 @@ fn check_transport(transport: &Transport) -> Result<(), ModelError> {
     number("the transport's wire overhead", overhead, overhead >= 1.0, "1 or more")?;
     number("the transport's processor time to send", send, send >= 0.0, "zero or more")?;
     number("the transport's processor time to receive", receive, receive >= 0.0, "zero or more")?;
-    if let Method::Compressed(costs) = transport.method {
+    if let Method::Compressed(costs) | Method::InStreams(costs) = transport.method {
         let costs = [costs.compress_core_seconds_per_gb, costs.decompress_core_seconds_per_gb];
         for cost in costs {
             number("the transport's processor time to compress", cost, cost >= 0.0, "zero or more")?;

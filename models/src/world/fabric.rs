@@ -43,8 +43,8 @@ pub(super) struct Line {
     pub(super) capacity: f64,
     /// How long a full line takes to get through, in seconds.
     pub(super) delay: f64,
-    /// Whether the direction to the host carries less now.
-    pub(super) stands: bool,
+    /// What the direction to the host carries now, in bytes per second.
+    pub(super) lets_in: f64,
 }
 
 struct Described {

@@ -85,17 +85,39 @@ impl Plain {
         }
     }
 
-    /// The load where `share` of the memory is compressed; a stream's fair share is of bytes on the
-    /// wire, so what is compressed weighs more.
+    /// The load where `share` of the memory is compressed, with the spare processor time of the source.
     fn load(&self, compressing: Option<(&Compressing, f64)>) -> Load {
-        let packed = compressing.map_or(1.0, |(with, share)| share / with.ratio.0 + 1.0 - share);
+        let Some((with, share)) = compressing else {
+            return self.packed(None);
+        };
+        let mut load = self.packed(Some((&with.costs, with.ratio, share)));
+        let packing = share * with.costs.compress_core_seconds_per_gb / BYTES_PER_GB;
+        if packing > 0.0 {
+            load.uses.insert(self.links.len(), (with.spare, packing));
+        }
+        load
+    }
+
+    /// The load where every stream compresses in a thread of its own, at either end.
+    fn in_streams(&self, costs: &Compression, ratio: Compressibility, streams: u32) -> Load {
+        let mut load = self.packed(Some((costs, ratio, 1.0)));
+        let busier = load.processor[0].max(load.processor[1]);
+        let by_cores = if busier > 0.0 { f64::from(streams) / busier } else { f64::INFINITY };
+        if by_cores < load.cap {
+            (load.cap, load.cap_by) = (by_cores, StreamLimit::Core);
+        }
+        load
+    }
+
+    /// The load where a share of the memory is compressed; a stream's fair share is of bytes on the
+    /// wire, so what is compressed weighs more.
+    fn packed(&self, compressed: Option<(&Compression, Compressibility, f64)>) -> Load {
+        let packed = compressed.map_or(1.0, |(_, Compressibility(ratio), share)| share / ratio + 1.0 - share);
         let mut uses: Vec<_> = self.links.iter().map(|(link, bytes)| (*link, bytes * packed)).collect();
         let mut processor = self.processors.map(|(_, each)| each * packed);
-        if let Some((with, share)) = compressing {
-            let packing = share * with.costs.compress_core_seconds_per_gb / BYTES_PER_GB;
-            processor[0] += packing;
-            processor[1] += share * with.costs.decompress_core_seconds_per_gb / BYTES_PER_GB;
-            uses.extend((packing > 0.0).then_some((with.spare, packing)));
+        if let Some((costs, _, share)) = compressed {
+            processor[0] += share * costs.compress_core_seconds_per_gb / BYTES_PER_GB;
+            processor[1] += share * costs.decompress_core_seconds_per_gb / BYTES_PER_GB;
         }
         for ((resource, _), seconds) in self.processors.iter().zip(processor) {
             uses.extend(resource.filter(|_| seconds > 0.0).map(|resource| (resource, seconds)));
@@ -108,7 +130,7 @@ impl Plain {
             cap_by: self.cap_by,
             processor,
             wire: self.wire * packed,
-            compressed: compressing.map(|(_, share)| share),
+            compressed: compressed.map(|(.., share)| share),
         }
     }
 }
@@ -151,6 +173,12 @@ impl World<'_> {
                     spare_cores: model.hosts[assignment.source.index()].spare_cores(),
                 });
                 way.compress(0.0);
+                way
+            }
+            Method::InStreams(costs) => {
+                let mut way = self.plain_way(assignment, transport);
+                let ratio = model.guests[assignment.vm.index()].compressibility;
+                way.load = way.plain.in_streams(costs, ratio, transport.streams);
                 way
             }
             Method::Plain => self.plain_way(assignment, transport),

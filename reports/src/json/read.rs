@@ -31,6 +31,22 @@ struct Runs<'a> {
     runs: Vec<RunJson<'a>>,
 }
 
+/// Whether a text is meant to hold our records, whether or not it does: JSON with a version, and with runs or
+/// a scenario's migrations.
+pub fn are_records(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Marks {
+        schema: Option<IgnoredAny>,
+        runs: Option<IgnoredAny>,
+        scenario: Option<IgnoredAny>,
+        migrations: Option<IgnoredAny>,
+    }
+    serde_json::from_str::<Marks>(text).is_ok_and(|marks| {
+        marks.schema.is_some()
+            && (marks.runs.is_some() || (marks.scenario.is_some() && marks.migrations.is_some()))
+    })
+}
+
 /// The runs in a JSON text of version 1, in their order; migrations are numbered by their places.
 ///
 /// # Errors

@@ -31,10 +31,15 @@ pub(super) const STAND_IN_CARD: Card = Card {
     traits: CardTraits { rdma: None, rss_queues: 1, team: 1, queue: None },
 };
 
-/// The cards of a host: one or more.
-pub(super) fn cards_of(file: &HostFile) -> Result<Vec<Card>, Problem> {
+/// The card of hosts that give none.
+pub(super) fn usual_card(file: Option<&At<OrPreset<NicFile>>>) -> Result<Card, Problem> {
+    file.map_or(Ok(card(default_nic(), None)), card_of)
+}
+
+/// The cards of a host: one or more; where it gives none, the `usual` one.
+pub(super) fn cards_of(file: &HostFile, usual: Card) -> Result<Vec<Card>, Problem> {
     match (&file.nic, &file.nics) {
-        (None, None) => Ok(vec![card(default_nic(), None)]),
+        (None, None) => Ok(vec![usual]),
         (Some(nic), None) => Ok(vec![card_of(nic)?]),
         (Some(nic), Some(nics)) => {
             Err(Problem::at(nics.place, "the host has both `nic` and `nics`", "one of the two")

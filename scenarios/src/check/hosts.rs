@@ -6,12 +6,12 @@ use models::network::Duplex;
 use models::storage::HostStorage;
 use sim_core::{Bandwidth, Bytes};
 
-use super::cards::{Card, STAND_IN_CARD, cards_of};
+use super::cards::{Card, STAND_IN_CARD, cards_of, usual_card};
 use super::table::Table;
 use super::transfer::transfer_settings;
 use super::{Checker, missing, settings, storage};
 use crate::error::Problem;
-use crate::file::{DuplexFile, HostFile, Limit};
+use crate::file::{DuplexFile, File, HostFile, Limit};
 use crate::names;
 use crate::nearest;
 use crate::presets::{self, PresetKind};
@@ -35,7 +35,10 @@ pub(crate) struct Hosts {
 }
 
 impl Checker {
-    pub(crate) fn hosts(&mut self, files: Option<&At<Vec<At<HostFile>>>>, whole: Place) -> Hosts {
+    pub(crate) fn hosts(&mut self, file: &File, whole: Place) -> Hosts {
+        let files = file.hosts.as_ref();
+        let usual = usual_card(file.nic.as_ref());
+        let usual = self.problems.take(usual).unwrap_or(STAND_IN_CARD);
         let table = Table::new("host", "hosts");
         let mut hosts = Hosts { hosts: Vec::new(), cards: Vec::new(), table, default_storage: Vec::new() };
         let example = "hosts: [(name: \"node{1..2}\", memory: \"256 GiB\")]";
@@ -46,19 +49,19 @@ impl Checker {
                 self.problems.push(problem.help(format!("for example: {example}")));
             }
             Some(files) => {
-                files.iter().for_each(|file| self.host(file, &mut hosts));
+                files.iter().for_each(|file| self.host(file, usual, &mut hosts));
                 self.delegations(files, &mut hosts);
             }
         }
         hosts
     }
 
-    fn host(&mut self, file: &HostFile, hosts: &mut Hosts) {
+    fn host(&mut self, file: &HostFile, usual: Card, hosts: &mut Hosts) {
         if self.problems.are_enough() {
             return;
         }
         let described = host_of(file);
-        let cards = cards_of(file);
+        let cards = cards_of(file, usual);
         let (described, cards) = (self.problems.take(described), self.problems.take(cards));
         let cards = cards.unwrap_or_else(|| vec![STAND_IN_CARD]);
         let names = names::expand(&file.name, &mut self.budget);

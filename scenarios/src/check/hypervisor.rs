@@ -136,7 +136,8 @@ fn adaptive_rate(file: &At<AdaptiveRateFile>) -> Result<AdaptiveRate, Problem> {
         let label = "first and increment must be more than zero, highest no less than first";
         return Err(Problem::at(file.place, "these rates cannot be kept", label));
     }
-    Ok(AdaptiveRate { first: given.first, increment: given.increment, highest: given.highest })
+    let head_start = given.head_start.unwrap_or_default();
+    Ok(AdaptiveRate { first: given.first, increment: given.increment, highest: given.highest, head_start })
 }
 
 pub(super) fn some_time(span: &At<Span>) -> Result<Span, Problem> {

@@ -26,9 +26,7 @@ impl Checker {
             _ => None,
         };
         match (&hypervisor.policy, live) {
-            (Policy::Qemu(policy), None) => {
-                Some(QemuLevers { policy: policy.clone(), ..QemuLevers::default() })
-            }
+            (Policy::Qemu(policy), None) => Some(QemuLevers::of(policy.clone())),
             (Policy::Qemu(policy), Some(live)) => self.problems.take(levers(&live.value, policy)),
             (_, None) => None,
             (_, Some(live)) => {
@@ -41,13 +39,19 @@ impl Checker {
     }
 }
 
+/// What `live` says, and where it says nothing, what the policy does.
 fn levers(file: &LiveFile, policy: &Qemu) -> Result<QemuLevers, Problem> {
+    let of_policy = QemuLevers::of(policy.clone());
     Ok(QemuLevers {
-        policy: policy.clone(),
-        auto_converge: if file.auto_converge == Some(true) { AutoConverge::On } else { AutoConverge::Off },
-        post_copy: file.post_copy_after.as_ref().map_or(Ok(PostCopy::Never), post_copy)?,
+        auto_converge: match file.auto_converge {
+            Some(true) => AutoConverge::On,
+            Some(false) => AutoConverge::Off,
+            None => of_policy.auto_converge,
+        },
+        post_copy: file.post_copy_after.as_ref().map_or(Ok(of_policy.post_copy), post_copy)?,
         multifd_channels: file.multifd.as_ref().map(channels).transpose()?,
-        xbzrle_cache: file.xbzrle.as_ref().map(cache).transpose()?,
+        xbzrle_cache: file.xbzrle.as_ref().map(cache).transpose()?.or(of_policy.xbzrle_cache),
+        policy: of_policy.policy,
         compression: file.compression.as_ref().map_or(Ok(Compression::None), |how| compression(how, file))?,
     })
 }

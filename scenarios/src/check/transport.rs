@@ -76,19 +76,24 @@ fn window(file: Option<&At<Limit<Bytes>>>, otherwise: Option<Bytes>) -> Result<O
 
 fn method(file: &TransportFile, base: Method) -> Result<Method, Problem> {
     let fields = [&file.compress_core_seconds_per_gb, &file.decompress_core_seconds_per_gb];
-    let Method::Compressed(mut costs) = base else {
+    let (Method::Compressed(mut costs) | Method::InStreams(mut costs)) = base else {
         return match fields.into_iter().flatten().next() {
             None => Ok(base),
             Some(given) => {
-                Err(Problem::at(given.place, "this transport does not compress", "costs nothing here")
-                    .help("the one that does is (preset: \"compression\", …)"))
+                Err(Problem::at(given.place, "this transport does not compress", "costs nothing here").help(
+                    "those that do are (preset: \"compression\", …) and QEMU's (preset: \"multifd-zstd\", …)",
+                ))
             }
         };
     };
     let [compress, decompress] = fields.map(|field| no_less(field.as_ref(), 0.0));
     costs.compress_core_seconds_per_gb = compress?.unwrap_or(costs.compress_core_seconds_per_gb);
     costs.decompress_core_seconds_per_gb = decompress?.unwrap_or(costs.decompress_core_seconds_per_gb);
-    Ok(Method::Compressed(costs))
+    Ok(if matches!(base, Method::InStreams(_)) {
+        Method::InStreams(costs)
+    } else {
+        Method::Compressed(costs)
+    })
 }
 
 /// The largest factor or cost that makes sense; it keeps rates far from zero.

@@ -36,13 +36,14 @@ pub(crate) struct HypervisorFile {
 )]
 #[schemars(rename = "Live")]
 pub(crate) struct LiveFile {
-    /// Hold guests back that dirty memory too fast; false by default.
+    /// Hold guests back that dirty memory too fast; by default as the policy says.
     pub(crate) auto_converge: Option<bool>,
-    /// Go over to post-copy when so many passes have ended; never by default.
+    /// Go over to post-copy when so many passes have ended; by default as the policy says.
     pub(crate) post_copy_after: Option<At<u32>>,
     /// Streams of multifd, 1 to 255; by default the one stream of old.
     pub(crate) multifd: Option<At<u32>>,
-    /// The cache of XBZRLE, which sends what changed within a page: a power of two; none by default.
+    /// The cache of XBZRLE, which sends what changed within a page: a power of two; by default as
+    /// the policy says.
     pub(crate) xbzrle: Option<At<Bytes>>,
     /// How pages are compressed; not at all by default.
     pub(crate) compression: Option<At<CompressionFile>>,
@@ -92,7 +93,7 @@ pub(crate) struct HyperVFile {
 #[serde(deny_unknown_fields, expecting = "rules such as Xen(max_rounds: 29)")]
 #[schemars(rename = "Xen")]
 pub(crate) struct XenFile {
-    /// Rates that follow the dirty rate, as in Clark et al.; none by default.
+    /// Rates that follow the dirty rate, as Clark et al. measured; none by default.
     pub(crate) adaptive_rate: Option<At<AdaptiveRateFile>>,
     /// Pause when less than this is dirty; 50 pages, "200 KiB", by default.
     pub(crate) stop_below: Option<Bytes>,
@@ -105,7 +106,7 @@ pub(crate) struct XenFile {
     pub(crate) skip_dirty: Option<bool>,
 }
 
-/// A round's rate after Clark et al., as low as will do.
+/// A round's rate as in Xen of 2005, as low as will do.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
@@ -119,6 +120,8 @@ pub(crate) struct AdaptiveRateFile {
     pub(crate) increment: Bandwidth,
     /// Never more than this.
     pub(crate) highest: Bandwidth,
+    /// How long nothing is sent before the pause: so much goes at the link's speed; none by default.
+    pub(crate) head_start: Option<Span>,
 }
 
 /// SimGrid's rules.

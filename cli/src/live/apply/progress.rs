@@ -110,6 +110,10 @@ impl Operator for Progress {
                     None => eprintln!("{}: {done}", self.guest(round.migration)),
                 }
             }
+            // Under the plan's number, of which no attempt was made.
+            Record::Migration(ended) if ended.outcome == Outcome::NotStarted => {
+                self.line(&format!("{}: stays: {}", ended.vm, ended.reason));
+            }
             Record::Migration(ended) => {
                 if let Some(bar) = self.bar_of.remove(&ended.migration) {
                     bar.finish_and_clear();

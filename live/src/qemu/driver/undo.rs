@@ -1,7 +1,5 @@
 //! Giving up: what was begun is undone, and exactly one machine runs the guest.
 
-use std::time::{Duration, Instant};
-
 use algorithms::controller::Input;
 use serde_json::json;
 
@@ -9,10 +7,7 @@ use super::Driver;
 use crate::qemu::QemuError;
 use crate::qemu::disks::Ending;
 use crate::qemu::standing::{Condition, HandOver, Remedy, condition, remedy};
-use crate::qemu::status::MigrationStatus;
-
-/// How long QEMU may take to give a migration up: it waits for its threads.
-const OVER_WITHIN: Duration = Duration::from_secs(20);
+use crate::qemu::status;
 
 impl Driver<'_> {
     /// Undoes what was begun. Whatever of it fails, the guest's standing is looked at in the end.
@@ -30,16 +25,8 @@ impl Driver<'_> {
     }
 
     fn stop_sending(&mut self) -> Result<(), QemuError> {
-        self.migration.source.execute("migrate_cancel", json!({}))?;
-        let until = Instant::now() + OVER_WITHIN;
-        loop {
-            let status = MigrationStatus::of(self.migration.source)?;
-            self.watch.sent = self.watch.sent.max(status.sent);
-            if status.is_over() || Instant::now() > until {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let status = status::cancel(self.migration.source)?;
+        self.watch.sent = self.watch.sent.max(status.sent);
         let Some(mirrors) = &mut self.mirrors else {
             return Ok(());
         };

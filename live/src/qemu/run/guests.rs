@@ -13,6 +13,7 @@ use sim_core::{ByteRate, Bytes};
 use super::RunOptions;
 use crate::qemu::QemuError;
 use crate::qemu::accelerator::wait_until_running;
+use crate::qemu::attach;
 use crate::qemu::process::{Machine, MachineSpec, Role};
 use crate::qemu::rom::{self, RomGuest, WorkingSet, counters};
 
@@ -22,9 +23,12 @@ const FILLED_WITHIN: Duration = Duration::from_secs(240);
 /// A guest, and the machine that runs it.
 pub(super) struct Home {
     pub(super) machine: Machine,
-    pub(super) guest: RomGuest,
+    /// What it does; `None` for a guest of somebody else's.
+    pub(super) guest: Option<RomGuest>,
     /// How many machines it has had.
     pub(super) generation: u32,
+    /// Where its disks are now.
+    pub(super) places: Vec<StorageId>,
 }
 
 /// What a guest really wrote before it moved.
@@ -67,6 +71,12 @@ pub(super) fn boot(
     let mut homes = BTreeMap::new();
     for vm in movable(model) {
         let of = &model.guests[vm.index()];
+        if let Some(attached) = options.attached.iter().find(|attached| *attached.vm == *of.name) {
+            let machine = attach::source(attached, of.memory)?;
+            (options.progress)(&format!("{} runs at {}", of.name, machine.socket().display()));
+            homes.insert(vm, Box::new(Home { machine, guest: None, generation: 0, places: Vec::new() }));
+            continue;
+        }
         let named = |error: QemuError| QemuError::Scenario(format!("virtual machine `{}`: {error}", of.name));
         let guest = RomGuest::of(of.memory, &of.workload).map_err(named)?;
         let loader = guest.loader_arguments(options.accelerator.ticks_per_sec);
@@ -85,13 +95,33 @@ pub(super) fn boot(
             role: Role::Boots,
         };
         let machine = Machine::start(&spec, channel().0)?;
-        (options.progress)(&format!("{} boots, process {}", of.name, machine.pid()));
-        homes.insert(vm, Box::new(Home { machine, guest, generation: 0 }));
+        (options.progress)(&format!("{} boots, process {}", of.name, machine.pid().unwrap_or_default()));
+        homes.insert(vm, Box::new(Home { machine, guest: Some(guest), generation: 0, places }));
     }
     for home in homes.values_mut() {
-        wait_until_running(&mut home.machine, home.guest.sets.len(), FILLED_WITHIN)?;
+        if let Some(guest) = &home.guest {
+            wait_until_running(&mut home.machine, guest.sets.len(), FILLED_WITHIN)?;
+        }
     }
+    check_names(model, &homes, options)?;
     Ok(homes)
+}
+
+/// Who is attached to must be a guest that the plan moves: else it was named by mistake.
+fn check_names(
+    model: &ClusterModel,
+    homes: &BTreeMap<VmId, Box<Home>>,
+    options: &RunOptions<'_>,
+) -> Result<(), QemuError> {
+    let moved: Vec<&str> = homes.keys().map(|vm| &*model.guests[vm.index()].name).collect();
+    match options.attached.iter().find(|attached| !moved.contains(&attached.vm.as_str())) {
+        None => Ok(()),
+        Some(attached) => Err(QemuError::Scenario(format!(
+            "the plan moves no virtual machine `{}` that could be attached to; it moves {}",
+            attached.vm,
+            moved.join(", ")
+        ))),
+    }
 }
 
 /// Guests that the plan moves by name, or with their host.
@@ -139,9 +169,10 @@ pub(super) fn measure(
     let after = count(homes)?;
     let mut measured = Vec::new();
     for ((home, vm), (before, after)) in homes.values().zip(homes.keys()).zip(before.iter().zip(&after)) {
+        let Some(guest) = &home.guest else { continue };
         let seconds = (after.0 - before.0).as_secs_f64();
         let done = before.1.iter().zip(&after.1).map(|(before, after)| (after - before) as f64 / seconds);
-        let asked = home.guest.sets.iter().map(|set: &WorkingSet| set.writes_per_sec);
+        let asked = guest.sets.iter().map(|set: &WorkingSet| set.writes_per_sec);
         measured.push(MeasuredGuest { vm: *vm, sets: asked.zip(done).collect() });
     }
     Ok(measured)
@@ -150,7 +181,10 @@ pub(super) fn measure(
 fn count(homes: &mut BTreeMap<VmId, Box<Home>>) -> Result<Vec<(Instant, Vec<u64>)>, QemuError> {
     let mut counts = Vec::new();
     for home in homes.values_mut() {
-        let writes = counters(&mut home.machine.qmp, home.guest.sets.len())?.writes;
+        let writes = match &home.guest {
+            Some(guest) => counters(&mut home.machine.qmp, guest.sets.len())?.writes,
+            None => Vec::new(),
+        };
         counts.push((Instant::now(), writes));
     }
     Ok(counts)

@@ -1,6 +1,6 @@
-//! Nominal, measured, predicted: real QEMU migrations beside their simulation, as a table for docs/live.md.
+//! Nominal, measured, predicted: real QEMU migrations beside their simulation, as a table for docs/live-qemu.md.
 //!
-//! `cargo run -p live --example qemu_accuracy [REPETITIONS]`. Each configuration boots a guest, measures for
+//! `cargo run --release -p benches --bin qemu_accuracy [REPETITIONS]`. Each configuration boots a guest, measures for
 //! three seconds how fast it really writes, predicts, and migrates. Run it on a quiet machine: timings
 //! taken while others took more than 6 % of the processor time are marked and left out of the means.
 
@@ -87,6 +87,7 @@ fn one(
         directory: place.path(),
         accelerator,
         levers,
+        attached: &[],
         measure_for: Duration::from_secs(3),
         cancel: &AtomicBool::new(false),
         progress: &|_| {},
