@@ -1,5 +1,6 @@
 //! A guest whose memory is on its way here.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -195,7 +196,8 @@ impl Incoming {
     /// The same of a guest that runs: it must see of a page nothing or all, so that they come aside first.
     fn take_announced_early(&self, connection: &mut Connection, numbers: &[u32]) -> Result<bool, LiveError> {
         let mut contents = vec![0; numbers.len() * PAGE];
-        let lost = |source| ProtocolError::Lost { peer: connection.peer.clone(), source };
+        let peer = connection.peer.clone();
+        let lost = |source| ProtocolError::Lost { peer, source };
         connection.read_exact(&mut contents).map_err(lost)?;
         self.take_followed(numbers, &contents)
     }
