@@ -93,7 +93,8 @@ fn a_migration_outlives_the_one_who_asked_for_it() {
     let (a, b) = (bench.host("a"), bench.host("b"));
     bench.client(&a.address).create(guest()).unwrap();
     let mut connection = live::connection::Connection::control(&a.address, &bench.operator).unwrap();
-    let order = support::request("web", &b, Sending::default());
+    let storage = both_disks("slow", Switch::WithMemory);
+    let order = MigrateRequest { storage, ..support::request("web", &b, Sending::default()) };
     connection.send(&live::protocol::Request::Migrate(Box::new(order))).unwrap();
     drop(connection);
     let patience = std::time::Instant::now();
