@@ -10,7 +10,7 @@ use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
 use crate::machine::thread_core_seconds;
-use crate::memory::Memory;
+use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
 use crate::protocol::{HandOverAt, ProtocolError, ReceiveRequest, Reply};
 use crate::steps::{Step, Watch};
