@@ -103,7 +103,7 @@ fn disks_move_on_their_host_while_their_guest_goes_on() {
     let on: Vec<String> =
         client.describe().unwrap().guests[0].spec.disks.iter().map(|disk| disk.on.clone()).collect();
     assert_eq!(on, ["slow", "slow"]);
-    assert_eq!(live::recover::recover(&[a.address.clone()], &bench.operator).unwrap(), []);
+    assert_eq!(live::recover::recover(std::slice::from_ref(&a.address), &bench.operator).unwrap(), []);
 }
 
 /// A directory that two agents share stands for a volume or a share that both hosts reach.
