@@ -335,7 +335,7 @@ impl MigrationController {
         match (self.outbox.pop(), &self.state) {
             (Some(output), _) => output,
             (None, State::Done(outcome)) => Output::Done(*outcome),
-            (None, _) => Output::Wait(self.deadline.min(self.connection.limit())),
+            (None, _) => Output::Wait(self.wakes()),
         }
     }
 

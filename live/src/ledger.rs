@@ -32,6 +32,9 @@ pub struct Entry {
     pub standing: Standing,
     /// Hand-overs by which it came to run here, the last at the end.
     pub arrived: Vec<Token>,
+    /// The hand-over, if any, by which it came here without all of its memory: it was started anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Token>,
     /// Files that are being written and do not count yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<DiskPlace>,
@@ -124,6 +127,9 @@ impl Ledger {
                 let mut entry: Entry = files::read(&path)?;
                 let before = entry.standing.clone();
                 entry.standing.restarted();
+                if let Standing::Incoming { token, phase: DestinationPhase::PostCopying, .. } = &before {
+                    entry.lost = Some(token.clone());
+                }
                 if entry.standing != before {
                     entry.forget_leaving();
                     files::replace(&path, &entry)?;
@@ -151,7 +157,7 @@ impl Ledger {
     /// [`LiveError`] where the disk cannot be written.
     pub fn create(&mut self, spec: GuestSpec) -> Result<(), LiveError> {
         let copies = spec.disks.iter().map(|disk| disk.place()).collect();
-        self.write(Entry { spec, standing: Standing::Own, arrived: vec![], copies, leaving: vec![] })
+        self.write(Entry { spec, standing: Standing::Own, arrived: vec![], lost: None, copies, leaving: vec![] })
     }
 
     /// Forgets a guest.
@@ -209,7 +215,7 @@ impl Ledger {
             arrived.clone_from(&entry.arrived);
         }
         let standing = Standing::Incoming { token, peer, phase: DestinationPhase::Receiving };
-        self.write(Entry { spec, standing, arrived, copies, leaving: vec![] })
+        self.write(Entry { spec, standing, arrived, lost: None, copies, leaving: vec![] })
     }
 
     /// Takes a step of a hand-over from here; the phase in which it is then, on disk too.
@@ -248,6 +254,9 @@ impl Ledger {
         let before = *phase;
         *phase = phase.after(step)?;
         let phase = *phase;
+        if step == DestinationStep::MemoryLost {
+            entry.lost = Some(token.clone());
+        }
         if phase.owns() && !before.owns() {
             entry.arrived.push(token.clone());
             let surplus = entry.arrived.len().saturating_sub(MOST_REMEMBERED);
@@ -264,8 +273,8 @@ impl Ledger {
         let current = handover(entry).filter(|handover| handover.token == *token);
         // It ran here, and has moved on since.
         let side = Side::Destination(DestinationPhase::Running);
-        let (guest, peer) = (entry.spec.name.clone(), String::new());
-        current.or(Some(Handover { token: token.clone(), guest, peer, side, under_way: false }))
+        let (guest, peer, memory_lost) = (entry.spec.name.clone(), String::new(), entry.has_lost(token));
+        current.or(Some(Handover { token: token.clone(), guest, peer, side, under_way: false, memory_lost }))
     }
 
     /// The hand-overs that have begun and not ended.
@@ -296,6 +305,11 @@ impl Ledger {
 }
 
 impl Entry {
+    /// Whether this hand-over lost memory, and the guest was started anew.
+    fn has_lost(&self, token: &Token) -> bool {
+        self.lost.as_ref() == Some(token)
+    }
+
     fn is_about(&self, token: &Token) -> bool {
         let current = handover(self).is_some_and(|handover| handover.token == *token);
         current || self.arrived.contains(token)
@@ -308,8 +322,8 @@ fn handover(entry: &Entry) -> Option<Handover> {
         Standing::Outgoing { token, peer, phase } => (token, peer, Side::Source(*phase)),
         Standing::Incoming { token, peer, phase } => (token, peer, Side::Destination(*phase)),
     };
-    let guest = entry.spec.name.clone();
-    Some(Handover { token: token.clone(), guest, peer: peer.clone(), side, under_way: false })
+    let (guest, memory_lost) = (entry.spec.name.clone(), entry.has_lost(token));
+    Some(Handover { token: token.clone(), guest, peer: peer.clone(), side, under_way: false, memory_lost })
 }
 
 /// What this agent does not do, and why.

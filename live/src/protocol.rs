@@ -341,6 +341,9 @@ pub struct Handover {
     pub side: Side,
     /// Whether a migration of it is under way just now: then it ends by itself.
     pub under_way: bool,
+    /// Whether part of the memory was lost in post-copy, and the destination started the guest anew.
+    #[serde(default)]
+    pub memory_lost: bool,
 }
 
 /// A side of a hand-over, with its phase.

@@ -38,6 +38,8 @@ pub enum Finding {
     AtSource,
     /// The guest is at the destination.
     AtDestination,
+    /// The guest is at the destination, which started it anew: its memory was lost in post-copy.
+    StartedAnew,
     /// A side does not answer: nothing was changed.
     Unknown(String),
 }
@@ -48,6 +50,10 @@ impl fmt::Display for Finding {
             Finding::UnderWay => f.write_str("is being handed over just now; left alone"),
             Finding::AtSource => f.write_str("is at the source"),
             Finding::AtDestination => f.write_str("is at the destination"),
+            Finding::StartedAnew => f.write_str(
+                "is at the destination, where it was started anew: it ran there before all of its memory, and what was \
+                 missing was lost with an agent",
+            ),
             Finding::Unknown(reason) => {
                 write!(
                     f,
@@ -124,9 +130,11 @@ fn bring_to_end(token: &Token, ends: &Ends, credentials: &Credentials) -> Result
     let (mut source, mut destination) = (connect(&ends.source)?, connect(&ends.destination)?);
     let mut done = BTreeSet::new();
     for _ in 0..MOST_STEPS {
-        let (here, there) = (source_phase(&mut source, token)?, destination_phase(&mut destination, token)?);
+        let here = source_phase(&mut source, token)?;
+        let (there, lost) = destination_phase(&mut destination, token)?;
         let resolution = resolve(here, there);
         let side = match resolution {
+            Resolution::Nothing if lost => return Ok(Finding::StartedAnew),
             Resolution::Nothing => return Ok(place(here, there)),
             Resolution::Commit | Resolution::Renounce | Resolution::Anew => &mut destination,
             Resolution::Release | Resolution::TakeBack | Resolution::Deliver => &mut source,
@@ -152,9 +160,13 @@ fn source_phase(source: &mut Client, token: &Token) -> Result<Option<SourcePhase
     }))
 }
 
-fn destination_phase(destination: &mut Client, token: &Token) -> Result<Option<DestinationPhase>, LiveError> {
-    Ok(destination.handover(token)?.and_then(|handover| match handover.side {
-        Side::Destination(phase) => Some(phase),
-        Side::Source(_) => None,
+/// The destination's phase, and whether it has lost memory.
+fn destination_phase(
+    destination: &mut Client,
+    token: &Token,
+) -> Result<(Option<DestinationPhase>, bool), LiveError> {
+    Ok(destination.handover(token)?.map_or((None, false), |handover| match handover.side {
+        Side::Destination(phase) => (Some(phase), handover.memory_lost),
+        Side::Source(_) => (None, false),
     }))
 }

@@ -48,12 +48,12 @@ fn steps(at_source: bool) -> impl Iterator<Item = Step> {
 
 #[test]
 fn exactly_one_when_the_source_is_killed() {
-    steps(true).for_each(|step| kill_at(step, false, guest(), request));
+    steps(true).for_each(|step| drop(kill_at(step, false, guest(), request)));
 }
 
 #[test]
 fn exactly_one_when_the_destination_is_killed() {
-    steps(false).for_each(|step| kill_at(step, false, guest(), request));
+    steps(false).for_each(|step| drop(kill_at(step, false, guest(), request)));
 }
 
 /// Disks alone, from one directory to another of the same host, which is killed meanwhile.

@@ -27,6 +27,7 @@ pub enum DeadlineAction {
 
 impl MigrationController {
     pub(super) fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
+        self.tick_loop(now)?;
         if self.look_at_connection(now) || now < self.deadline {
             return Ok(());
         }

@@ -134,10 +134,13 @@ pub struct Migrate {
     /// The scenario file (RON); its hosts are the agents of the same names.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Of a scenario with alternatives: which; by default the first.
+    #[arg(long, value_name = "NAME")]
+    pub alternative: Option<String>,
     /// The guest to move; it is made where it is nowhere yet.
     #[arg(long, value_name = "NAME")]
     pub vm: String,
-    /// The host to move it to.
+    /// The host to move it to. Where it is there already, the disks move that the plan's MoveStorage says.
     #[arg(long, value_name = "HOST")]
     pub to: String,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use models::world::{RunOptions, simulate};
 use reports::{Comparison, ReportInput, compare, comparison_table, report_json, run_json, write_text};
 
 use super::arguments::{Agents, Migrate, SendingArguments};
-use super::{Known, disks};
+use super::{Known, disks, qemu};
 use crate::arguments::Format;
 use crate::failure::Failure;
 use crate::terminal;
@@ -32,7 +32,11 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
     let scenario = scenarios::load(&arguments.file)?;
     let known = arguments.agents.known()?;
-    let mut model = scenario.runs[0].model.clone();
+    let run = match &arguments.alternative {
+        Some(wanted) => qemu::alternative(&scenario, wanted)?,
+        None => &scenario.runs[0],
+    };
+    let mut model = run.model.clone();
     let (guest, destination) = (find(&model, arguments)?, host(&model, &arguments.to, arguments)?);
     let (source, held) = place(&known, &model, guest, scenario.seed)?;
     disks::as_found(&mut model, guest, source, &held);
@@ -42,7 +46,11 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
     if migrated.outcome != Outcome::Completed {
         let reason = actual.migrations.last().map_or(String::new(), |record| record.reason.clone());
         let host = &model.hosts[source.index()].name;
-        return Err(Failure::NotMoved(format!("{} stays at {host}: {reason}", arguments.vm)));
+        let what = match migrated.outcome {
+            Outcome::Lost => format!("{} did not come to {} whole", arguments.vm, arguments.to),
+            _ => format!("{} stays at {host}", arguments.vm),
+        };
+        return Err(Failure::NotMoved(format!("{what}: {reason}")));
     }
     verify(&known, arguments)?;
     if let Some(directory) = &arguments.out {

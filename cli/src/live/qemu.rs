@@ -150,21 +150,25 @@ fn version(accelerator: &Accelerator) -> String {
 }
 
 fn chosen<'a>(scenario: &'a Scenario, arguments: &LiveQemu) -> Result<&'a ScenarioRun, Failure> {
-    let name_of = |run: &'a ScenarioRun| run.alternative.as_deref();
     match (&arguments.alternative, &scenario.runs[..]) {
         (None, [only]) => Ok(only),
         (None, _) => {
             Err(Failure::NotMoved("the scenario has alternatives: choose one by --alternative".into()))
         }
-        (Some(wanted), runs) => {
-            runs.iter().find(|run| name_of(run) == Some(wanted)).ok_or_else(|| Failure::Unknown {
-                what: "alternative",
-                name: wanted.clone(),
-                scenario: scenario.name.to_string(),
-                known: runs.iter().filter_map(name_of).collect::<Vec<_>>().join(", "),
-            })
-        }
+        (Some(wanted), _) => alternative(scenario, wanted),
     }
+}
+
+/// The alternative of this name.
+pub(super) fn alternative<'a>(scenario: &'a Scenario, wanted: &str) -> Result<&'a ScenarioRun, Failure> {
+    let name_of = |run: &'a ScenarioRun| run.alternative.as_deref();
+    let found = scenario.runs.iter().find(|run| name_of(run) == Some(wanted));
+    found.ok_or_else(|| Failure::Unknown {
+        what: "alternative",
+        name: wanted.to_string(),
+        scenario: scenario.name.to_string(),
+        known: scenario.runs.iter().filter_map(name_of).collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn planned(scenario: &Scenario, model: &ClusterModel) -> Result<RunRecords, Failure> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use live::client::Client;
 use live::guest::GuestSpec;
 use live::protocol::{Activity, MigrateRequest};
-use live::recover::{Finding, recover};
+use live::recover::{Finding, Recovered, recover};
 use live::steps::Step;
 use live::storage::StorageOptions;
 use live::{Agent, AgentOptions, LiveError};
@@ -134,8 +134,13 @@ pub fn replay_all(directory: &Path) {
 }
 
 /// Has the guest `web` moved by `order` from `a` to `b`, kills one agent at `step`, and afterwards, if `both`, the
-/// other too; then starts and recovers.
-pub fn kill_at(step: Step, both: bool, guest: GuestSpec, order: fn(&Process) -> MigrateRequest) {
+/// other too; then starts and recovers, and gives what recovery found.
+pub fn kill_at(
+    step: Step,
+    both: bool,
+    guest: GuestSpec,
+    order: fn(&Process) -> MigrateRequest,
+) -> Vec<Finding> {
     let bench = Bench::new();
     let at_source = step.is_at_source();
     let a = Process::new(&bench, "a", at_source.then_some(step));
@@ -164,9 +169,10 @@ pub fn kill_at(step: Step, both: bool, guest: GuestSpec, order: fn(&Process) -> 
     assert!(!at_source || ended.is_err(), "the source was killed at {step:?}");
 
     assert!(running(&bench, &known) <= 1, "before recovery from {step:?}");
-    for recovered in recover(&addresses, &bench.operator).unwrap() {
-        let placed = matches!(recovered.finding, Finding::AtSource | Finding::AtDestination);
-        assert!(placed, "{step:?}: {} {}", recovered.guest, recovered.finding);
+    let findings = recover(&addresses, &bench.operator).unwrap();
+    for Recovered { guest, finding, .. } in &findings {
+        let placed = matches!(finding, Finding::AtSource | Finding::AtDestination | Finding::StartedAnew);
+        assert!(placed, "{step:?}: {guest} {finding}");
     }
     assert_eq!(running(&bench, &known), 1, "after recovery from {step:?}");
     assert_eq!(recover(&addresses, &bench.operator).unwrap(), [], "nothing is left open");
@@ -177,6 +183,7 @@ pub fn kill_at(step: Step, both: bool, guest: GuestSpec, order: fn(&Process) -> 
     for agent in agents.iter().flatten() {
         replay_all(&agent.directory);
     }
+    findings.into_iter().map(|recovered| recovered.finding).collect()
 }
 
 /// Writes that the disks of the guest hold, all of which must be whole; zero where it is not.
