@@ -157,7 +157,14 @@ impl Ledger {
     /// [`LiveError`] where the disk cannot be written.
     pub fn create(&mut self, spec: GuestSpec) -> Result<(), LiveError> {
         let copies = spec.disks.iter().map(|disk| disk.place()).collect();
-        self.write(Entry { spec, standing: Standing::Own, arrived: vec![], lost: None, copies, leaving: vec![] })
+        self.write(Entry {
+            spec,
+            standing: Standing::Own,
+            arrived: vec![],
+            lost: None,
+            copies,
+            leaving: vec![],
+        })
     }
 
     /// Forgets a guest.

@@ -265,7 +265,9 @@ impl Following {
                 numbers.iter().try_for_each(|number| self.arrive(*number as usize, None))?;
                 Ok(numbers.len().max(1))
             }
-            Arrived::Announced { .. } | Arrived::Barrier(_) => Err(declined("the source does not send what was asked for".into())),
+            Arrived::Announced { .. } | Arrived::Barrier(_) => {
+                Err(declined("the source does not send what was asked for".into()))
+            }
         }
     }
 

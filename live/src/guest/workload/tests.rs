@@ -157,8 +157,7 @@ fn what_cannot_be_run_says_why() {
     let bursts = Workload::Bursts { of, mean_busy: short, mean_calm: short, calm_speed: 0.0 };
     let trace = Workload::Trace { working_set: SET, every: Span::ZERO, dirtied: vec![SET] };
     let zipf = Workload::Zipf { rate: RATE, working_set: SET, exponent: f64::NAN };
-    let point =
-        |millis, mib| CurvePoint { after: Span::from_millis(millis), dirty: Bytes::from_mib(mib) };
+    let point = |millis, mib| CurvePoint { after: Span::from_millis(millis), dirty: Bytes::from_mib(mib) };
     let convex = Workload::Curve(vec![point(500, 1), point(900, 50)]);
     for workload in [phases, nested, bursts, trace, zipf, convex] {
         let guest = GuestSpec::new("web", Bytes::from_mib(256), workload.clone());
