@@ -6,6 +6,7 @@
 //! migration at each that arrives.
 
 mod disk_io;
+mod layout;
 mod table;
 mod workload;
 mod writers;
@@ -17,6 +18,7 @@ use models::workload::Workload;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, Pages};
 
+use self::layout::Layout;
 use crate::disk::{Disk, DiskProof, DiskSpec, DiskState};
 use crate::error::LiveError;
 use crate::memory::Memory;
@@ -50,7 +52,7 @@ pub struct GuestSpec {
     pub seed: u64,
     /// How many times smaller its memory gets by compression, 1 or more.
     pub compression_ratio: f64,
-    /// The share of its memory, at the end, that is never written and so is zero.
+    /// The share of its memory that is never written and so is zero.
     pub zero_share: f64,
     /// Its disks, and where they are.
     #[serde(default)]
@@ -77,7 +79,7 @@ impl GuestSpec {
         self.memory.pages()
     }
 
-    /// Those of them that are written when it is made, from the first on; all where its working set needs them.
+    /// How many of them are written when it is made; all where its working set needs them.
     pub(crate) fn written_pages(&self) -> u64 {
         let pages = self.pages().get();
         let written = ((1.0 - self.zero_share) * pages as f64).round() as u64;
@@ -134,6 +136,7 @@ pub(crate) struct Body {
     pub(crate) memory: Arc<Memory>,
     pub(crate) table: Arc<Table>,
     pub(crate) random: usize,
+    pub(crate) layout: Layout,
     pub(crate) writes: AtomicU64,
     /// Thousandths of writes that it would have made at full speed.
     pub(crate) due: AtomicU64,
@@ -147,7 +150,8 @@ impl Body {
     fn new(spec: &GuestSpec, memory: Arc<Memory>, table: Arc<Table>, writes: u64) -> Arc<Body> {
         let random = stamp::random_words(spec.compression_ratio);
         let (writes, due, throttle) = (AtomicU64::new(writes), AtomicU64::new(0), AtomicU32::new(0));
-        Arc::new(Body { memory, table, random, writes, due, throttle, wrong: Mutex::default() })
+        let layout = Layout::new(spec.pages().get(), spec.written_pages());
+        Arc::new(Body { memory, table, random, layout, writes, due, throttle, wrong: Mutex::default() })
     }
 
     /// How fast it runs, 1 where it is not throttled.
@@ -191,8 +195,8 @@ impl Guest {
         let memory = Memory::new(spec.pages())?;
         let pages = memory.pages();
         let body = Body::new(&spec, Arc::new(memory), Arc::new(Table::new(pages)), 0);
-        for page in 0..spec.written_pages() {
-            body.write(page as usize);
+        for number in 0..spec.written_pages() {
+            body.write(body.layout.page(number as usize));
         }
         let plan =
             Plan::new(&spec).map_err(|reason| LiveError::Declined { agent: "this host".into(), reason })?;

@@ -206,7 +206,7 @@ impl Writer {
         self.tempo.between(from as f64 / 1e9, self.state.ran_for as f64 / 1e9) * self.rate
     }
 
-    /// The page to write next.
+    /// The page to write next, counted among those that are written.
     pub(super) fn next_page(&mut self) -> usize {
         match &self.pattern {
             Pattern::Sweep => self.start + self.next_in_turn(),
