@@ -10,7 +10,7 @@ use models::one_move::{alone, resolve, storage_move};
 
 fn library(name: &str, alternative: Option<&str>) -> ClusterModel {
     let path = format!("{}/library/{name}.ron", env!("CARGO_MANIFEST_DIR"));
-    let runs = scenarios::load(path.as_ref()).unwrap().runs;
+    let runs = scenarios::load(&path).unwrap().runs;
     let run = runs.into_iter().find(|run| run.alternative.as_deref() == alternative);
     run.unwrap().model
 }
