@@ -136,7 +136,7 @@ pub struct DiskPlace {
 /// What a disk goes on from at another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskState {
-    /// What its sectors must be, see [`Disk::digest`].
+    /// What its sectors must be, and how often each was written, in one number.
     pub digest: u64,
     /// Where the guest's chance is that says where it reads and writes.
     pub chance: u64,

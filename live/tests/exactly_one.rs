@@ -71,7 +71,7 @@ fn one_copy_of_each_disk_when_the_host_is_killed() {
         let a = a.restart();
         assert!(migrating.join().unwrap().is_err(), "the host was killed at {step:?}");
         one_copy_is_left(&bench, step);
-        assert_eq!(recover(&[a.address.clone()], &bench.operator).unwrap(), []);
+        assert_eq!(recover(std::slice::from_ref(&a.address), &bench.operator).unwrap(), []);
         assert!(disk_writes(&bench, &a.address) >= before, "{step:?}");
         let spec = bench.client(&a.address).describe().unwrap().guests.remove(0).spec;
         assert!(spec.disks.iter().all(|disk| disk.on == place), "{step:?}: {spec:?}");
