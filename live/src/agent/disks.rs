@@ -129,6 +129,9 @@ impl Arriving {
                     }
                 }
                 Ok(Arrived::Barrier(barrier)) => {
+                    // Here, where the source has heartbeats meanwhile: what came of a disk is not left to be kept in
+                    // the blackout.
+                    self.sync()?;
                     lock(&self.progress).barrier = barrier;
                     self.changed.notify_all();
                 }
@@ -139,7 +142,7 @@ impl Arriving {
         }
     }
 
-    /// Waits until all sectors up to `barrier` are in their files, with heartbeats to `source`.
+    /// Waits until all sectors up to `barrier` are in their files and on disk, with heartbeats to `source`.
     pub(super) fn wait(&self, barrier: u64, source: &mut Connection) -> Result<(), LiveError> {
         let mut progress = lock(&self.progress);
         loop {
@@ -160,6 +163,11 @@ impl Arriving {
         }
     }
 
+    /// Has all that came on disk.
+    fn sync(&self) -> Result<(), LiveError> {
+        self.moved.iter().try_for_each(|number| self.disks[*number as usize].sync())
+    }
+
     /// All has come: the disks, on disk, if every write of them is there.
     pub(super) fn complete(&self, states: &[DiskState]) -> Result<Vec<Arc<Disk>>, LiveError> {
         for number in &self.moved {
@@ -167,8 +175,8 @@ impl Arriving {
             if state.is_none_or(|state| state.digest != disk.digest()) {
                 return Err(declined(format!("disk {} did not arrive as it was", disk.spec().name)));
             }
-            disk.sync()?;
         }
+        self.sync()?;
         Ok(self.disks.clone())
     }
 }
