@@ -19,6 +19,9 @@ const PATIENCE: usize = 12;
 /// Steps in the unbounded parameter of [`Search::polish`].
 const POLISH: [f64; 8] = [0.3, 0.3, 0.1, 0.1, 0.05, 0.05, 0.02, 0.01];
 
+/// Up to about this difference, [`Loss::Absolute`] is rounded off, so that it has slopes everywhere.
+const ROUNDED: f64 = 0.1;
+
 /// What the search found.
 pub(super) struct Solution {
     pub(super) parameters: Vec<Parameter>,
@@ -180,6 +183,7 @@ impl Loss {
             Loss::Squares => size,
             Loss::Huber if size <= 1.0 => size,
             Loss::Huber => (2.0 * size - 1.0).sqrt(),
+            Loss::Absolute => (2.0 * (size.hypot(ROUNDED) - ROUNDED)).sqrt(),
             Loss::Cauchy => (size * size).ln_1p().sqrt(),
         };
         loss.copysign(difference)
