@@ -87,6 +87,22 @@ fn of_repetitions(predictions: &[Prediction]) -> f64 {
 #[test]
 fn plans_of_several_migrations() {
     let Some(all) = ground_truth() else { return };
+    if std::env::var("REPS").is_ok() {
+        let mut out = Vec::new();
+        for parity in [0, 1] { for r in 1..=4 {
+            let part = |same: bool, par: u32| { let mut m = Measurements::default(); m.plans = all.plans.clone();
+                m.plan_migrations = all.plan_migrations.iter().filter(|row| (row.repetition == r) == same && row.plan % 2 == par).cloned().collect(); m };
+            let train = Plans::new(&part(false, parity), &Values::new());
+            let groups: Vec<usize> = (0..train.groups()).collect();
+            let fitted = fit_groups(&train, &groups, train.loss()).unwrap();
+            let values: Vec<f64> = fitted.parameters.iter().map(|p| p.value).collect();
+            let test = Plans::new(&part(true, 1 - parity), &train.facts());
+            let groups: Vec<usize> = (0..test.groups()).collect();
+            out.extend(test.predict(&values, &groups, Effort::Everything).unwrap());
+        } }
+        errors(&out, "total"); errors(&out, "makespan"); errors(&out, "makespan, plan replayed");
+        return;
+    }
     if std::env::var("KFOLD").is_ok() {
         let problem = Plans::new(&all, &Values::new());
         let fitted = calibration::fit::fit(&problem, problem.loss()).unwrap();
