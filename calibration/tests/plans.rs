@@ -46,10 +46,10 @@ fn a_session_that_was_not_fitted_is_taken_for_one_like_all() {
     let plans = Plans::new(&measured(61.5, 66.5), &Values::new());
     let known = plans.facts();
     let others = measured(61.5, 61.5);
-    let rows = others.plan_migrations.into_iter().map(|row| calibration::datasets::PlanMigration {
-        repetition: row.repetition + 7,
-        ..row
-    });
+    let rows = others
+        .plan_migrations
+        .into_iter()
+        .map(|row| calibration::datasets::PlanMigration { repetition: row.repetition + 7, ..row });
     let others = Measurements { plan_migrations: rows.collect(), ..Measurements::default() };
     let unseen = Plans::new(&others, &known);
     assert_eq!(unseen.parameters(), plans.parameters());

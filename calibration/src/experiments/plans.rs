@@ -15,17 +15,30 @@
 //! | `overhead` | from the start of an action until memory flows: libvirt, QEMU, connecting |
 //! | `dirty_rate` | fresh memory dirtied a second by `stress --vm 1000 --bytes 70K`, whose workers take turns; likely the plan's `dirtyRate` |
 //! | `queue` | what stands in line before a full card: see `models::world`, acknowledgements that wait |
-//! | `session_1`, … | the line in this repetition beside that in all |
+//! | `session_1`, … | the line in this repetition beside that: see below |
 //!
 //! The memory that is dirtied again and again is the plan's own `maxDirtySize`; its time for that, 2 s, is
 //! not used: the planner, which uses it, is 20 % off, and on the slow nodes no pre-copy would end at that rate.
 //! The downtime limit is QEMU's default of 300 ms, bandwidth unlimited.
+//!
+//! **Sessions.** A repetition of all plans is taken for one session (assumption; the data do not say when each was
+//! run). In the fourth, memory that comes into a node that sends took 5 % longer than in the others, and the halves of
+//! the plans say so each for itself (lines 1.04 and 1.04 as long, where others are 0.97 to 1.00). A
+//! session that was not fitted has the line of all.
+//!
+//! **Medians.** Differences count by their size and not its square, for the mean size is what is asked for. A
+//! log in whole seconds is predicted as it would have been written: rounded.
+//!
+//! Tried, and not in, for other plans were not predicted better: a line for each node, for each speed, and for each node
+//! within 2 % of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use algorithms::policy::Qemu;
+use algorithms::records::MigrationRecord;
 use models::cluster::Timing;
 use models::workload::Workload;
+use rayon::prelude::*;
 use sim_core::{ByteRate, Bytes, Span};
 
 use super::cluster::{Bed, Moving, bytes, pages, seconds, stream};
@@ -251,27 +264,32 @@ impl Problem for Plans {
     }
 
     fn predict(&self, values: &[f64], groups: &[usize], effort: Effort) -> Result<Vec<Prediction>, FitError> {
+        let runs: Vec<&Run> = self.runs.iter().filter(|run| groups.contains(&run.group)).collect();
+        // Side by side; each is what it would be alone, and they stay in their order.
+        let all: Result<Vec<_>, FitError> =
+            runs.into_par_iter().map(|run| self.predict_run(run, values, effort)).collect();
+        Ok(all?.concat())
+    }
+}
+
+impl Plans {
+    fn predict_run(&self, run: &Run, values: &[f64], effort: Effort) -> Result<Vec<Prediction>, FitError> {
         let dirty_rate = values[self.classes.len() + 1];
         // Steps would leave the search without slopes.
         let clock = if effort == Effort::Fit { Clock::Fine } else { self.clock };
-        let mut all = Vec::new();
-        for run in self.runs.iter().filter(|run| groups.contains(&run.group)) {
-            let bed = self.bed(values, run);
-            let as_measured = bed.run(&run.name, run.moves(dirty_rate, Order::Measured))?;
-            let rows = run.migrations.iter().zip(&as_measured.migrations);
-            all.extend(rows.map(|(row, record)| {
-                let subject = format!("vm {} {} → {}", row.vm, row.from, row.to);
-                let total = clock.shows(record.total.as_secs_f64());
-                run.prediction(subject, "total", row.seconds, total, SCALE)
-            }));
-            if effort == Effort::Everything {
-                let replayed = bed.run(&run.name, run.moves(dirty_rate, Order::Planned))?;
-                for (quantity, records) in
-                    [("makespan", &as_measured), ("makespan, plan replayed", &replayed)]
-                {
-                    let makespan = clock.shows(records.run.makespan.as_secs_f64());
-                    all.push(run.prediction(String::new(), quantity, run.makespan(), makespan, 0.0));
-                }
+        let bed = self.bed(values, run);
+        let as_measured = bed.run(&run.name, run.moves(dirty_rate, Order::Measured))?;
+        let rows = run.migrations.iter().zip(&as_measured.migrations);
+        let total = |(row, record): (&PlanMigration, &MigrationRecord)| {
+            let subject = format!("vm {} {} → {}", row.vm, row.from, row.to);
+            run.prediction(subject, "total", row.seconds, clock.shows(record.total.as_secs_f64()), SCALE)
+        };
+        let mut all: Vec<Prediction> = rows.map(total).collect();
+        if effort == Effort::Everything {
+            let replayed = bed.run(&run.name, run.moves(dirty_rate, Order::Planned))?;
+            for (quantity, records) in [("makespan", &as_measured), ("makespan, plan replayed", &replayed)] {
+                let makespan = clock.shows(records.run.makespan.as_secs_f64());
+                all.push(run.prediction(String::new(), quantity, run.makespan(), makespan, 0.0));
             }
         }
         Ok(all)
