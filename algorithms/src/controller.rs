@@ -343,7 +343,7 @@ impl MigrationController {
         match (self.outbox.pop(), &self.state) {
             (Some(output), _) => output,
             (None, State::Done(outcome)) => Output::Done(*outcome),
-            (None, _) => Output::Wait(self.deadline.min(self.connection.limit())),
+            (None, _) => Output::Wait(self.wakes()),
         }
     }
 
@@ -380,6 +380,7 @@ impl MigrationController {
     }
 
     fn look_at_deadline(&mut self, now: SimTime) -> Result<(), Refused> {
+        self.tick_loop(now)?;
         if self.look_at_connection(now) || now < self.deadline {
             return Ok(());
         }

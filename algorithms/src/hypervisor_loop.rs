@@ -15,7 +15,7 @@
 //! a source that has not said so can always go on.
 
 use serde::{Deserialize, Serialize};
-use sim_core::{Bytes, SimTime};
+use sim_core::{Bytes, SimTime, Span};
 
 use crate::ids::MigrationId;
 use crate::machine::{Outbox, Output, Refused};
@@ -31,6 +31,8 @@ pub enum PostCopy {
     Never,
     /// When so many passes have ended; 1 is after the first, full one.
     AfterPasses(u32),
+    /// So long after the loop began.
+    After(Span),
 }
 
 /// What the loop is told. Totals are since the loop began.
@@ -65,6 +67,8 @@ pub enum LoopInput {
     Resumed,
     /// Pause the guest as soon as may be, whatever is still dirty.
     ForcePause,
+    /// It is later than [`HypervisorLoop::wakes`], perhaps.
+    Tick,
 }
 
 /// What the loop wants done, by the hypervisor's levers.
@@ -87,6 +91,8 @@ pub enum LoopCommand {
 pub struct HypervisorLoop {
     migration: MigrationId,
     post_copy: PostCopy,
+    /// When to go over to post-copy, where a time was set and it has not come.
+    post_copy_at: SimTime,
     rounds: u32,
     sent: Bytes,
     forced: bool,
@@ -123,7 +129,18 @@ impl HypervisorLoop {
     pub fn new(migration: MigrationId, post_copy: PostCopy) -> HypervisorLoop {
         let (sent, state, outbox) = (Bytes::ZERO, State::Idle, Outbox::new());
         let (rounds, forced, throttle_percent) = (0, false, 0);
-        HypervisorLoop { migration, post_copy, rounds, sent, forced, throttle_percent, state, outbox }
+        let post_copy_at = SimTime::MAX;
+        HypervisorLoop {
+            migration,
+            post_copy,
+            post_copy_at,
+            rounds,
+            sent,
+            forced,
+            throttle_percent,
+            state,
+            outbox,
+        }
     }
 
     /// Takes in what happened at `now`.
@@ -135,7 +152,16 @@ impl HypervisorLoop {
         self.state = match (self.state, input) {
             (State::Idle, LoopInput::Begin) => {
                 self.outbox.command(LoopCommand::Start);
+                if let PostCopy::After(after) = self.post_copy {
+                    self.post_copy_at = now + after;
+                }
                 State::Copying { began: now }
+            }
+            (state, LoopInput::Tick) if now < self.wakes() => state,
+            (state, LoopInput::Tick) => {
+                self.post_copy_at = SimTime::MAX;
+                self.outbox.command(LoopCommand::StartPostCopy);
+                state
             }
             (State::Copying { began }, LoopInput::Pass { sent, dirty, throttle_percent })
                 if sent >= self.sent =>
@@ -196,8 +222,13 @@ impl HypervisorLoop {
         match (self.outbox.pop(), self.state) {
             (Some(output), _) => output,
             (None, State::Done(moved)) => Output::Done(moved),
-            (None, _) => Output::Wait(SimTime::MAX),
+            (None, _) => Output::Wait(self.wakes()),
         }
+    }
+
+    /// When it wants to be told the time.
+    pub fn wakes(&self) -> SimTime {
+        if let State::Copying { .. } = self.state { self.post_copy_at } else { SimTime::MAX }
     }
 
     /// Sent in all rounds that have ended.

@@ -35,7 +35,8 @@ impl QemuLevers {
         let post_copy = match policy.post_copy {
             // QEMU looks at it when a first pass has ended.
             PostCopyStart::AfterPasses(passes) => PostCopy::AfterPasses(passes.max(1)),
-            PostCopyStart::Never | PostCopyStart::After(_) => PostCopy::Never,
+            PostCopyStart::After(after) => PostCopy::After(after),
+            PostCopyStart::Never => PostCopy::Never,
         };
         let xbzrle_cache = policy.xbzrle.map(|xbzrle| xbzrle.cache);
         QemuLevers { policy, auto_converge, post_copy, xbzrle_cache, ..QemuLevers::default() }
@@ -51,20 +52,17 @@ impl QemuLevers {
         let post_copy = match self.post_copy {
             PostCopy::Never => PostCopyStart::Never,
             PostCopy::AfterPasses(passes) => PostCopyStart::AfterPasses(passes),
+            PostCopy::After(after) => PostCopyStart::After(after),
         };
         Qemu { slowing, post_copy, ..self.policy.clone() }
     }
 
     /// What of the policy no lever of QEMU stands for here, and what could be said instead.
     pub fn not_set(&self) -> Option<&'static str> {
-        if matches!(self.policy.slowing, Slowing::DirtyLimit(_)) && self.auto_converge == AutoConverge::Off {
-            return Some(
-                "a dirty limit can be simulated only; live: (auto_converge: true) slows real guests down",
-            );
-        }
-        let after = matches!(self.policy.post_copy, PostCopyStart::After(_));
-        (after && self.post_copy == PostCopy::Never).then_some(
-            "post-copy after a time can be simulated only; live: (post_copy_after: 2) is after so many passes",
+        let limited = matches!(self.policy.slowing, Slowing::DirtyLimit(_));
+        (limited && self.auto_converge == AutoConverge::Off).then_some(
+            "a dirty limit needs KVM's dirty ring and is simulated only; live: (auto_converge: true) slows real \
+             guests down",
         )
     }
 }

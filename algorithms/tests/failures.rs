@@ -2,77 +2,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+mod told;
+
+use algorithms::controller::{Command, Input, MigrationController};
 use algorithms::failures::{Breakage, FailurePoint, GuestState, Side};
 use algorithms::ids::{HostId, MigrationId, StorageId, VmId};
 use algorithms::machine::Output;
 use algorithms::orchestrator::{ClusterView, Incident, Input as Asked, Orchestrator, Reach, StorageView};
 use algorithms::page_loop::PageInput;
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
-use algorithms::policy::{HyperV, Policy};
 use algorithms::preflight::Rule;
-use algorithms::records::{EventRecord, Level, MigrationRecord, Outcome, Record};
+use algorithms::records::{Level, Outcome};
 use sim_core::{Bytes, SimTime, Span};
+use told::*;
 
 fn controller() -> MigrationController {
-    MigrationController::new(MigrationOrder {
-        migration: MigrationId(0),
-        vm: "web".into(),
-        source: "a".into(),
-        destination: "b".into(),
-        transport: "tcp".into(),
-        memory: Bytes::from_gib(1),
-        policy: Policy::HyperV(HyperV::default()),
-        deadline: None,
-        queued: SimTime::ZERO,
-        storage: None,
-    })
-}
-
-fn at(secs: u64) -> SimTime {
-    SimTime::ZERO + Span::from_secs(secs)
-}
-
-#[derive(Default)]
-struct Said {
-    commands: Vec<Command>,
-    migration: Option<MigrationRecord>,
-    events: Vec<EventRecord>,
-    wait: Option<SimTime>,
-}
-
-fn tell(controller: &mut MigrationController, secs: u64, input: Input) -> Said {
-    controller.handle(at(secs), input).unwrap();
-    let mut said = Said::default();
-    loop {
-        match controller.poll() {
-            Output::Command(command) => said.commands.push(command),
-            Output::Record(Record::Migration(record)) => said.migration = Some(record),
-            Output::Record(Record::Event(event)) => said.events.push(event),
-            Output::Record(_) => {}
-            Output::Wait(until) => {
-                said.wait = Some(until);
-                return said;
-            }
-            Output::Done(_) => return said,
-        }
-    }
-}
-
-/// The inputs of a migration that goes well, a second apart; from the eighth on the guest runs at `b`.
-fn way_through() -> Vec<Input> {
-    let dirty = Bytes::from_mib(1);
-    vec![
-        Input::Begin,
-        Input::Prepared,
-        Input::Page(PageInput::RoundSent),
-        Input::Page(PageInput::Counted { dirty }),
-        Input::Page(PageInput::Paused),
-        Input::Page(PageInput::Counted { dirty }),
-        Input::Page(PageInput::RoundSent),
-        Input::Page(PageInput::Resumed),
-        Input::Finished,
-    ]
+    MigrationController::new(order())
 }
 
 const HANDED_OVER: usize = 8;

@@ -139,6 +139,24 @@ fn post_copy_hands_over_when_the_source_says_so_and_ends_when_all_is_there() {
 }
 
 #[test]
+fn post_copy_after_a_time_is_asked_for_once_and_by_the_clock() {
+    let mut told = Told::copying(PostCopy::After(Span::from_millis(700)));
+    // The memory began to go at 10 ms.
+    assert_eq!(told.controller.poll(), Output::Wait(at(710)));
+    told.tell(500, Input::Tick);
+    assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::Start)));
+    told.tell(711, Input::Tick);
+    assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::StartPostCopy)));
+    told.tell(720, Input::Tick);
+    assert_eq!((told.commands.len(), told.controller.poll()), (3, Output::Wait(SimTime::MAX)));
+    // A guest that stands still anyway needs none.
+    let mut told = Told::copying(PostCopy::After(Span::from_millis(700)));
+    told.says(600, LoopInput::Stopped);
+    told.tell(800, Input::Tick);
+    assert!(!told.commands.contains(&Command::Loop(LoopCommand::StartPostCopy)));
+}
+
+#[test]
 fn disks_settle_while_the_guest_stands_still() {
     let mut told = Told::copying(PostCopy::Never);
     told.says(900, LoopInput::Stopped);
@@ -205,9 +223,12 @@ proptest! {
     #[test]
     fn whatever_is_told_the_guest_is_handed_over_once_and_only_when_told(
         inputs in prop::collection::vec(any_input(), 0..30),
-        passes in 0_u32..4,
+        post_copy in prop_oneof![
+            Just(PostCopy::Never),
+            (1_u32..4).prop_map(PostCopy::AfterPasses),
+            (0_u64..40).prop_map(|millis| PostCopy::After(Span::from_millis(millis))),
+        ],
     ) {
-        let post_copy = if passes == 0 { PostCopy::Never } else { PostCopy::AfterPasses(passes) };
         let mut told = Told::copying(post_copy);
         let (mut may, mut aborted) = (false, false);
         for (input, millis) in inputs.into_iter().zip(20..) {

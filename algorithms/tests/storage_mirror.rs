@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod told;
+
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
-use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
 use algorithms::page_loop::{PageCommand, PageInput};
-use algorithms::policy::{HyperV, Policy};
-use algorithms::records::{MigrationKind, MigrationRecord, Outcome, Record};
+use algorithms::records::{MigrationKind, Outcome};
 use algorithms::storage_mirror::{DiskOrder, MirrorCommand, MirrorInput, StorageOrder, Switch};
 use sim_core::{Bytes, SimTime, Span};
+use told::*;
 
 const MIB: Bytes = Bytes::from_mib(1);
 
@@ -21,39 +21,8 @@ fn controller(switch: Switch) -> MigrationController {
         from: "c".into(),
         to: "d".into(),
     };
-    MigrationController::new(MigrationOrder {
-        migration: MigrationId(0),
-        vm: "web".into(),
-        source: "a".into(),
-        destination: "b".into(),
-        transport: "tcp".into(),
-        memory: Bytes::from_gib(1),
-        policy: Policy::HyperV(HyperV::default()),
-        deadline: None,
-        queued: SimTime::ZERO,
-        storage: Some(StorageOrder { disks: vec![disk(0, 1), disk(1, 3)], switch }),
-    })
-}
-
-#[derive(Default)]
-struct Said {
-    commands: Vec<Command>,
-    messages: Vec<String>,
-    migration: Option<MigrationRecord>,
-}
-
-fn tell(controller: &mut MigrationController, secs: u64, input: Input) -> Said {
-    controller.handle(SimTime::ZERO + Span::from_secs(secs), input).unwrap();
-    let mut said = Said::default();
-    loop {
-        match controller.poll() {
-            Output::Command(command) => said.commands.push(command),
-            Output::Record(Record::Migration(record)) => said.migration = Some(record),
-            Output::Record(Record::Event(event)) => said.messages.push(event.message),
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(_) => return said,
-        }
-    }
+    let storage = Some(StorageOrder { disks: vec![disk(0, 1), disk(1, 3)], switch });
+    MigrationController::new(MigrationOrder { storage, ..order() })
 }
 
 const COPIED: Input = Input::Storage(MirrorInput::Copied);
@@ -98,7 +67,7 @@ fn disks_go_first_memory_follows_and_the_mirror_ends_after_the_pause() {
     for (secs, (input, command)) in (0..).zip(with_memory()) {
         let said = tell(&mut controller, secs, input);
         assert_eq!(said.commands, [command], "after {secs} s");
-        messages.extend(said.messages);
+        messages.extend(said.events.into_iter().map(|event| event.message));
     }
     let percents = ["0 %", "25 %", "100 %"]
         .map(|percent| messages.iter().filter(|words| words.contains(percent)).count());

@@ -10,6 +10,7 @@
 //! | [`churn`]: a flow ends, another starts | [`sim_core::Fluid`] | [`filling`]: all rates from the definition |
 //! | [`workload`]: whole migrations | the world, by `oracle` | SimGrid, by `peers/compare.sh` |
 
+pub mod accuracy;
 pub mod agents;
 pub mod binary_heap;
 pub mod churn;

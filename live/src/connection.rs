@@ -1,5 +1,7 @@
 //! Connections between agents: TCP, mutual TLS, bounded waiting.
 
+mod read_ahead;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::read_ahead::ReadAhead;
 use crate::error::LiveError;
 use crate::identity::ANY_AGENT;
 use crate::protocol::{self, Encryption, Hello, ProtocolError, Purpose, Reply, Request, VERSION, frame};
@@ -29,8 +32,8 @@ const PAGE_BUFFER: usize = 256 << 10;
 
 enum Stream {
     Plain(TcpStream),
-    Client(Box<StreamOwned<ClientConnection, TcpStream>>),
-    Server(Box<StreamOwned<ServerConnection, TcpStream>>),
+    Client(Box<StreamOwned<ClientConnection, ReadAhead>>),
+    Server(Box<StreamOwned<ServerConnection, ReadAhead>>),
 }
 
 /// A connection to an agent, or of an agent to one who commands it.
@@ -97,7 +100,7 @@ impl Connection {
             LiveError::Identity { what: format!("connect to {address}"), reason: error.to_string() }
         })?;
         tls.set_buffer_limit(Some(PAGE_BUFFER));
-        let stream = StreamOwned::new(tls, clone(&socket, address)?);
+        let stream = StreamOwned::new(tls, ReadAhead::of(clone(&socket, address)?));
         Ok(Connection::over(Stream::Client(Box::new(stream)), socket, address))
     }
 
@@ -119,7 +122,7 @@ impl Connection {
                 what: format!("accept {peer}"),
                 reason: error.to_string(),
             })?;
-            Stream::Server(Box::new(StreamOwned::new(tls, clone(&socket, &peer)?)))
+            Stream::Server(Box::new(StreamOwned::new(tls, ReadAhead::of(clone(&socket, &peer)?))))
         };
         let mut connection = Connection::over(stream, socket, &peer);
         let hello: Hello = connection.receive()?;

@@ -5,6 +5,7 @@
 //! looks before it writes a page again, [`Guest::verify`] looks at all, and the destination of a
 //! migration at each that arrives.
 
+mod layout;
 mod table;
 mod workload;
 mod writers;
@@ -16,6 +17,7 @@ use models::workload::Workload;
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, Pages};
 
+use self::layout::Layout;
 use crate::error::LiveError;
 use crate::memory::Memory;
 use crate::protocol::Activity;
@@ -47,7 +49,7 @@ pub struct GuestSpec {
     pub seed: u64,
     /// How many times smaller its memory gets by compression, 1 or more.
     pub compression_ratio: f64,
-    /// The share of its memory, at the end, that is never written and so is zero.
+    /// The share of its memory that is never written and so is zero.
     pub zero_share: f64,
 }
 
@@ -70,7 +72,7 @@ impl GuestSpec {
         self.memory.pages()
     }
 
-    /// Those of them that are written when it is made, from the first on; all where its working set needs them.
+    /// How many of them are written when it is made; all where its working set needs them.
     pub(crate) fn written_pages(&self) -> u64 {
         let pages = self.pages().get();
         let written = ((1.0 - self.zero_share) * pages as f64).round() as u64;
@@ -122,6 +124,7 @@ pub(crate) struct Body {
     pub(crate) memory: Arc<Memory>,
     pub(crate) table: Arc<Table>,
     pub(crate) random: usize,
+    pub(crate) layout: Layout,
     pub(crate) writes: AtomicU64,
     /// The share of its time, in percent, in which it may not write.
     throttle: AtomicU32,
@@ -133,7 +136,8 @@ impl Body {
     fn new(spec: &GuestSpec, memory: Arc<Memory>, table: Arc<Table>, writes: u64) -> Arc<Body> {
         let random = stamp::random_words(spec.compression_ratio);
         let (writes, throttle) = (AtomicU64::new(writes), AtomicU32::new(0));
-        Arc::new(Body { memory, table, random, writes, throttle, wrong: Mutex::default() })
+        let layout = Layout::new(spec.pages().get(), spec.written_pages());
+        Arc::new(Body { memory, table, random, layout, writes, throttle, wrong: Mutex::default() })
     }
 
     /// How fast it runs, 1 where it is not throttled.
@@ -172,8 +176,8 @@ impl Guest {
         let memory = Memory::new(spec.pages())?;
         let pages = memory.pages();
         let body = Body::new(&spec, Arc::new(memory), Arc::new(Table::new(pages)), 0);
-        for page in 0..spec.written_pages() {
-            body.write(page as usize);
+        for number in 0..spec.written_pages() {
+            body.write(body.layout.page(number as usize));
         }
         let plan =
             Plan::new(&spec).map_err(|reason| LiveError::Declined { agent: "this host".into(), reason })?;

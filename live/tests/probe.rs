@@ -79,8 +79,9 @@ fn zero_pages_are_named_and_not_sent() {
     let (a, b) = (bench.host("a"), bench.host("b"));
     let half = ProbeRequest { zero_share: 0.5, ..request(&b) };
     let probed = bench.client(&a.address).probe(half).unwrap();
+    // Wherever the time was over: every part of the memory has its share of zeros.
     let share = probed.stream.as_f64() / probed.memory.as_f64();
-    assert!((0.45..0.55).contains(&share), "{probed:?}");
+    assert!((0.49..0.52).contains(&share), "{probed:?}");
 }
 
 /// A report as if measured, so that what comes of it does not hang on this machine.

@@ -128,6 +128,22 @@ fn post_copy_hands_over_before_all_is_sent() {
 }
 
 #[test]
+fn post_copy_after_a_time_hands_over_then() {
+    if !is_there() {
+        return;
+    }
+    // All memory takes 2 s: the guest is handed over within the first pass.
+    let levers = Levers { post_copy: PostCopy::After(Span::from_millis(500)), ..limits(400, 1) };
+    let left = arrives_with(&levers, &guest(96, 60, 64));
+    let (rounds, record) = (left.rounds(), left.migration());
+    let before = rounds.iter().map(|round| round.bytes_sent).sum::<Bytes>();
+    assert_eq!(rounds.len(), 1, "the pause alone: {rounds:?}");
+    assert!(rounds[0].start >= record.started.unwrap() + Span::from_millis(500), "{rounds:?}");
+    assert!(before < Bytes::from_mib(60), "{record:?}");
+    assert!(record.memory_bytes_sent > before + Bytes::from_mib(20), "most of it followed: {record:?}");
+}
+
+#[test]
 fn multifd_xbzrle_and_compression_lose_nothing() {
     if !is_there() {
         return;

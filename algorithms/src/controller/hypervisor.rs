@@ -44,6 +44,20 @@ impl MigrationController {
         self.hypervisor.as_ref().is_some_and(HypervisorLoop::is_handed_over)
     }
 
+    /// When it wants to be told the time.
+    pub(super) fn wakes(&self) -> SimTime {
+        let of_loop = self.hypervisor.as_ref().map_or(SimTime::MAX, HypervisorLoop::wakes);
+        self.deadline.min(self.connection.limit()).min(of_loop)
+    }
+
+    /// Tells the hypervisor's loop the time, if it has asked for that.
+    pub(super) fn tick_loop(&mut self, now: SimTime) -> Result<(), Refused> {
+        match &self.hypervisor {
+            Some(hypervisor) if now >= hypervisor.wakes() => self.loop_input(now, LoopInput::Tick),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn begin_memory(&mut self, now: SimTime) -> Result<(), Refused> {
         match self.hypervisor {
             Some(_) => self.loop_input(now, LoopInput::Begin),

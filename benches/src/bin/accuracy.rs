@@ -13,10 +13,10 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use algorithms::records::{MigrationRecord, Outcome, Record, RoundRecord};
+use benches::accuracy::{Accuracy, Row};
 use benches::agents::{self, Failed, Pair};
 use clap::Parser;
 use live::guest::GuestSpec;
-use live::machine::MOST_STEAL;
 use live::protocol::{MigrateRequest, Sending};
 use models::cluster::{ClusterModel, Timing};
 use models::workload::Workload;
@@ -79,7 +79,7 @@ const CONFIGURATIONS: [Configuration; 16] = [
 /// Holds the simulation against real agents.
 #[derive(Parser)]
 struct Arguments {
-    /// How often each configuration is run.
+    /// How many runs of each configuration are to count.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repetitions: u32,
     /// Prints the rounds of each migration, actual and predicted, to standard error.
@@ -108,13 +108,12 @@ fn main() -> Result<(), Failed> {
         return Ok(());
     }
     let arguments = Arguments::parse();
-    let mut out = std::io::stdout().lock();
     writeln!(
-        out,
+        std::io::stdout(),
         "| link, Mbit/s | memory, MiB | set, MiB | asked, MB/s | written, MB/s | streams | policy | total, s | predicted | error | by what was asked | blackout, ms | predicted | error | rounds | predicted | stolen |"
     )?;
-    writeln!(out, "|{}", "---:|".repeat(17))?;
-    let mut errors = Errors::default();
+    writeln!(std::io::stdout(), "|{}", "---:|".repeat(17))?;
+    let mut accuracy = Accuracy::default();
     for of_link in CONFIGURATIONS.chunk_by(|one, next| one.link_mbit == next.link_mbit) {
         if arguments.link.is_some_and(|only| only != of_link[0].link_mbit) {
             continue;
@@ -124,12 +123,11 @@ fn main() -> Result<(), Failed> {
         eprintln!("{} Mbit/s: {timing:?}", of_link[0].link_mbit);
         for configuration in of_link {
             for _ in 0..arguments.repetitions {
-                writeln!(out, "{}", one(&pair, configuration, timing, &arguments, &mut errors)?)?;
-                out.flush()?;
+                accuracy.of(|| one(&pair, configuration, timing, arguments.rounds))?;
             }
         }
     }
-    Ok(writeln!(out, "\n{errors}")?)
+    Ok(writeln!(std::io::stdout(), "\n{accuracy}")?)
 }
 
 impl Configuration {
@@ -228,14 +226,12 @@ fn write_rate(pair: &Pair, look: Duration) -> Result<ByteRate, Failed> {
     Ok(ByteRate::from_bytes_per_sec(((after - before) as f64 * 4096.0 / seconds) as u64))
 }
 
-/// One row, whose errors are noted where they count.
 fn one(
     pair: &Pair,
     configuration: &Configuration,
     timing: Timing,
-    arguments: &Arguments,
-    errors: &mut Errors,
-) -> Result<String, Failed> {
+    shows_rounds: bool,
+) -> Result<Row, Failed> {
     let mut model = configuration.scenario()?;
     model.hypervisor.timing = timing;
     let (actual, written) = measure(pair, &model, configuration.streams, LOOK)?;
@@ -244,7 +240,7 @@ fn one(
         *rate = written;
     }
     let planned = predict(&model)?;
-    if arguments.rounds {
+    if shows_rounds {
         show_rounds("actual", &actual.rounds);
         show_rounds("predicted", &planned.rounds);
     }
@@ -253,14 +249,9 @@ fn one(
     let blackout = |record: &MigrationRecord| record.blackout.as_secs_f64() * 1e3;
     let off = |of: fn(&MigrationRecord) -> f64, planned| (of(planned) / of(real) - 1.0) * 100.0;
     let (total_error, blackout_error) = (off(total, &planned), off(blackout, &planned));
-    let comparable = actual.steal <= MOST_STEAL;
-    if comparable {
-        errors.total.push(total_error.abs());
-        errors.blackout.push(blackout_error.abs());
-    }
     let Configuration { link_mbit, memory_mib, set_mib, rate_mb, streams, policy } = configuration;
-    Ok(format!(
-        "| {link_mbit} | {memory_mib} | {set_mib} | {rate_mb} | {:.1} | {streams} | {} | {:.2} | {:.2} | {total_error:+.1} % | {:+.1} % | {:.0} | {:.0} | {blackout_error:+.0} % | {} | {} | {:.1} %{} |",
+    let cells = format!(
+        "| {link_mbit} | {memory_mib} | {set_mib} | {rate_mb} | {:.1} | {streams} | {} | {:.2} | {:.2} | {total_error:+.1} % | {:+.1} % | {:.0} | {:.0} | {blackout_error:+.0} % | {} | {} |",
         written.as_f64() / 1e6,
         policy.split('(').next().unwrap_or_default(),
         total(real),
@@ -270,9 +261,8 @@ fn one(
         blackout(&planned),
         real.rounds,
         planned.rounds,
-        actual.steal * 100.0,
-        if comparable { "" } else { ", not comparable" },
-    ))
+    );
+    Ok(Row { cells, steal: actual.steal, total_error, blackout_error })
 }
 
 fn predict(model: &ClusterModel) -> Result<Predicted, Failed> {
@@ -290,28 +280,5 @@ fn show_rounds(whose: &str, rounds: &[RoundRecord]) {
         eprintln!(
             "{whose:9} {number:2} at {start:8.4} s: {sent:7.2} MB in {seconds:.4} s, {rate:.1} Mbit/s; {left:.2} MB dirty"
         );
-    }
-}
-
-/// Absolute errors in percent, of the runs that count.
-#[derive(Default)]
-struct Errors {
-    total: Vec<f64>,
-    blackout: Vec<f64>,
-}
-
-impl std::fmt::Display for Errors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
-        let worst = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
-        write!(
-            f,
-            "{} comparable runs: total off by {:.1} % on average, {:.1} % at worst; blackout by {:.0} % on average, {:.0} % at worst",
-            self.total.len(),
-            mean(&self.total),
-            worst(&self.total),
-            mean(&self.blackout),
-            worst(&self.blackout)
-        )
     }
 }

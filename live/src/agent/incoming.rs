@@ -9,7 +9,7 @@ use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
 use crate::machine::thread_core_seconds;
-use crate::memory::{Memory, PAGE};
+use crate::memory::Memory;
 use crate::protocol::pages::{Arrived, Decoder};
 use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
 use crate::steps::{Step, Watch};
@@ -108,9 +108,9 @@ impl Incoming {
                 }
                 Ok(Arrived::Pages { numbers, contents }) => {
                     self.check(&numbers)?;
-                    for (number, content) in numbers.iter().zip(contents.chunks_exact(PAGE)) {
-                        self.memory.write_page(*number as usize, content);
-                        self.table.take_over(&self.memory, *number as usize);
+                    self.memory.write_pages(&numbers, contents);
+                    for number in numbers {
+                        self.table.take_over(&self.memory, number as usize);
                     }
                     if std::mem::take(&mut first) {
                         watch(Step::PagesCame);

@@ -129,7 +129,7 @@ fn share(
 }
 
 impl Writer {
-    /// The page to write next.
+    /// The page to write next, counted among those that are written.
     pub(super) fn next_page(&mut self) -> usize {
         let pages = self.pages as u64;
         match self.pattern {

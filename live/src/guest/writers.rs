@@ -154,7 +154,7 @@ fn wait(signal: &Signal) -> Wanted {
 fn burst(writer: &mut Writer, body: &Body, go: &AtomicBool, due: f64) -> u64 {
     let mut made = 0;
     while (made + 1) as f64 <= due && go.load(Ordering::SeqCst) {
-        let page = writer.next_page();
+        let page = body.layout.page(writer.next_page());
         body.check(page);
         body.write(page);
         made += 1;

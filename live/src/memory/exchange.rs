@@ -29,6 +29,15 @@ impl Pieces {
         }
     }
 
+    /// Has the system give all of them memory: many pages at once cost less than a fault for each. One that
+    /// cannot do so refuses, and gives them one by one.
+    fn populate(&self) {
+        for piece in &self.0 {
+            // SAFETY: the piece lies within the mapping, and no content changes.
+            unsafe { libc::madvise(piece.iov_base, piece.iov_len, libc::MADV_POPULATE_WRITE) };
+        }
+    }
+
     /// Takes away what `call` did of them until nothing is left.
     fn exhaust(mut self, mut call: impl FnMut(&mut libc::msghdr) -> isize) -> io::Result<()> {
         let mut left = &mut self.0[..];
@@ -95,16 +104,23 @@ impl Memory {
     /// If there are no such pages.
     pub fn receive_pages(&self, socket: &TcpStream, pages: &[u32]) -> io::Result<()> {
         let pieces = Pieces::of(self, pages);
-        for piece in &pieces.0 {
-            // Many pages at once cost less than a fault for each. A system that cannot do so refuses, and
-            // gives them one by one.
-            // SAFETY: the piece lies within the mapping, and no content changes.
-            unsafe { libc::madvise(piece.iov_base, piece.iov_len, libc::MADV_POPULATE_WRITE) };
-        }
+        pieces.populate();
         let socket = socket.as_raw_fd();
         // SAFETY: the pieces lie within the mapping, which outlives the call. Nothing in this program
         // holds a reference to it but to atomics, so that the system may write it as any device would.
         pieces.exhaust(|message| unsafe { libc::recvmsg(socket, message, libc::MSG_WAITALL) })
+    }
+
+    /// Replaces the contents of `pages` by `from`, which has them one after another.
+    ///
+    /// # Panics
+    ///
+    /// If there are no such pages.
+    pub fn write_pages(&self, pages: &[u32], from: &[u8]) {
+        Pieces::of(self, pages).populate();
+        for (page, content) in pages.iter().zip(from.chunks_exact(PAGE)) {
+            self.write_page(*page as usize, content);
+        }
     }
 }
 

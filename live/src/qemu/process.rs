@@ -73,28 +73,13 @@ impl Machine {
     /// Where the program is missing, or ends before it can be talked to; with what it said.
     pub fn start(spec: &MachineSpec<'_>, notices: Notices) -> Result<Machine, QemuError> {
         let socket = spec.directory.join(format!("{}.qmp", spec.name));
-        let log = spec.directory.join(format!("{}.log", spec.name));
-        let file = File::create(&log).map_err(|source| QemuError::File { path: log.clone(), source })?;
-        let missing =
-            |source| QemuError::Missing { program: spec.binary.into(), package: "qemu-system-x86", source };
         let (program, arguments) = command_line(spec, &socket);
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
         // A group of its own: Ctrl-C is meant for us, and QEMU would end by it.
         command.process_group(0);
-        let mut child = command.spawn().map_err(missing)?;
         let side = if spec.role == Role::Boots { Side::Source } else { Side::Destination };
-        match connect(&mut child, &socket, side, spec.name, notices) {
-            Ok(qmp) => Ok(Machine { qmp, child: Some(child), socket, log }),
-            Err(error) => {
-                end(&mut child);
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                if said.trim().is_empty() {
-                    return Err(error);
-                }
-                Err(QemuError::Program { program: spec.binary.into(), words: said.trim().into() })
-            }
-        }
+        Machine::spawn(command, socket, side, spec.name, notices)
     }
 
     /// Attaches to a machine of somebody else's, by its QMP socket, which nobody else may be using.
@@ -110,7 +95,7 @@ impl Machine {
         Ok(Machine { qmp, child: None, socket, log: PathBuf::new() })
     }
 
-    /// Starts a machine by a command that has it listen at `socket`.
+    /// Starts a machine by a command that has it listen at `socket`; beside that stands what it logs.
     ///
     /// # Errors
     ///
@@ -125,8 +110,8 @@ impl Machine {
         let log = socket.with_extension("log");
         let file = File::create(&log).map_err(|source| QemuError::File { path: log.clone(), source })?;
         let program = command.get_program().to_string_lossy().into_owned();
-        let missing =
-            |source| QemuError::Missing { program: program.clone(), package: "qemu-system-x86", source };
+        let package = if program == "ip" { "iproute2" } else { "qemu-system-x86" };
+        let missing = |source| QemuError::Missing { program: program.clone(), package, source };
         let mut child = command.stderr(file).spawn().map_err(missing)?;
         match connect(&mut child, &socket, side, name, notices) {
             Ok(qmp) => Ok(Machine { qmp, child: Some(child), socket, log }),

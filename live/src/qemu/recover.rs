@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use super::QemuError;
 use super::process::operator_socket;
 use super::qmp::{Qmp, Side};
-use super::standing::{Condition, HandOver, Remedy, condition, remedy};
+use super::standing::{Condition, HandOver, Remedy, condition, go_on, remedy};
 use super::status::MigrationStatus;
 use crate::error::LiveError;
 use crate::files;
@@ -183,14 +183,15 @@ pub fn settle(
         found @ (Remedy::SourceRuns | Remedy::ResumeSource) => {
             // Ended before the source goes on, so that nobody can start it any more.
             let _ = quit(destination);
-            go_on(found == Remedy::ResumeSource, source, Remedy::SourceRuns)
+            runs_then(found == Remedy::ResumeSource, source, Remedy::SourceRuns)
         }
         found @ (Remedy::DestinationRuns | Remedy::ResumeDestination) => {
             if let Some(destination) = destination.as_deref_mut() {
                 // There is one only where disks were mirrored.
                 let _ = destination.execute("nbd-server-stop", json!({}));
             }
-            let standing = go_on(found == Remedy::ResumeDestination, destination, Remedy::DestinationRuns);
+            let standing =
+                runs_then(found == Remedy::ResumeDestination, destination, Remedy::DestinationRuns);
             if standing == Remedy::DestinationRuns && source.as_deref_mut().is_none_or(has_given_all) {
                 let _ = quit(source);
             }
@@ -200,13 +201,11 @@ pub fn settle(
     }
 }
 
-/// Lets a machine go on, where it has to; `runs` if it does.
-fn go_on(has_to: bool, machine: Option<&mut Qmp>, runs: Remedy) -> Remedy {
+/// Lets a machine go on, where it has to; `runs` if it runs then.
+fn runs_then(has_to: bool, machine: Option<&mut Qmp>, runs: Remedy) -> Remedy {
     let Some(machine) = machine else { return Remedy::Lost };
-    if has_to && machine.execute("cont", json!({})).is_err() {
-        return Remedy::InDoubt;
-    }
-    match condition(machine) {
+    let found = if has_to { go_on(machine) } else { condition(machine) };
+    match found {
         Condition::Running => runs,
         Condition::Gone => Remedy::Lost,
         Condition::Standing | Condition::Receiving => Remedy::InDoubt,

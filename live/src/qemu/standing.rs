@@ -14,8 +14,14 @@
 //! destination, which the journal says.
 
 use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use super::qmp::Qmp;
+
+/// A source has let its guest go on by itself so long after its migration failed, or does not.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a machine is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,22 @@ pub fn condition(qmp: &mut Qmp) -> Condition {
         Ok("inmigrate") => Condition::Receiving,
         Ok(_) => Condition::Standing,
         Err(_) => Condition::Gone,
+    }
+}
+
+/// Has a machine that stands still go on; what it is at then.
+///
+/// A source whose migration has just failed is between the two (`finish-migrate`): it refuses, and goes on by
+/// itself a moment later.
+pub(super) fn go_on(qmp: &mut Qmp) -> Condition {
+    let until = Instant::now() + SETTLES_WITHIN;
+    loop {
+        let ordered = qmp.execute("cont", json!({})).is_ok();
+        let found = condition(qmp);
+        if ordered || found != Condition::Standing || Instant::now() > until {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

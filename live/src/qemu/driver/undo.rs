@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Driver;
 use crate::qemu::QemuError;
 use crate::qemu::disks::Ending;
-use crate::qemu::standing::{Condition, HandOver, Remedy, condition, remedy};
+use crate::qemu::standing::{Condition, HandOver, Remedy, condition, go_on, remedy};
 use crate::qemu::status;
 
 impl Driver<'_> {
@@ -45,16 +45,10 @@ impl Driver<'_> {
             let _ = self.migration.destination.execute("quit", json!({}));
         }
         match found {
-            Remedy::ResumeSource => match self.migration.source.execute("cont", json!({})) {
-                Ok(_) => Remedy::SourceRuns,
-                Err(_) => remedy(condition(self.migration.source), Condition::Gone, hand_over),
-            },
+            Remedy::ResumeSource => remedy(go_on(self.migration.source), Condition::Gone, hand_over),
             Remedy::ResumeDestination => {
                 self.watch.resuming = true;
-                match self.migration.destination.execute("cont", json!({})) {
-                    Ok(_) => Remedy::DestinationRuns,
-                    Err(_) => Remedy::Lost,
-                }
+                remedy(Condition::Gone, go_on(self.migration.destination), HandOver::Ordered)
             }
             other => other,
         }

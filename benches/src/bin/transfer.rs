@@ -2,7 +2,7 @@
 //! dirty pages. Needs root, iproute2 and iperf3.
 //!
 //! ```text
-//! cargo run --release -p benches --bin live
+//! cargo run --release -p benches --bin transfer
 //! ```
 //!
 //! Each figure is the best of several turns, by turns with iperf3's, since what else runs on the machine can
