@@ -61,27 +61,32 @@ fn errors(predictions: &[Prediction], quantity: &str) -> Errors {
     errors
 }
 
-/// Mean error of each repetition predicted by the median of the others of its plan, which is what no
-/// prediction from other plans can be much better than; and of those that the model predicts.
-fn of_repetitions(predictions: &[Prediction]) -> f64 {
-    let totals: Vec<&Prediction> = predictions.iter().filter(|each| each.quantity == "total").collect();
+/// The median of the other three repetitions of this migration.
+fn median_of_others(totals: &[&Prediction], each: &Prediction) -> f64 {
     let plan = |each: &Prediction| each.run.split(',').next().unwrap().to_string();
-    let off = totals.iter().map(|each| {
-        let same = totals.iter().filter(|other| {
-            other.subject == each.subject && plan(other) == plan(each) && other.run != each.run
-        });
-        let mut others: Vec<f64> = same.map(|other| other.measured).collect();
-        others.sort_by(f64::total_cmp);
-        assert_eq!(others.len(), 3, "{} {}", each.run, each.subject);
-        100.0 * (others[1] / each.measured - 1.0).abs()
-    });
+    let same = totals
+        .iter()
+        .filter(|other| other.subject == each.subject && plan(other) == plan(each) && other.run != each.run);
+    let mut others: Vec<f64> = same.map(|other| other.measured).collect();
+    others.sort_by(f64::total_cmp);
+    assert_eq!(others.len(), 3, "{} {}", each.run, each.subject);
+    others[1]
+}
+
+/// Mean error of each repetition predicted by the median of the others, which is what no prediction from other
+/// plans can be much better than.
+fn of_repetitions(totals: &[&Prediction]) -> f64 {
+    let off = totals.iter().map(|each| 100.0 * (median_of_others(totals, each) / each.measured - 1.0).abs());
     off.sum::<f64>() / totals.len() as f64
 }
 
+/// A migration that took so much longer than its other repetitions hung.
+const HUNG: f64 = 1.3;
+
 /// Asked for are 3.2 and 8 a migration, 2.5 on the makespan.
 ///
-/// Five of the 400 migrations hung for half a minute to more than one (three took twice as long as in the other
-/// repetitions), which nothing in the data foretells and which alone is half a per cent of the mean. The median of
+/// Four of the 400 migrations hung (three took twice as long as in the other repetitions), which nothing in the data
+/// foretells and which alone is 0.4 of the mean. The median of
 /// three repetitions is 2.9 off the fourth. The makespan of a plan that is replayed has all the hangs in it: three of
 /// 40 runs lost 40 to 95 s to one each, which alone is 1.8 per cent of that mean.
 #[test]
@@ -91,21 +96,18 @@ fn plans_of_several_migrations() {
     let total = errors(&predictions, "total");
     let makespan = errors(&predictions, "makespan");
     let replayed = errors(&predictions, "makespan, plan replayed");
-    let floor = of_repetitions(&predictions);
+    let totals: Vec<&Prediction> = predictions.iter().filter(|each| each.quantity == "total").collect();
+    let floor = of_repetitions(&totals);
     eprintln!("  repetitions are {floor:.2} % off each other");
-    let mut sorted: Vec<&Prediction> = predictions.iter().filter(|each| each.quantity == "total").collect();
-    sorted.sort_by(|a, b| a.error_percent().total_cmp(&b.error_percent()));
-    let others = Errors::of(&sorted[HUNG..]);
-    eprintln!("  without {HUNG} that hung: {others:.2?}");
+    let did_not_hang = |each: &&Prediction| each.measured <= HUNG * median_of_others(&totals, each);
+    let others = Errors::of(&totals.iter().copied().filter(did_not_hang).collect::<Vec<_>>());
+    eprintln!("  without {} that hung: {others:.2?}", totals.len() - others.count);
     assert!(total.p90 < 8.0 && total.median < 2.0, "{total:?}");
     assert!(total.mean < 3.2 && total.mean < 1.1 * floor, "{total:?}");
-    assert!(others.mean < 2.7, "{others:?}");
+    assert!(others.count == 396 && others.mean < 2.8, "{others:?}");
     assert!(makespan.mean < 2.5, "{makespan:?}");
     assert!(replayed.median < 2.5 && replayed.mean < 3.9, "{replayed:?}");
 }
-
-/// Migrations that hung, of 400.
-const HUNG: usize = 5;
 
 /// Of each scenario the mean of the predictions, beside the mean of what was measured.
 fn means(predictions: &[Prediction], quantity: &str) -> BTreeMap<String, (f64, f64)> {
