@@ -89,6 +89,8 @@ pub enum Landscape {
     /// Smoothly enough for slopes.
     #[default]
     Smooth,
+    /// Smoothly, but the loss has edges, on which a search by slopes may end: [`Loss::Absolute`].
+    Edged,
     /// With steps, for what is counted in whole numbers is predicted: a search by slopes may end on one of them.
     Stepped,
 }

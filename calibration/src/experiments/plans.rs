@@ -256,7 +256,7 @@ impl Problem for Plans {
 
     /// The loss has an edge at every median.
     fn landscape(&self) -> Landscape {
-        Landscape::Stepped
+        Landscape::Edged
     }
 
     fn groups(&self) -> usize {
