@@ -72,8 +72,8 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
 }
 
 impl Search<'_> {
-    /// Where the loss has steps or edges, the search by slopes may have ended on one of them: one parameter after the other is tried on either side, in ever
-    /// shorter steps (Hooke and Jeeves 1961).
+    /// Where the loss has steps or edges, the search by slopes may have ended on one of them: one parameter after the
+    /// other is tried on either side, in ever shorter steps (Hooke and Jeeves 1961).
     fn polish(&mut self, steps: &[f64]) {
         let Some(mut best) = self.loss_at(&self.at) else {
             return;
