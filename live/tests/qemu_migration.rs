@@ -144,6 +144,22 @@ fn post_copy_after_a_time_hands_over_then() {
 }
 
 #[test]
+fn a_destination_that_starts_the_guest_by_itself_is_not_waited_for() {
+    if !is_there() {
+        return;
+    }
+    let (directory, guest, levers) = (directory(), guest(48, 4, 16), limits(800, 300));
+    let mut pair = pair(directory.path(), &guest);
+    // To a machine that waits for a guest this is leave to run it as soon as it is there.
+    pair.destination.qmp.execute("cont", serde_json::json!({})).unwrap();
+    let left = run(&mut pair, order(&guest, &levers), &levers, |_| {});
+    let end = (left.ended.outcome, left.ended.standing);
+    assert_eq!(end, (Outcome::Completed, Remedy::DestinationRuns), "{:?}", left.journal);
+    assert!(left.migration().blackout > Span::ZERO, "{:?}", left.migration());
+    verify(&mut pair.destination.qmp, &guest, directory.path()).unwrap();
+}
+
+#[test]
 fn multifd_xbzrle_and_compression_lose_nothing() {
     if !is_there() {
         return;

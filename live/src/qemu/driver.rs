@@ -127,6 +127,8 @@ struct Watch {
     told_post_copy: bool,
     /// The guest was told to start at the destination.
     resuming: bool,
+    /// When the destination ran it before it was told to: without `-S`, or because somebody had said `cont` to it.
+    ran_early: Option<SimTime>,
     throttle: u64,
     cancelled: bool,
     sent: sim_core::Bytes,

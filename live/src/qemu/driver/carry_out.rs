@@ -1,7 +1,7 @@
 //! The controller's commands in QEMU's words.
 
 use algorithms::controller::{Command, Input};
-use algorithms::hypervisor_loop::LoopCommand;
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
 use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use serde_json::json;
 
@@ -89,6 +89,11 @@ impl Driver<'_> {
         let destination = &mut *self.migration.destination;
         if self.mirrors.is_some() {
             destination.execute("nbd-server-stop", json!({}))?;
+        }
+        if let Some(at) = self.watch.ran_early {
+            // It says so once.
+            self.answers.push_back((at, Input::Loop(LoopInput::Resumed)));
+            return Ok(());
         }
         destination.execute("cont", json!({})).map(drop)
     }

@@ -6,6 +6,7 @@ use algorithms::controller::Input;
 use algorithms::hypervisor_loop::LoopInput;
 use algorithms::records::{EventRecord, Level, Record};
 use algorithms::storage_mirror::MirrorInput;
+use sim_core::SimTime;
 
 use super::Driver;
 use crate::qemu::QemuError;
@@ -25,7 +26,7 @@ impl Driver<'_> {
         };
         let heard = match (side, notice) {
             (Side::Source, Notice::Event(event)) => self.source_says(&event),
-            (Side::Destination, Notice::Event(event)) => Ok(self.destination_says(&event)),
+            (Side::Destination, Notice::Event(event)) => Ok(self.destination_says(&event, at)),
             (Side::Source, Notice::Closed(words)) => Ok(self.source_gone(words)),
             (Side::Destination, Notice::Closed(words)) => {
                 Ok(Some(Input::Failed { reason: format!("the destination is gone: {words}") }))
@@ -130,9 +131,13 @@ impl Driver<'_> {
         Ok(None)
     }
 
-    fn destination_says(&mut self, event: &Event) -> Option<Input> {
+    fn destination_says(&mut self, event: &Event, at: SimTime) -> Option<Input> {
         match (event.name.as_str(), event.text("status")) {
             ("RESUME", _) if self.watch.resuming => Some(Input::Loop(LoopInput::Resumed)),
+            ("RESUME", _) => {
+                self.watch.ran_early = Some(at);
+                None
+            }
             ("MIGRATION", Some("failed")) => {
                 Some(Input::Failed { reason: "the destination could not take the guest in".into() })
             }
