@@ -39,6 +39,9 @@ pub enum Loss {
     Squares,
     /// Its square up to 1, its double beyond, less 1 (Huber 1964).
     Huber,
+    /// Its size twice, rounded off near 0 (pseudo-Huber): what is found are medians, for which the mean size of an
+    /// error is least.
+    Absolute,
     /// The logarithm of 1 and its square: what is far off counts hardly at all.
     #[default]
     Cauchy,
@@ -86,6 +89,8 @@ pub enum Landscape {
     /// Smoothly enough for slopes.
     #[default]
     Smooth,
+    /// Smoothly, but the loss has edges, on which a search by slopes may end: [`Loss::Absolute`].
+    Edged,
     /// With steps, for what is counted in whole numbers is predicted: a search by slopes may end on one of them.
     Stepped,
 }
@@ -94,6 +99,10 @@ pub enum Landscape {
 pub trait Problem: Sync {
     /// What to find.
     fn parameters(&self) -> Vec<Parameter>;
+    /// How differences count.
+    fn loss(&self) -> Loss {
+        Loss::default()
+    }
     /// How predictions follow them.
     fn landscape(&self) -> Landscape {
         Landscape::Smooth

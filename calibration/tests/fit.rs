@@ -91,6 +91,18 @@ fn a_run_in_which_something_went_wrong_pulls_little() {
     assert!(off(squares.parameters[0].value) > off(robust.parameters[0].value));
 }
 
+/// Of three runs alike the third took 30 % longer: the median is what the other two took.
+#[test]
+fn the_absolute_loss_finds_medians() {
+    let mut problem = line(&[1e9, 1e9, 1e9, 4e9, 4e9, 4e9, 1.2e10, 1.2e10, 1.2e10]);
+    for (index, (measured, memory)) in problem.measured.iter_mut().zip(&problem.memories).enumerate() {
+        *measured = (3.0 + memory / 1.1e8) * if index % 3 == 2 { 1.3 } else { 1.0 };
+    }
+    let off = |loss| (fit(&problem, loss).unwrap().parameters[0].value / 1.1e8 - 1.0).abs();
+    assert!(off(Loss::Absolute) < 0.01, "{}", off(Loss::Absolute));
+    assert!(off(Loss::Squares) > 0.05, "{}", off(Loss::Squares));
+}
+
 #[test]
 fn it_says_when_the_data_cannot_tell_two_parameters_apart() {
     // Guests of one size: the rate and the overhead explain the same.

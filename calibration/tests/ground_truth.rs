@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use calibration::datasets::{Drain, Flavor, Measurements, Source};
 use calibration::experiments::{Drains, Experiment, Guests, Plans, Values};
-use calibration::fit::{Effort, Loss, Prediction, Problem, fit_groups};
+use calibration::fit::{Effort, Prediction, Problem, fit_groups};
 use calibration::predict::Errors;
 
 fn ground_truth() -> Option<Measurements> {
@@ -39,7 +39,7 @@ fn ground_truth() -> Option<Measurements> {
 
 /// Fits `seen` of the groups and predicts `unseen`.
 fn predict(problem: &dyn Problem, seen: &[usize], unseen: &[usize]) -> Vec<Prediction> {
-    let fitted = fit_groups(problem, seen, Loss::Cauchy).unwrap();
+    let fitted = fit_groups(problem, seen, problem.loss()).unwrap();
     for parameter in &fitted.parameters {
         let error = 100.0 * parameter.relative_error;
         eprintln!("  {} = {:.4e} {} ± {error:.1} %", parameter.name, parameter.value, parameter.unit);
@@ -61,50 +61,53 @@ fn errors(predictions: &[Prediction], quantity: &str) -> Errors {
     errors
 }
 
-/// Mean error of each repetition predicted by the median of the others of its plan, which is what no
-/// prediction from other plans can be much better than; and of those that the model predicts.
-fn of_repetitions(predictions: &[Prediction]) -> f64 {
-    let totals: Vec<&Prediction> = predictions.iter().filter(|each| each.quantity == "total").collect();
+/// The median of the other three repetitions of this migration.
+fn median_of_others(totals: &[&Prediction], each: &Prediction) -> f64 {
     let plan = |each: &Prediction| each.run.split(',').next().unwrap().to_string();
-    let off = totals.iter().map(|each| {
-        let same = totals.iter().filter(|other| {
-            other.subject == each.subject && plan(other) == plan(each) && other.run != each.run
-        });
-        let mut others: Vec<f64> = same.map(|other| other.measured).collect();
-        others.sort_by(f64::total_cmp);
-        assert_eq!(others.len(), 3, "{} {}", each.run, each.subject);
-        100.0 * (others[1] / each.measured - 1.0).abs()
-    });
+    let same = totals
+        .iter()
+        .filter(|other| other.subject == each.subject && plan(other) == plan(each) && other.run != each.run);
+    let mut others: Vec<f64> = same.map(|other| other.measured).collect();
+    others.sort_by(f64::total_cmp);
+    assert_eq!(others.len(), 3, "{} {}", each.run, each.subject);
+    others[1]
+}
+
+/// Mean error of each repetition predicted by the median of the others, which is what no prediction from other
+/// plans can be much better than.
+fn of_repetitions(totals: &[&Prediction]) -> f64 {
+    let off = totals.iter().map(|each| 100.0 * (median_of_others(totals, each) / each.measured - 1.0).abs());
     off.sum::<f64>() / totals.len() as f64
 }
 
+/// A migration that took so much longer than its other repetitions hung.
+const HUNG: f64 = 1.3;
+
 /// Asked for are 3.2 and 8 a migration, 2.5 on the makespan.
 ///
-/// Five of the 400 migrations hung for half a minute to more than one (three took twice as long as in the
-/// other repetitions), which alone is half a per cent of the mean: it is 3.0 without them, and 3.5 with them. The
-/// median of three repetitions is 2.9 off the fourth, which nobody can be who has not seen that plan;
-/// the others differ by 10 % and more where a migration goes into a node that sends.
+/// Four of the 400 migrations hung (three took twice as long as in the other repetitions), which nothing in the data
+/// foretells and which alone is 0.4 of the mean. The median of
+/// three repetitions is 2.9 off the fourth. The makespan of a plan that is replayed has all the hangs in it: three of
+/// 40 runs lost 40 to 95 s to one each, which alone is 1.8 per cent of that mean.
 #[test]
 fn plans_of_several_migrations() {
     let Some(all) = ground_truth() else { return };
     let predictions = from_the_other_half(&Plans::new(&all, &Values::new()));
     let total = errors(&predictions, "total");
     let makespan = errors(&predictions, "makespan");
-    errors(&predictions, "makespan, plan replayed");
-    let floor = of_repetitions(&predictions);
+    let replayed = errors(&predictions, "makespan, plan replayed");
+    let totals: Vec<&Prediction> = predictions.iter().filter(|each| each.quantity == "total").collect();
+    let floor = of_repetitions(&totals);
     eprintln!("  repetitions are {floor:.2} % off each other");
-    let mut sorted: Vec<&Prediction> = predictions.iter().filter(|each| each.quantity == "total").collect();
-    sorted.sort_by(|a, b| a.error_percent().total_cmp(&b.error_percent()));
-    let others = Errors::of(&sorted[HUNG..]);
-    eprintln!("  without {HUNG} that hung: {others:.2?}");
+    let did_not_hang = |each: &&Prediction| each.measured <= HUNG * median_of_others(&totals, each);
+    let others = Errors::of(&totals.iter().copied().filter(did_not_hang).collect::<Vec<_>>());
+    eprintln!("  without {} that hung: {others:.2?}", totals.len() - others.count);
     assert!(total.p90 < 8.0 && total.median < 2.0, "{total:?}");
-    assert!(total.mean < 3.55 && total.mean < 1.25 * floor, "{total:?}");
-    assert!(others.mean < 3.2, "{others:?}");
+    assert!(total.mean < 3.2 && total.mean < 1.1 * floor, "{total:?}");
+    assert!(others.count == 396 && others.mean < 2.8, "{others:?}");
     assert!(makespan.mean < 2.5, "{makespan:?}");
+    assert!(replayed.median < 2.5 && replayed.mean < 3.9, "{replayed:?}");
 }
-
-/// Migrations that hung, of 400.
-const HUNG: usize = 5;
 
 /// Of each scenario the mean of the predictions, beside the mean of what was measured.
 fn means(predictions: &[Prediction], quantity: &str) -> BTreeMap<String, (f64, f64)> {
@@ -119,11 +122,22 @@ fn means(predictions: &[Prediction], quantity: &str) -> BTreeMap<String, (f64, f
     sums.into_iter().map(|(scenario, sums)| (scenario, mean(sums))).collect()
 }
 
+/// How many of a scenario's runs have the predicted number of syncs, give or take one; and how many would have if
+/// that number had been chosen by looking at all of them.
+fn within_one_sync(predictions: &[Prediction], scenario: &str) -> (usize, usize) {
+    let runs = predictions.iter();
+    let runs: Vec<&Prediction> =
+        runs.filter(|each| each.quantity == "syncs" && each.run.starts_with(scenario)).collect();
+    let near = runs.iter().filter(|each| (each.predicted - each.measured).abs() <= 1.0).count();
+    let of = |number: f64| runs.iter().filter(|each| (each.measured - number).abs() <= 1.0).count();
+    (near, (1..100).map(|number| of(f64::from(number))).max().unwrap())
+}
+
 /// Asked for are 3 % in total and bytes and one sync, 8 % under auto-converge.
 ///
 /// Single runs scatter more than that: the mean of the nine other runs of a scenario is up to 6.7 % off in total and
 /// bytes, and 13 % in syncs (21 to 30 under auto-converge). So the limits hold for the mean of the ten runs of
-/// each scenario, and for nine of ten single ones.
+/// each scenario, and for nine of ten single ones; one sync, where they scatter less, for eight of ten.
 #[test]
 fn guests_with_a_database() {
     let Some(all) = ground_truth() else { return };
@@ -142,6 +156,9 @@ fn guests_with_a_database() {
         eprintln!("  {scenario} syncs: {predicted:.1} where {measured:.1} were");
         let limit = if scenario.contains("Autoconverge") { 0.08 * measured } else { 1.0 };
         assert!((predicted - measured).abs() <= limit, "{scenario}: {predicted} where {measured} were");
+        let (near, best) = within_one_sync(&predictions, &scenario);
+        eprintln!("    single runs: {near} within one, {best} of the best number for all ten");
+        assert!(near + 2 >= best, "{scenario}: {near} of {best}");
     }
 }
 
@@ -166,7 +183,7 @@ impl Known {
     fn from(fitted: &Measurements) -> Known {
         let drains = Drains::new(fitted, &Values::new());
         let groups: Vec<usize> = (0..drains.groups()).collect();
-        let fitted = fit_groups(&drains, &groups, Loss::Cauchy).unwrap();
+        let fitted = fit_groups(&drains, &groups, drains.loss()).unwrap();
         let values = fitted.parameters.iter().map(|parameter| parameter.value).collect();
         Known { values, facts: drains.facts() }
     }
@@ -175,6 +192,32 @@ impl Known {
         let unseen = Drains::new(unseen, &self.facts);
         let groups: Vec<usize> = (0..unseen.groups()).collect();
         unseen.predict(&self.values, &groups, Effort::Everything).unwrap()
+    }
+
+    /// `drain`, whose guests have in use what they had when `earlier` was measured.
+    fn after(&self, earlier: &Drain, drain: &Drain) -> Vec<Prediction> {
+        let log = earlier.file.trim_end_matches(".txt");
+        let facts = self.facts.clone().into_iter().chain([(format!("changing_{log}"), 1.0)]).collect();
+        let with = |drain: &Drain, content: f64| {
+            let one = Measurements { drains: vec![drain.clone()], ..Measurements::default() };
+            // Content at the first drain of the log, and a growth of next to nothing.
+            let values: Vec<f64> = self.values.iter().copied().chain([content, 1.0]).collect();
+            let drains = Drains::new(&one, &facts);
+            assert_eq!(values.len(), drains.parameters().len());
+            drains.predict(&values, &[0], Effort::Everything).unwrap()
+        };
+        let (mut low, mut high) = (1e8, drain.flavor.memory() as f64);
+        for _ in 0..20 {
+            let content = f64::midpoint(low, high);
+            let seconds =
+                with(earlier, content).iter().find(|each| each.quantity == "drain").unwrap().predicted;
+            if seconds < earlier.seconds.unwrap() {
+                low = content;
+            } else {
+                high = content;
+            }
+        }
+        with(drain, low)
     }
 
     /// These drains with so many guests at a time: the mean times of a drain, and of a guest.
@@ -204,6 +247,19 @@ fn drains_of_a_size_that_was_not_fitted() {
     let known = Known::from(&of_flavor(&all, Flavor::Small));
     let drain = errors(&known.predict(&of_flavor(&all, Flavor::Medium)), "drain");
     assert!(drain.mean < 10.0 && drain.bias.abs() < 3.0, "{drain:?}");
+}
+
+/// What guests have in use is what the drain before the last took, which went the same way: with no constant of a
+/// medium guest fitted, every single drain is within the 10 % that are asked for.
+#[test]
+fn drains_of_a_size_that_was_not_fitted_whose_memory_was_seen_before() {
+    let Some(all) = ground_truth() else { return };
+    let known = Known::from(&of_flavor(&all, Flavor::Small));
+    let mut medium = of_flavor(&all, Flavor::Medium).drains;
+    medium.sort_by_key(|drain| drain.number);
+    let predicted = medium.windows(3).flat_map(|three| known.after(&three[0], &three[2]));
+    let drain = errors(&predicted.collect::<Vec<_>>(), "drain");
+    assert!(drain.count == medium.len() - 2 && drain.worst < 10.0, "{drain:?}");
 }
 
 /// The more at a time, the longer each guest takes (what the source draws: `plot_output_parallel.py`), for it waits

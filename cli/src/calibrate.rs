@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use calibration::experiments::experiments;
-use calibration::fit::{Loss, fit};
+use calibration::fit::fit;
 use calibration::predict::Errors;
 use calibration::preset::{Calibrated, Preset};
 use reports::plain_table;
@@ -26,7 +26,7 @@ pub fn run(arguments: &Calibrate) -> Result<(), Failure> {
     for experiment in experiments {
         let kind = experiment.kind();
         eprintln!("fitting {} parameters of {kind} …", experiment.parameters().len());
-        let fitted = fit(&*experiment, Loss::default());
+        let fitted = fit(&*experiment, experiment.loss());
         let said = |error| Failure::Measurements(format!("{kind}: {error}"));
         preset.add(&*experiment, &fitted.map_err(said)?);
     }

@@ -16,8 +16,12 @@ const FIRST_STEP: f64 = 0.3;
 /// Evaluations of all residuals beyond which the search is ended, in units of parameters + 1.
 const PATIENCE: usize = 12;
 
-/// Steps in the unbounded parameter of [`Search::polish`].
+/// Steps in the unbounded parameter of [`Search::polish`]: across steps of the loss, and along its edges.
 const POLISH: [f64; 8] = [0.3, 0.3, 0.1, 0.1, 0.05, 0.05, 0.02, 0.01];
+const POLISH_EDGES: [f64; 4] = [0.1, 0.05, 0.02, 0.01];
+
+/// Up to about this difference, [`Loss::Absolute`] is rounded off, so that it has slopes everywhere.
+const ROUNDED: f64 = 0.1;
 
 /// What the search found.
 pub(super) struct Solution {
@@ -59,20 +63,22 @@ pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Resu
     let method =
         LevenbergMarquardt::new().with_ftol(1e-5).with_xtol(1e-4).with_gtol(1e-8).with_stepbound(FIRST_STEP);
     let (mut search, _) = method.with_patience(PATIENCE).minimize(search);
-    if problem.landscape() == Landscape::Stepped {
-        search.polish();
+    match problem.landscape() {
+        Landscape::Smooth => {}
+        Landscape::Edged => search.polish(&POLISH_EDGES),
+        Landscape::Stepped => search.polish(&POLISH),
     }
     search.solution()
 }
 
 impl Search<'_> {
-    /// Where the loss has steps, the search by slopes may have ended on one of them: one parameter after the other is tried on either side, in ever
-    /// shorter steps (Hooke and Jeeves 1961).
-    fn polish(&mut self) {
+    /// Where the loss has steps or edges, the search by slopes may have ended on one of them: one parameter after the
+    /// other is tried on either side, in ever shorter steps (Hooke and Jeeves 1961).
+    fn polish(&mut self, steps: &[f64]) {
         let Some(mut best) = self.loss_at(&self.at) else {
             return;
         };
-        for step in POLISH {
+        for step in steps.iter().copied() {
             for column in 0..self.at.len() {
                 for signed in [step, -step] {
                     let mut at = self.at.clone();
@@ -180,6 +186,7 @@ impl Loss {
             Loss::Squares => size,
             Loss::Huber if size <= 1.0 => size,
             Loss::Huber => (2.0 * size - 1.0).sqrt(),
+            Loss::Absolute => (2.0 * (size.hypot(ROUNDED) - ROUNDED)).sqrt(),
             Loss::Cauchy => (size * size).ln_1p().sqrt(),
         };
         loss.copysign(difference)

@@ -9,12 +9,17 @@
 //! Measured on Grid'5000 (Kherbache), where several streams into a host were slowed together as one alone:
 //! here they share what one window lets through.
 //!
-//! Hosts are looked at one after the other. Of two that fill each other's cards, the first receives less, and
-//! then no longer fills the card of the second: either may win (two windows on two lines have no other
-//! balance), and of the pairs measured now the one did and now the other. So they are looked at in both
-//! orders, and what a card lets in is the mean of both. The same goes for a card that receives from one that waits
-//! itself: sending 0.9 of what it could, it is full now and then (assumption; a line that stands or does not, found
-//! by looking until nothing changes, predicted worse).
+//! What waits itself no longer fills its sender's card. Into host 1 waits for what host 1 sends, and so what
+//! comes into host 0 does not wait for what host 0 sends to host 1:
+//!
+//! ```text
+//! 3 ──▶ 0 ──▶ 1 ──▶ 2      1 ──▶ 2 full; 0 ──▶ 1 waits; no line at 0, 3 ──▶ 0 does not wait
+//! ```
+//!
+//! Where hosts stand in a ring (two that send to each other are the smallest), each would have a line if the next
+//! had none. Then a line stands for a share of the time, the same for all that are alike: the share for which the
+//! load that it leaves is the load that makes it. It is found by trying (two windows on two lines have no
+//! balance of another kind; measured pairs lost now the one and now the other).
 
 use sim_core::ResourceId;
 
@@ -22,9 +27,30 @@ use super::World;
 use super::fabric::{Fabric, Line};
 use crate::network::{Link, Node};
 
-/// From this share of its capacity on, a direction is full and a line stands before it. Two streams that a
-/// third card held to 98 % of theirs still made acknowledgements wait (Grid'5000, plan 9).
-const FULL: f64 = 0.95;
+/// Up to this share of its capacity, no line stands before a direction.
+const NO_LINE: f64 = 0.90;
+
+/// From this share on, one stands all the time: two streams that a third card held to 98 % of theirs still made
+/// acknowledgements wait (Grid'5000, plan 9). Between the two, in proportion (assumption).
+const ALWAYS_A_LINE: f64 = 0.97;
+
+/// Shares of time that differ by less are the same.
+const AGREED: f64 = 1e-3;
+
+/// After so many tries the last one is taken.
+const TRIES: u32 = 24;
+
+/// A line that may stand, and how long it does.
+struct Share {
+    /// Its place among the lines.
+    line: usize,
+    /// Of the time.
+    share: f64,
+    /// How much of a difference the next try makes up for.
+    step: f64,
+    /// The last difference, signed.
+    difference: f64,
+}
 
 impl Fabric {
     /// Notes what stands in line where a host sends into `link`.
@@ -51,38 +77,46 @@ impl World<'_> {
             return;
         };
         let window = window.as_f64() * f64::from(self.model.transport.streams);
-        let count = self.fabric.lines.len();
-        let upwards = self.let_in_by(window, 0..count);
-        if upwards < 2 {
-            return;
-        }
-        let let_in: Vec<f64> = self.fabric.lines.iter().map(|line| line.lets_in).collect();
-        self.let_in_by(window, (0..count).rev());
-        for (index, upwards) in let_in.into_iter().enumerate() {
-            let downwards = self.fabric.lines[index].lets_in;
-            self.let_in(index, f64::midpoint(upwards, downwards));
-        }
-    }
-
-    /// Looks at the hosts in this order; gives how many cards were full before any acknowledgement waited.
-    fn let_in_by(&mut self, window: f64, order: impl Iterator<Item = usize>) -> usize {
         for index in 0..self.fabric.lines.len() {
             self.let_in(index, self.fabric.lines[index].capacity);
         }
-        let full = (0..self.fabric.lines.len()).filter(|index| self.is_full(*index)).count();
-        for index in order {
-            if self.is_full(index) {
-                let line = self.fabric.lines[index];
-                let behind = window / line.delay.max(f64::MIN_POSITIVE);
-                self.let_in(index, line.capacity.min(behind));
+        let may_stand = (0..self.fabric.lines.len()).filter(|index| self.standing(*index) > 0.0);
+        let mut shares: Vec<Share> =
+            may_stand.map(|line| Share { line, share: 1.0, step: 0.5, difference: 0.0 }).collect();
+        for _ in 0..TRIES {
+            if self.try_shares(window, &mut shares) < AGREED {
+                break;
             }
         }
-        full
     }
 
-    fn is_full(&mut self, index: usize) -> bool {
+    /// Lets lines stand for these shares of the time and corrects the shares by what load is left; gives the
+    /// largest difference.
+    fn try_shares(&mut self, window: f64, shares: &mut [Share]) -> f64 {
+        for each in shares.iter() {
+            let line = self.fabric.lines[each.line];
+            let behind = (window / line.delay.max(f64::MIN_POSITIVE)).min(line.capacity);
+            self.let_in(each.line, line.capacity - each.share * (line.capacity - behind));
+        }
+        let mut largest: f64 = 0.0;
+        for each in shares {
+            let difference = self.standing(each.line) - each.share;
+            // What turns round was corrected by too much.
+            if difference * each.difference < 0.0 {
+                each.step *= 0.5;
+            }
+            each.difference = difference;
+            each.share += each.step * difference;
+            largest = largest.max(difference.abs());
+        }
+        largest
+    }
+
+    /// For what share of the time a line stands at the load of this moment.
+    fn standing(&mut self, index: usize) -> f64 {
         let line = self.fabric.lines[index];
-        self.fluid.load(line.outgoing) >= FULL * line.capacity
+        let load = self.fluid.load(line.outgoing) / line.capacity;
+        ((load - NO_LINE) / (ALWAYS_A_LINE - NO_LINE)).clamp(0.0, 1.0)
     }
 
     fn let_in(&mut self, index: usize, lets_in: f64) {
