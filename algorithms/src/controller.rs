@@ -242,7 +242,7 @@ impl MigrationController {
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
             (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
             // The destination may run the guest: too late to give up.
-            (State::Copying, Input::Tick | Input::Cancel { .. }) if self.is_handed_over() => {}
+            (State::Copying, Input::Cancel { .. }) if self.is_handed_over() => {}
             (State::Copying, Input::Ready) if self.pages.is_resuming() => {
                 self.state = State::Committed;
                 self.deadline = SimTime::MAX;

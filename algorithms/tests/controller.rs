@@ -6,7 +6,8 @@ mod told;
 
 use algorithms::controller::{Command, Deadline, DeadlineAction, Input, MigrationController, MigrationOrder};
 use algorithms::machine::Output;
-use algorithms::page_loop::{PageCommand, PageInput};
+use algorithms::page_loop::{Opening, PageCommand, PageInput};
+use algorithms::policy::{Policy, PostCopyStart, Qemu};
 use algorithms::records::{Level, Outcome};
 use sim_core::{Bytes, SimTime, Span};
 use told::*;
@@ -118,6 +119,41 @@ fn once_it_is_decided_nothing_but_the_destination_can_undo_it() {
     let failed = Input::Failed { reason: "the destination was killed".into() };
     assert_eq!(tell(&mut renounced, 62, failed).commands, [Command::Abort]);
     assert_eq!(tell(&mut controller, 62, Input::Page(PageInput::Resumed)).commands, [Command::Finish]);
+}
+
+#[test]
+fn a_guest_whose_memory_follows_it_is_given_up_neither_by_hand_nor_at_its_deadline() {
+    let policy = Policy::Qemu(Qemu { post_copy: PostCopyStart::AfterPasses(1), ..Qemu::default() });
+    for action in [DeadlineAction::Cancel, DeadlineAction::ForcePause] {
+        let deadline = Some(Deadline { after: Span::from_secs(60), action });
+        let mut controller =
+            MigrationController::new(MigrationOrder { deadline, policy: policy.clone(), ..order() });
+        tell(&mut controller, 0, Input::Begin);
+        let mut said = tell(&mut controller, 1, Input::Prepared);
+        for secs in 2.. {
+            let answer = match said.commands.last() {
+                Some(Command::Page(PageCommand::Send { opening: Opening::PostCopy, .. })) => break,
+                Some(Command::Page(PageCommand::Send { .. })) => PageInput::RoundSent,
+                Some(Command::Page(PageCommand::Count { unsent })) => {
+                    PageInput::Counted { dirty: (*unsent).max(Bytes::from_mib(500)) }
+                }
+                Some(Command::Page(PageCommand::Pause)) => PageInput::Paused,
+                Some(Command::Page(PageCommand::Resume)) => PageInput::Resumed,
+                other => panic!("{other:?} at {secs} s"),
+            };
+            said = tell(&mut controller, secs, Input::Page(answer));
+        }
+        let late = tell(&mut controller, 60, Input::Tick);
+        assert_eq!(
+            (late.commands, late.wait),
+            (vec![], Some(SimTime::MAX)),
+            "the deadline is not waited for again"
+        );
+        assert_eq!(tell(&mut controller, 61, Input::Cancel { reason: "too late".into() }).commands, []);
+        tell(&mut controller, 62, Input::Page(PageInput::RoundSent));
+        let ended = tell(&mut controller, 63, Input::Finished);
+        assert_eq!(ended.migration.unwrap().outcome, Outcome::Completed);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::controller::{Command, Deadline, DeadlineAction, Input, MigrationController, MigrationOrder};
 use algorithms::hypervisor_loop::{LoopCommand, LoopInput, PostCopy};
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
@@ -154,6 +154,23 @@ fn post_copy_after_a_time_is_asked_for_once_and_by_the_clock() {
     told.says(600, LoopInput::Stopped);
     told.tell(800, Input::Tick);
     assert!(!told.commands.contains(&Command::Loop(LoopCommand::StartPostCopy)));
+}
+
+#[test]
+fn a_deadline_that_comes_in_post_copy_is_let_pass_and_not_waited_for_again() {
+    let deadline = Some(Deadline { after: Span::from_secs(2), action: DeadlineAction::Cancel });
+    let order = MigrationOrder { deadline, ..order() };
+    let controller = MigrationController::of_hypervisor(order, PostCopy::AfterPasses(1));
+    let mut told = Told { controller, commands: vec![], records: vec![], outcome: None };
+    told.tell(0, Input::Begin);
+    told.tell(10, Input::Prepared);
+    told.says(1_000, LoopInput::Pass { sent: mb(100), dirty: mb(50), throttle_percent: 0 });
+    told.says(1_010, LoopInput::Stopped);
+    told.says(1_020, LoopInput::PostCopy { sent: mb(101) });
+    told.says(1_050, LoopInput::Resumed);
+    told.tell(2_000, Input::Tick);
+    assert!(!told.commands.contains(&Command::Abort));
+    assert_eq!(told.controller.poll(), Output::Wait(SimTime::MAX));
 }
 
 #[test]

@@ -32,6 +32,10 @@ impl MigrationController {
             return Ok(());
         }
         self.deadline = SimTime::MAX;
+        if self.is_handed_over() {
+            // Too late: without the source the guest would be lost.
+            return Ok(());
+        }
         match self.order.deadline.map(|deadline| deadline.action) {
             Some(DeadlineAction::ForcePause) if self.state == State::Copying => self.force_pause(now),
             Some(_) => {

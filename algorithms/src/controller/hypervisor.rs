@@ -38,10 +38,13 @@ impl MigrationController {
         Ok(stand_in)
     }
 
-    /// Whether the guest was told to start at the destination: from then on the source must not run it,
-    /// whatever happens.
+    /// Whether the guest was told to start at the destination, or in post-copy of our own loop runs there: from
+    /// then on the source must not run it, whatever happens.
     pub fn is_handed_over(&self) -> bool {
-        self.hypervisor.as_ref().is_some_and(HypervisorLoop::is_handed_over)
+        match &self.hypervisor {
+            Some(hypervisor) => hypervisor.is_handed_over(),
+            None => self.pages.handed_over().is_some(),
+        }
     }
 
     /// When it wants to be told the time.
