@@ -32,6 +32,18 @@ pub struct Parameter {
     pub likely_within: Option<f64>,
 }
 
+impl Parameter {
+    /// One of which nothing is known but its bounds.
+    pub fn new(name: impl Into<String>, unit: &'static str, start: f64, low: f64, high: f64) -> Parameter {
+        Parameter { name: name.into(), unit, start, low, high, likely_within: None }
+    }
+
+    /// The same, likely no further from its start than this share of it.
+    pub fn likely_within(self, share: f64) -> Parameter {
+        Parameter { likely_within: Some(share), ..self }
+    }
+}
+
 /// How a difference counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Loss {

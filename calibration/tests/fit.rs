@@ -18,20 +18,11 @@ struct Line {
 
 impl Problem for Line {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: &str, unit, start, low, high, likely_within| Parameter {
-            name: name.into(),
-            unit,
-            start,
-            low,
-            high,
-            likely_within,
-        };
-        let overhead = if self.overhead_within.is_some() { 3.0 } else { 1.0 };
-        let mut all = vec![
-            parameter("rate", "B/s", 5e7, 1e6, 1e10, None),
-            parameter("overhead", "s", overhead, 0.01, 100.0, self.overhead_within),
-        ];
-        all.extend(self.idle_parameter.then(|| parameter("idle", "", 1.0, 0.1, 10.0, None)));
+        let start = if self.overhead_within.is_some() { 3.0 } else { 1.0 };
+        let overhead = Parameter::new("overhead", "s", start, 0.01, 100.0);
+        let overhead = Parameter { likely_within: self.overhead_within, ..overhead };
+        let mut all = vec![Parameter::new("rate", "B/s", 5e7, 1e6, 1e10), overhead];
+        all.extend(self.idle_parameter.then(|| Parameter::new("idle", "", 1.0, 0.1, 10.0)));
         all
     }
 

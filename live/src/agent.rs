@@ -11,6 +11,7 @@
 
 mod disks;
 mod following;
+mod heartbeats;
 mod incoming;
 mod post_copy;
 mod probing;

@@ -8,6 +8,7 @@
 mod disk_io;
 mod layout;
 mod table;
+mod workers;
 mod workload;
 mod writers;
 
@@ -25,11 +26,13 @@ use crate::memory::Memory;
 use crate::protocol::Activity;
 use crate::sync::lock;
 use crate::{stamp, storage};
-use disk_io::{DiskIo, first_chance};
+use disk_io::{disk_io, first_chance};
 pub use table::{Table, digest};
+use workers::Workers;
 use workload::Plan;
+use workload::Writer;
 pub use workload::WriterState;
-use writers::Writers;
+use writers::writers;
 
 /// Threads that one guest may have for each of its classes of memory.
 pub const MOST_THREADS: u32 = 64;
@@ -125,9 +128,9 @@ pub struct GuestState {
 pub struct Guest {
     spec: GuestSpec,
     body: Arc<Body>,
-    writers: Mutex<Writers>,
+    writers: Mutex<Workers<Writer>>,
     disks: Vec<Arc<Disk>>,
-    disk_io: Mutex<DiskIo>,
+    disk_io: Mutex<Workers<u64>>,
 }
 
 /// What the writing threads share.
@@ -200,9 +203,9 @@ impl Guest {
         }
         let plan =
             Plan::new(&spec).map_err(|reason| LiveError::Declined { agent: "this host".into(), reason })?;
-        let writers = Writers::paused(&spec.name, plan.writers, &body)?;
+        let writers = writers(&spec.name, plan.writers, &body)?;
         let chances = (0..).map(|number| first_chance(spec.seed, number));
-        let disk_io = DiskIo::paused(&spec.name, &disks, chances)?;
+        let disk_io = disk_io(&spec.name, &disks, chances)?;
         let guest = Guest { spec, body, writers: Mutex::new(writers), disks, disk_io: Mutex::new(disk_io) };
         guest.resume();
         Ok(guest)
@@ -224,12 +227,12 @@ impl Guest {
         let mut plan = Plan::new(&spec).map_err(declined)?;
         plan.go_on_from(&state.writers).map_err(declined)?;
         let body = Body::new(&spec, memory, table, state.writes);
-        let writers = Writers::paused(&spec.name, plan.writers, &body)?;
+        let writers = writers(&spec.name, plan.writers, &body)?;
         if state.disks.len() != disks.len() {
             let (came, expected) = (state.disks.len(), disks.len());
             return Err(declined(format!("the state of {came} disks came, of {expected} was expected")));
         }
-        let disk_io = DiskIo::paused(&spec.name, &disks, state.disks.iter().map(|disk| disk.chance))?;
+        let disk_io = disk_io(&spec.name, &disks, state.disks.iter().map(|disk| disk.chance))?;
         Ok(Guest { spec, body, writers: Mutex::new(writers), disks, disk_io: Mutex::new(disk_io) })
     }
 
@@ -271,8 +274,8 @@ impl Guest {
 
     /// Stops it between two writes; what it would go on from.
     pub fn pause(&self) -> GuestState {
-        let writers = lock(&self.writers).pause();
-        let chances = lock(&self.disk_io).pause();
+        let writers = lock(&self.writers).pause(Writer::state);
+        let chances = lock(&self.disk_io).pause(|chance| *chance);
         let state = |(disk, chance): (&Arc<Disk>, u64)| DiskState { digest: disk.digest(), chance };
         let disks = self.disks.iter().zip(chances).map(state).collect();
         GuestState { writers, writes: self.writes(), disks }

@@ -7,7 +7,6 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use algorithms::records::{MigrationKind, MigrationRecord, Outcome, Record};
@@ -237,18 +236,9 @@ fn a_cancelled_move_leaves_the_disks_where_they_were() {
         (Switch::WhenCopied, Step::DiskCopied),
     ] {
         let bench = Bench::new();
-        let address: Arc<Mutex<Option<String>>> = Arc::default();
-        let (known, operator) = (Arc::clone(&address), bench.operator.clone());
-        let cancel = move |reached| {
-            if reached == step {
-                let address = known.lock().unwrap().take();
-                let Some(address) = address else { return };
-                let mut client = live::client::Client::connect(&address, &operator).unwrap();
-                client.cancel("db", "changed my mind").unwrap();
-            }
-        };
-        let (a, b) = (bench.watched("a", Arc::new(cancel)), bench.host("b"));
-        *address.lock().unwrap() = Some(a.address.clone());
+        let canceller = bench.canceller();
+        let (a, b) = (bench.watched("a", canceller.at(step, "db")), bench.host("b"));
+        canceller.of(&a);
         let mut client = bench.client(&a.address);
         client.create(with_disks("db")).unwrap();
         let before = files(&bench, "a");

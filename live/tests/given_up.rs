@@ -155,18 +155,9 @@ fn a_link_cut_in_post_copy_lets_the_memory_follow_when_it_is_mended() {
 fn a_cancel_is_heeded_until_the_decision_and_not_after_it() {
     for step in [Step::Connected, Step::RoundSent, Step::Paused, Step::Ready, Step::Committed] {
         let bench = Bench::new();
-        let address: Arc<Mutex<Option<String>>> = Arc::default();
-        let (known, operator) = (Arc::clone(&address), bench.operator.clone());
-        let cancel = move |reached| {
-            if reached == step {
-                let address = known.lock().unwrap().take();
-                let Some(address) = address else { return };
-                let mut client = live::client::Client::connect(&address, &operator).unwrap();
-                client.cancel("web", "changed my mind").unwrap();
-            }
-        };
-        let (a, b) = (bench.watched("a", Arc::new(cancel)), bench.host("b"));
-        *address.lock().unwrap() = Some(a.address.clone());
+        let canceller = bench.canceller();
+        let (a, b) = (bench.watched("a", canceller.at(step, "web")), bench.host("b"));
+        canceller.of(&a);
         let mut client = bench.client(&a.address);
         client.create(busy("web")).unwrap();
         let (migrated, _) = migrate(&mut client, request("web", &b, Sending::default())).unwrap();

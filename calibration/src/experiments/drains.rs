@@ -210,30 +210,19 @@ type Kind = (bool, bool, Flavor, u32, usize, u64);
 
 impl Problem for Drains {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: String, unit, start, low, high, likely_within| Parameter {
-            name,
-            unit,
-            start,
-            low,
-            high,
-            likely_within,
-        };
-        let of_all = |name: &str, unit, start, low, high, within| {
-            parameter(name.to_string(), unit, start, low, high, within)
-        };
         let mut all = vec![
-            of_all("begin", "s", 6.0, 0.5, 30.0, None),
-            of_all("overhead", "s", 5.0, 1.0, 12.0, Some(0.3)),
-            of_all("dirty_rate", "B/s", 2e7, 1e6, 2e8, Some(0.5)),
-            of_all("memory_cost", "s/GB", 2.0, 0.5, 10.0, None),
+            Parameter::new("begin", "s", 6.0, 0.5, 30.0),
+            Parameter::new("overhead", "s", 5.0, 1.0, 12.0).likely_within(0.3),
+            Parameter::new("dirty_rate", "B/s", 2e7, 1e6, 2e8).likely_within(0.5),
+            Parameter::new("memory_cost", "s/GB", 2.0, 0.5, 10.0),
         ];
         all.extend(self.further.iter().map(|name| match *name {
-            "memory_cost_tunnelled" => of_all(name, "s/GB", 5.0, 0.5, 30.0, None),
-            _ => of_all(name, "B/s", 4.5e8, 5e7, 1.1e9, None),
+            "memory_cost_tunnelled" => Parameter::new(*name, "s/GB", 5.0, 0.5, 30.0),
+            _ => Parameter::new(*name, "B/s", 4.5e8, 5e7, 1.1e9),
         }));
         for log in &self.logs.changing {
-            all.push(parameter(format!("content_{log}"), "B", 3e9, 5e8, 8e9, None));
-            all.push(parameter(format!("growth_{log}"), "B", 4e7, 1e5, 1e9, None));
+            all.push(Parameter::new(format!("content_{log}"), "B", 3e9, 5e8, 8e9));
+            all.push(Parameter::new(format!("growth_{log}"), "B", 4e7, 1e5, 1e9));
         }
         all
     }

@@ -199,25 +199,17 @@ fn is_post_copy(scenario: &str) -> bool {
 
 impl Problem for Guests {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: String, unit, start, low, high| Parameter {
-            name,
-            unit,
-            start,
-            low,
-            high,
-            likely_within: None,
-        };
-        let mut all = vec![parameter("limited_rate".into(), "B/s", 135e6, 120e6, 150e6)];
+        let mut all = vec![Parameter::new("limited_rate", "B/s", 135e6, 120e6, 150e6)];
         if self.has_post_copy {
-            all.push(parameter("full_rate".into(), "B/s", 1.15e9, 2e8, 1e10));
+            all.push(Parameter::new("full_rate", "B/s", 1.15e9, 2e8, 1e10));
         }
         for load in &self.loads {
             let share = (f64::from(*load) / 16.0).min(1.0);
             let name = |what: &str| format!("{what}_{load}T");
-            all.push(parameter(name("content"), "B", 1.5e9 + 1.7e9 * share, 5e8, 8e9));
-            all.push(parameter(name("hot"), "B", 50e6 + 150e6 * share, 5e6, 2e9));
-            all.push(parameter(name("hot_rate"), "B/s", 100e6 + 100e6 * share, 5e6, 2e9));
-            all.push(parameter(name("cold_rate"), "B/s", 10e6 + 40e6 * share, 1e6, 3e8));
+            all.push(Parameter::new(name("content"), "B", 1.5e9 + 1.7e9 * share, 5e8, 8e9));
+            all.push(Parameter::new(name("hot"), "B", 50e6 + 150e6 * share, 5e6, 2e9));
+            all.push(Parameter::new(name("hot_rate"), "B/s", 100e6 + 100e6 * share, 5e6, 2e9));
+            all.push(Parameter::new(name("cold_rate"), "B/s", 10e6 + 40e6 * share, 1e6, 3e8));
         }
         all
     }

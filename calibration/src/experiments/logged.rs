@@ -40,14 +40,10 @@ impl Problem for Logged {
     fn parameters(&self) -> Vec<Parameter> {
         let rates = self.migrations.iter().map(|each| each.rate.unwrap_or(each.bytes / each.total));
         let mean = rates.sum::<f64>() / self.migrations.len().max(1) as f64;
-        let parameter = |name: &str, unit, start, low, high| {
-            let name = name.to_string();
-            Parameter { name, unit, start, low, high, likely_within: None }
-        };
         vec![
-            parameter("rate", "B/s", mean.max(2.0), mean.max(2.0) / 20.0, mean.max(2.0) * 20.0),
-            parameter("overhead", "s", 0.5, 1e-3, 60.0),
-            parameter("rewritten", "", 0.02, 1e-4, 0.9),
+            Parameter::new("rate", "B/s", mean.max(2.0), mean.max(2.0) / 20.0, mean.max(2.0) * 20.0),
+            Parameter::new("overhead", "s", 0.5, 1e-3, 60.0),
+            Parameter::new("rewritten", "", 0.02, 1e-4, 0.9),
         ]
     }
 

@@ -225,26 +225,20 @@ impl Run {
 
 impl Problem for Plans {
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: String, unit, start, low, high, likely_within| Parameter {
-            name,
-            unit,
-            start,
-            low,
-            high,
-            likely_within,
-        };
         let speed = |class: &f64| {
             let bytes = class * 1e6 / 8.0;
-            let (start, within) = (LEFT_BY_TCP * bytes, Some(LEFT_BY_TCP_WITHIN));
-            parameter(format!("speed_{class}"), "B/s", start, 0.5 * bytes, bytes, within)
+            let speed =
+                Parameter::new(format!("speed_{class}"), "B/s", LEFT_BY_TCP * bytes, 0.5 * bytes, bytes);
+            speed.likely_within(LEFT_BY_TCP_WITHIN)
         };
         let mut all: Vec<Parameter> = self.classes.iter().map(speed).collect();
-        all.push(parameter("overhead".into(), "s", 0.7, 0.01, 10.0, None));
-        let within = Some(COLD_RATE_WITHIN);
-        all.push(parameter("dirty_rate".into(), "B/s", COLD_RATE, 1e5, 50e6, within));
-        all.push(parameter("queue".into(), "B", 5e6, 1e6, 50e6, None));
-        let within = Some(SESSIONS_WITHIN);
-        let session = |number: &u32| parameter(format!("session_{number}"), "", 1.0, 0.5, 2.0, within);
+        all.push(Parameter::new("overhead", "s", 0.7, 0.01, 10.0));
+        let dirty_rate = Parameter::new("dirty_rate", "B/s", COLD_RATE, 1e5, 50e6);
+        all.push(dirty_rate.likely_within(COLD_RATE_WITHIN));
+        all.push(Parameter::new("queue", "B", 5e6, 1e6, 50e6));
+        let session = |number: &u32| {
+            Parameter::new(format!("session_{number}"), "", 1.0, 0.5, 2.0).likely_within(SESSIONS_WITHIN)
+        };
         all.extend(self.sessions.iter().map(session));
         all
     }

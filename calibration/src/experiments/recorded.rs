@@ -147,8 +147,7 @@ impl Problem for Recorded {
         let finish = median(migrations().map(|each| each.finished).collect());
         let parameter = |name: &str, unit, start: f64, around: f64| {
             let start = start.max(1e-4);
-            let (low, high) = (start / around, start * around);
-            Parameter { name: name.into(), unit, start, low, high, likely_within: None }
+            Parameter::new(name, unit, start, start / around, start * around)
         };
         let mut all = vec![
             parameter("rate", "B/s", fastest, 4.0),

@@ -1,18 +1,19 @@
 //! Disks of a guest that is on its way here, and what becomes of files that nobody needs any more.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 
-use crate::connection::{Connection, HEARTBEAT};
+use crate::connection::Connection;
 use crate::disk::{Disk, DiskPlace, DiskState};
 use crate::error::LiveError;
 use crate::ledger::declined;
 use crate::protocol::blocks::{self, Arrived};
-use crate::protocol::{ProtocolError, ReceiveRequest, Reply};
+use crate::protocol::{ProtocolError, ReceiveRequest};
 use crate::steps::{Step, Watch};
 use crate::storage::{Storage, file_name};
 use crate::sync::lock;
 
 use super::Agent;
+use super::heartbeats;
 use super::incoming::{Incoming, is_silence};
 
 /// The disks that a guest will have here.
@@ -144,23 +145,11 @@ impl Arriving {
 
     /// Waits until all sectors up to `barrier` are in their files and on disk, with heartbeats to `source`.
     pub(super) fn wait(&self, barrier: u64, source: &mut Connection) -> Result<(), LiveError> {
-        let mut progress = lock(&self.progress);
-        loop {
-            if progress.barrier >= barrier {
-                return Ok(());
-            }
-            if let Some(trouble) = &progress.failed {
-                return Err(trouble.clone().into());
-            }
-            let waited = self.changed.wait_timeout(progress, HEARTBEAT);
-            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            progress = after;
-            if timeout.timed_out() {
-                drop(progress);
-                source.send(&Reply::Heartbeat)?;
-                progress = lock(&self.progress);
-            }
-        }
+        heartbeats::wait((&self.progress, &self.changed), source, |progress| match &progress.failed {
+            _ if progress.barrier >= barrier => Some(Ok(())),
+            Some(trouble) => Some(Err(trouble.clone().into())),
+            None => None,
+        })
     }
 
     /// Has all that came on disk.

@@ -2,17 +2,18 @@
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-use crate::connection::{Connection, HEARTBEAT};
+use super::heartbeats;
+use crate::connection::Connection;
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
 use crate::machine::thread_core_seconds;
 use crate::memory::{Memory, PAGE};
 use crate::protocol::pages::{Arrived, Decoder};
-use crate::protocol::{HandOverAt, ProtocolError, ReceiveRequest, Reply};
+use crate::protocol::{HandOverAt, ProtocolError, ReceiveRequest};
 use crate::steps::{Step, Watch};
 use crate::storage::Storage;
 use crate::sync::lock;
@@ -224,24 +225,14 @@ impl Incoming {
 
     /// Waits until every stream has come to `barrier`, with heartbeats to `source`.
     pub(super) fn wait(&self, barrier: u64, source: &mut Connection) -> Result<(), LiveError> {
-        let mut progress = lock(&self.progress);
-        loop {
+        heartbeats::wait((&self.progress, &self.changed), source, |progress| {
             if let Some(reason) = &progress.failed {
-                return Err(declined(reason.clone()));
+                return Some(Err(declined(reason.clone())));
             }
             let complete = progress.barriers.len() == self.streams;
-            if complete && progress.barriers.iter().all(|reached| *reached >= barrier) {
-                return Ok(());
-            }
-            let waited = self.changed.wait_timeout(progress, HEARTBEAT);
-            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            progress = after;
-            if timeout.timed_out() {
-                drop(progress);
-                source.send(&Reply::Heartbeat)?;
-                progress = lock(&self.progress);
-            }
-        }
+            let reached = complete && progress.barriers.iter().all(|reached| *reached >= barrier);
+            reached.then_some(Ok(()))
+        })
     }
 
     /// All memory has come: makes the guest, if every write of it is there.

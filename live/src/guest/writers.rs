@@ -1,175 +1,47 @@
-//! The threads that write a guest's memory, and how they are stopped between two writes.
-//!
-//! ```text
-//!  Running ⇄ Paused ─▶ Stopped
-//! ```
+//! The threads that write a guest's memory.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use super::Body;
+use super::workers::{MOST_LATE, Signal, Workers};
 use super::workload::Writer;
-use super::{Body, WriterState};
 use crate::error::LiveError;
-use crate::protocol::Activity;
-use crate::sync::lock;
 
-/// Writes are made in bursts of this, as short as the system's timer allows.
-const TICK: Duration = Duration::from_millis(1);
-
-/// A thread that was held up for longer does not make up for it: a guest whose processor was
-/// taken away has worked less.
-pub(super) const MOST_LATE: Duration = Duration::from_millis(100);
-
-/// What the threads of a guest are to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Running,
-    Paused,
-    Stopped,
+/// The threads of one guest, which stand still.
+pub(super) fn writers(
+    name: &str,
+    writers: Vec<Writer>,
+    body: &Arc<Body>,
+) -> Result<Workers<Writer>, LiveError> {
+    let mut workers = Workers::paused();
+    for writer in writers {
+        let body = Arc::clone(body);
+        // Writes that are due.
+        let mut due = 0.0;
+        workers.add(format!("guest {name}"), writer, move |writer, elapsed, signal| {
+            let passed = elapsed.min(MOST_LATE);
+            let work = writer.run(passed);
+            note_due(&body, work, elapsed, passed);
+            due += work * body.speed();
+            due -= burst(writer, &body, signal, due) as f64;
+        })?;
+    }
+    Ok(workers)
 }
 
-/// What tells the threads to go and to stand still.
-#[derive(Debug)]
-pub(super) struct Signal {
-    /// As `wanted`, to be looked at between two writes without a lock.
-    go: AtomicBool,
-    wanted: Mutex<Wanted>,
-    changed: Condvar,
-}
-
-/// The threads of one guest.
-#[derive(Debug)]
-pub(super) struct Writers {
-    signal: Arc<Signal>,
-    threads: Vec<Thread>,
-}
-
-#[derive(Debug)]
-struct Thread {
-    /// Held by the thread while it writes.
-    writer: Arc<Mutex<Writer>>,
-    handle: Option<JoinHandle<()>>,
-}
-
-impl Writers {
-    pub(super) fn paused(name: &str, writers: Vec<Writer>, body: &Arc<Body>) -> Result<Writers, LiveError> {
-        let signal = Arc::new(Signal::new());
-        let mut made = Writers { signal: Arc::clone(&signal), threads: Vec::new() };
-        for writer in writers {
-            let writer = Arc::new(Mutex::new(writer));
-            let (own, body, signal) = (Arc::clone(&writer), Arc::clone(body), Arc::clone(&signal));
-            let thread = std::thread::Builder::new().name(format!("guest {name}"));
-            let handle = thread.spawn(move || work(&own, &body, &signal));
-            let handle = Some(handle.map_err(LiveError::system("start a thread of a guest"))?);
-            made.threads.push(Thread { writer, handle });
-        }
-        Ok(made)
-    }
-
-    pub(super) fn activity(&self) -> Activity {
-        match self.signal.wanted() {
-            Wanted::Running => Activity::Running,
-            Wanted::Paused | Wanted::Stopped => Activity::Paused,
-        }
-    }
-
-    /// Waits until no thread writes; where each of them is.
-    pub(super) fn pause(&self) -> Vec<WriterState> {
-        self.signal.want(Wanted::Paused);
-        // A thread has its writer from the first write of a burst to the last.
-        self.threads.iter().map(|thread| lock(&thread.writer).state()).collect()
-    }
-
-    /// Has the threads stand still, and does not wait for it.
-    pub(super) fn halt(&self) {
-        self.signal.want(Wanted::Paused);
-    }
-
-    pub(super) fn resume(&self) {
-        self.signal.want(Wanted::Running);
-    }
-}
-
-impl Signal {
-    /// One that has threads stand still.
-    pub(super) fn new() -> Signal {
-        Signal { go: AtomicBool::new(false), wanted: Mutex::new(Wanted::Paused), changed: Condvar::new() }
-    }
-
-    pub(super) fn want(&self, wanted: Wanted) {
-        *lock(&self.wanted) = wanted;
-        self.go.store(wanted == Wanted::Running, Ordering::SeqCst);
-        self.changed.notify_all();
-    }
-
-    fn wanted(&self) -> Wanted {
-        *lock(&self.wanted)
-    }
-
-    /// Whether the threads may go on.
-    pub(super) fn goes(&self) -> bool {
-        self.go.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Writers {
-    fn drop(&mut self) {
-        self.signal.want(Wanted::Stopped);
-        for thread in &mut self.threads {
-            if let Some(handle) = thread.handle.take() {
-                // One that panicked has said so, and writes no more.
-                let _ = handle.join();
-            }
-        }
-    }
-}
-
-/// What a thread does until it is stopped.
-fn work(writer: &Mutex<Writer>, body: &Body, signal: &Signal) {
-    let mut looked = Instant::now();
-    let mut due = 0.0;
-    loop {
-        match wait(signal) {
-            Wanted::Stopped => return,
-            // Time in which the guest stood still is not worked off.
-            Wanted::Paused => looked = Instant::now(),
-            Wanted::Running => {
-                let now = Instant::now();
-                let (began, passed) = (looked, (now - looked).min(MOST_LATE));
-                looked = now;
-                let mut writer = lock(writer);
-                let work = writer.run(passed);
-                // Time that was lost to others beyond what is made up for would have been as busy.
-                let unslowed = work * (now - began).as_secs_f64() / passed.as_secs_f64().max(1e-9);
-                body.due.fetch_add((unslowed * 1000.0) as u64, Ordering::Relaxed);
-                due += work * body.speed();
-                due -= burst(&mut writer, body, &signal.go, due) as f64;
-            }
-        }
-    }
-}
-
-/// Sleeps until the next tick, or while the guest stands still; what is wanted then.
-pub(super) fn wait(signal: &Signal) -> Wanted {
-    let guard = lock(&signal.wanted);
-    if *guard == Wanted::Running {
-        let (guard, _) = signal.changed.wait_timeout(guard, TICK).unwrap_or_else(PoisonError::into_inner);
-        return *guard;
-    }
-    let guard = signal
-        .changed
-        .wait_while(guard, |wanted| *wanted == Wanted::Paused)
-        .unwrap_or_else(PoisonError::into_inner);
-    // It did stand still: the clock begins anew.
-    if *guard == Wanted::Running { Wanted::Paused } else { *guard }
+/// Notes what would have been written unslowed: time that was lost to others beyond what is made up for would
+/// have been as busy.
+fn note_due(body: &Body, work: f64, elapsed: Duration, passed: Duration) {
+    let unslowed = work * elapsed.as_secs_f64() / passed.as_secs_f64().max(1e-9);
+    body.due.fetch_add((unslowed * 1000.0) as u64, Ordering::Relaxed);
 }
 
 /// Makes the writes that are due, as long as the guest may run; how many.
-fn burst(writer: &mut Writer, body: &Body, go: &AtomicBool, due: f64) -> u64 {
+fn burst(writer: &mut Writer, body: &Body, signal: &Signal, due: f64) -> u64 {
     let mut made = 0;
-    while (made + 1) as f64 <= due && go.load(Ordering::SeqCst) {
+    while (made + 1) as f64 <= due && signal.goes() {
         let page = body.layout.page(writer.next_page());
         body.check(page);
         body.write(page);

@@ -6,7 +6,7 @@ pub mod process;
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use algorithms::policy::{HyperV, Policy};
 use algorithms::records::Record;
@@ -17,7 +17,7 @@ use live::guest::GuestSpec;
 use live::identity::Authority;
 use live::journal;
 use live::protocol::{DiskTarget, MigrateRequest, Sending, StorageRequest};
-use live::steps::{self, Watch};
+use live::steps::{self, Step, Watch};
 use live::storage::StorageOptions;
 use live::tls::Credentials;
 use live::tracking::Method;
@@ -32,6 +32,32 @@ pub struct Bench {
     pub operator: Credentials,
 }
 
+/// Cancels a guest's move at a step of its source, which it has to be told of.
+#[derive(Clone)]
+pub struct Canceller {
+    operator: Credentials,
+    source: Arc<Mutex<Option<String>>>,
+}
+
+impl Canceller {
+    /// What is to watch the source.
+    pub fn at(&self, step: Step, guest: &'static str) -> Watch {
+        let own = self.clone();
+        Arc::new(move |reached| {
+            if reached == step {
+                let Some(address) = own.source.lock().unwrap().take() else { return };
+                let mut client = Client::connect(&address, &own.operator).unwrap();
+                client.cancel(guest, "changed my mind").unwrap();
+            }
+        })
+    }
+
+    /// Who the source is.
+    pub fn of(&self, source: &Host) {
+        *self.source.lock().unwrap() = Some(source.address.clone());
+    }
+}
+
 /// An agent in this process.
 pub struct Host {
     pub agent: Arc<Agent>,
@@ -43,6 +69,10 @@ impl Bench {
         let authority = Authority::new().unwrap();
         let operator = Credentials::new(&authority.issue("operator").unwrap()).unwrap();
         Bench { authority, directory: tempfile::tempdir().unwrap(), operator }
+    }
+
+    pub fn canceller(&self) -> Canceller {
+        Canceller { operator: self.operator.clone(), source: Arc::default() }
     }
 
     pub fn options(&self, name: &str) -> AgentOptions {
