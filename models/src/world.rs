@@ -223,9 +223,14 @@ impl<'a> World<'a> {
         self.now = time;
         self.tell_orchestrator(orchestrator::Input::Stop);
         for index in 0..self.migrations.len() {
-            if self.migrations[index].is_some() {
-                let migration = MigrationId(index as u32);
-                self.tell(migration, controller::Input::Cancel { reason: reason.clone() });
+            if let Some(under_way) = &self.migrations[index] {
+                let reason = reason.clone();
+                // Where memory follows its guest there is nothing left to call off: the rest never comes.
+                let input = match under_way.controller.is_handed_over() {
+                    true => controller::Input::Failed { reason },
+                    false => controller::Input::Cancel { reason },
+                };
+                self.tell(MigrationId(index as u32), input);
             }
         }
         for migration in self.quicks.keys().copied().collect::<Vec<_>>() {

@@ -17,7 +17,7 @@ use super::{Event, World};
 
 /// A migration under way.
 pub(super) struct Migrating {
-    controller: MigrationController,
+    pub(super) controller: MigrationController,
     pub(super) assignment: Assignment,
     pub(super) way: Way,
     pub(super) account: Account,
