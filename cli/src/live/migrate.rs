@@ -212,11 +212,11 @@ fn cancel_on_interrupt(known: &Known, source: &str, guest: &str) -> Result<Arc<A
 fn tell(record: &Record) {
     match record {
         Record::Round(round) => eprintln!(
-            "{:8.3} s  round {}: {} sent at {}, {} dirty",
+            "{:8.3} s  round {}: {} sent at {:.1} Mbit/s, {} dirty",
             (round.start + round.duration).as_secs_f64(),
             round.round,
             round.bytes_sent,
-            round.rate,
+            round.rate.bits_per_sec() as f64 / 1e6,
             round.dirty_bytes_left
         ),
         Record::Event(event) => eprintln!("{:8.3} s  {}", event.time.as_secs_f64(), event.message),
