@@ -39,6 +39,9 @@ pub(super) struct Following {
     table: Arc<Table>,
     state: Mutex<State>,
     changed: Condvar,
+    /// The last connection that came, or the end: only that may still have the guest stand still or run. One that
+    /// broke is noticed late, perhaps when the next has brought all that was missing. Taken before `state`.
+    turn: Mutex<u64>,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,8 @@ impl Following {
             waited: Duration::ZERO,
         };
         let (memory, table) = (Arc::clone(memory), Arc::clone(table));
-        Following { memory, table, state: Mutex::new(state), changed: Condvar::new() }
+        let (state, changed, turn) = (Mutex::new(state), Condvar::new(), Mutex::default());
+        Following { memory, table, state, changed, turn }
     }
 
     /// Whether the guest runs, or is about to, or ran, before all of its memory is here.
@@ -134,6 +138,41 @@ impl Following {
         self.enter(Stage::Running);
     }
 
+    /// From now on nobody who came before has a say; `guest` runs.
+    fn take_turn(&self, guest: Option<&Guest>) -> u64 {
+        let mut turn = lock(&self.turn);
+        *turn += 1;
+        guest.into_iter().for_each(Guest::resume);
+        *turn
+    }
+
+    /// The connection of this turn begins to ask for pages.
+    fn begin_to_serve(&self, mine: u64) {
+        let turn = lock(&self.turn);
+        if *turn == mine {
+            lock(&self.state).served = true;
+        }
+    }
+
+    /// The connection of this turn has come to its end. Without one, a guest stands still that lacks something.
+    fn end_to_serve(&self, mine: u64, guest: Option<&Guest>) {
+        let turn = lock(&self.turn);
+        if *turn == mine {
+            let mut state = lock(&self.state);
+            state.served = false;
+            let lacks = state.missing.len() > 0;
+            drop(state);
+            guest.into_iter().filter(|_| lacks).for_each(Guest::halt);
+        }
+        self.changed.notify_all();
+    }
+
+    /// All is here: `guest` runs, whatever is noticed late, and nobody waits for pages any more.
+    pub(super) fn complete(&self, guest: Option<&Guest>) {
+        self.take_turn(guest);
+        self.end();
+    }
+
     /// It is over: nobody waits for pages any more.
     pub(super) fn end(&self) {
         lock(&self.state).ground = None;
@@ -170,7 +209,8 @@ impl Following {
         attended: impl Fn() -> bool,
     ) -> Result<(), LiveError> {
         let peer = connection.peer.clone();
-        if self.stage() == Stage::Untold {
+        let turn = if self.stage() == Stage::Untold {
+            let turn = self.take_turn(None);
             let missing = loop {
                 match hear(&mut connection, &peer, self.memory.pages()) {
                     Ok(missing) => break missing,
@@ -183,19 +223,18 @@ impl Following {
             lock(&self.state).missing = missing;
             self.enter(Stage::Told);
             while !self.wait(HEARTBEAT, |state| state.stage >= Stage::Running) {}
+            turn
         } else {
             let missing = lock(&self.state).missing.clone();
             tell(&mut connection, &peer, &missing)?;
-            guest().into_iter().for_each(|guest| guest.resume());
-        }
-        lock(&self.state).served = true;
+            self.take_turn(guest().as_deref())
+        };
+        self.begin_to_serve(turn);
         let result = self.ask_until_all_is_here(&mut connection, attended);
-        lock(&self.state).served = false;
-        self.changed.notify_all();
         if let Err(error) = &result {
-            tracing::warn!(%error, "the source of missing memory is gone: the guest stands still");
-            guest().into_iter().for_each(|guest| guest.halt());
+            tracing::warn!(%error, "the source of missing memory is gone");
         }
+        self.end_to_serve(turn, guest().as_deref());
         result
     }
 
@@ -283,5 +322,34 @@ impl Following {
         }
         let waited = u64::try_from(state.waited.as_nanos()).unwrap_or(u64::MAX);
         Ok(Followed { faults: state.faults, waited: sim_core::Span::from_nanos(waited) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::workload::Workload;
+    use sim_core::{Bytes, Pages};
+
+    use super::*;
+    use crate::guest::GuestSpec;
+    use crate::protocol::Activity;
+
+    #[test]
+    fn a_connection_that_is_late_noticed_to_be_gone_stops_nobody() {
+        let guest = Guest::boot(GuestSpec::new("web", Bytes::from_mib(1), Workload::Idle)).expect("a guest");
+        let memory = Arc::new(Memory::new(Pages::new(4)).expect("memory"));
+        let following = Following::new(&memory, &Arc::new(Table::new(4)));
+        lock(&following.state).missing.insert(1, 3);
+        let first = following.take_turn(None);
+        following.begin_to_serve(first);
+        let second = following.take_turn(Some(&guest));
+        following.begin_to_serve(second);
+        following.end_to_serve(first, Some(&guest));
+        assert_eq!((guest.activity(), lock(&following.state).served), (Activity::Running, true));
+        following.end_to_serve(second, Some(&guest));
+        assert_eq!((guest.activity(), lock(&following.state).served), (Activity::Paused, false));
+        following.complete(Some(&guest));
+        following.end_to_serve(second, Some(&guest));
+        assert_eq!(guest.activity(), Activity::Running);
     }
 }

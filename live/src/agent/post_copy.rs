@@ -32,7 +32,7 @@ impl Agent {
         let followed = incoming.following.wait_all(source)?;
         lock(&self.ledger).destination_step(token, DestinationStep::MemoryCame)?;
         self.reached(Step::AllFollowed);
-        incoming.following.end();
+        incoming.following.complete(incoming.guest().as_deref());
         lock(&self.incoming).remove(token);
         tracing::info!(guest = incoming.spec.name, faults = followed.faults, "all memory has followed");
         Ok(Reply::Followed(followed))
