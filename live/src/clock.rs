@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 use sim_core::{SimTime, Span};
 
+/// A time of the machine's as one of ours; five centuries fit.
+pub(crate) fn span(duration: Duration) -> Span {
+    Span::from_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// A clock that began with the run. It never goes back.
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
@@ -18,8 +23,7 @@ impl WallClock {
 
     /// Time since it began.
     pub fn now(&self) -> SimTime {
-        // Five centuries fit.
-        SimTime::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        SimTime::ZERO + span(self.began.elapsed())
     }
 
     /// How long it is until `time`; nothing where that has passed, `None` for never.

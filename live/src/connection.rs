@@ -315,6 +315,11 @@ fn clone(socket: &TcpStream, peer: &str) -> Result<TcpStream, LiveError> {
     socket.try_clone().map_err(LiveError::system(format!("talk to {peer}")))
 }
 
+/// Whether a read ended by its time limit, rather than by the connection's end.
+pub(crate) fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
 /// Answers a request that was not carried out.
 pub(crate) fn refused(error: &LiveError) -> Reply {
     let reason = match error {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, is_silence};
 use crate::disk::{Disk, DiskPlace, DiskState};
 use crate::error::LiveError;
 use crate::ledger::declined;
@@ -14,7 +14,7 @@ use crate::sync::lock;
 
 use super::Agent;
 use super::heartbeats;
-use super::incoming::{Incoming, is_silence};
+use super::incoming::Incoming;
 
 /// The disks that a guest will have here.
 #[derive(Debug)]

@@ -15,7 +15,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bitmap::Bitmap;
-use crate::connection::{Connection, HEARTBEAT, SILENCE};
+use crate::clock::span;
+use crate::connection::{Connection, HEARTBEAT, SILENCE, is_silence};
 use crate::error::LiveError;
 use crate::guest::{Guest, Table};
 use crate::ledger::declined;
@@ -26,8 +27,6 @@ use crate::protocol::{Followed, ProtocolError, Reply};
 use crate::stamp::{self, Found};
 use crate::sync::lock;
 use crate::tracking::missing::Missing;
-
-use super::incoming::is_silence;
 
 /// Between two looks at whether all is there.
 const LOOK: Duration = Duration::from_millis(20);
@@ -320,8 +319,7 @@ impl Following {
         if state.digest != state.expected || !here(&state) {
             return Err(declined("the memory that followed did not arrive as it was".into()));
         }
-        let waited = u64::try_from(state.waited.as_nanos()).unwrap_or(u64::MAX);
-        Ok(Followed { faults: state.faults, waited: sim_core::Span::from_nanos(waited) })
+        Ok(Followed { faults: state.faults, waited: span(state.waited) })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use super::heartbeats;
-use crate::connection::Connection;
+use crate::connection::{Connection, is_silence};
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec, GuestState, Table, digest};
 use crate::ledger::declined;
@@ -294,9 +294,4 @@ impl Incoming {
     pub(super) fn left_alone(&self) {
         self.attended.store(false, Ordering::SeqCst);
     }
-}
-
-/// Whether a read ended by its time limit, rather than by the connection's end.
-pub(super) fn is_silence(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }

@@ -45,7 +45,7 @@ impl RunClock {
 
     /// The time.
     pub fn now(&self) -> SimTime {
-        SimTime::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        SimTime::ZERO + crate::clock::span(self.began.elapsed())
     }
 
     /// The time at which an event says that it happened, no later than now: machines that we talk to over

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use algorithms::controller::Input;
 use algorithms::handover::{DestinationPhase, SourceStep};
 use algorithms::records::{ImpactRecord, PostCopyRecord};
-use sim_core::{Bandwidth, Pages, Span};
+use sim_core::{Bandwidth, Pages};
 
 use super::decide::{self, LONGEST, PAUSE};
 use super::streams::{Route, Shared, Streams};
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::connection::Connection;
+use crate::clock::span;
+use crate::connection::{Connection, is_silence};
 use crate::drive::Answer;
 use crate::error::LiveError;
 use crate::guest::Guest;
@@ -141,7 +142,6 @@ impl Worker {
 
     fn impact(&self, followed: Followed, resumed: Instant) -> ImpactRecord {
         let (slow_down, brownout, paused) = self.follow.paused.unwrap_or((0.0, Duration::ZERO, resumed));
-        let span = |time: Duration| Span::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let blackout = resumed.saturating_duration_since(paused);
         let lost = brownout.mul_f64(slow_down) + blackout;
         let post_copy = PostCopyRecord {
@@ -254,8 +254,4 @@ fn serve(shared: &Shared, mut connection: Connection) -> Result<(), LiveError> {
         }
         connection.flush().map_err(lost)?;
     }
-}
-
-fn is_silence(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }

@@ -11,6 +11,7 @@ use sim_core::{Pages, Span};
 use super::streams::{Route, Streams};
 use crate::agent::Agent;
 use crate::bitmap::Bitmap;
+use crate::clock::span;
 use crate::connection::Connection;
 use crate::error::LiveError;
 use crate::guest::{Guest, GuestSpec};
@@ -150,8 +151,4 @@ impl Run<'_> {
             other => Err(ProtocolError::Unexpected(format!("{other:?}")).into()),
         }
     }
-}
-
-fn span(duration: Duration) -> Span {
-    Span::from_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
