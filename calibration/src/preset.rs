@@ -61,8 +61,8 @@ pub struct GuestCurve {
     pub dirty_rate: Value,
     /// W.
     pub working_set: Value,
-    /// The migrations that it was read from.
-    pub migrations: usize,
+    /// The runs that it was read from.
+    pub runs: usize,
 }
 
 /// Why a preset cannot be used.

@@ -11,16 +11,21 @@
 
 use std::collections::BTreeMap;
 
+use algorithms::policy::{PreCopyPolicy, Tracking};
 use nalgebra::Vector2;
+use sim_core::Bytes;
 
 use super::curve::Seen;
 use super::{DIRTY_RATE, LIMIT, Recorded, WORKING_SET, rate, spread, words};
-use crate::datasets::{RecordedMigration, RecordedRun};
+use crate::datasets::{RecordedMigration, RecordedRound, RecordedRun};
 use crate::fit::{Fitted, Shown};
 use crate::preset::{GuestCurve, Value};
 
 /// A pass of QEMU's ends by as much under its limit (a step of 50 ms of the 300, and what is found zero; assumption).
 const LIMIT_WITHIN: f64 = 0.15;
+
+/// Bytes on the stream are not quite those of the pages (assumption: headers, and counters that are read late).
+const SENT_WITHIN: f64 = 0.01;
 
 /// The names of all guests, sorted.
 pub(super) fn names(runs: &[RecordedRun]) -> Vec<String> {
@@ -64,11 +69,17 @@ impl Recorded {
         (at(0), at(1))
     }
 
-    /// The rounds of each guest's migrations in these runs.
+    /// The rounds of each guest in each of these runs, whichever of its migrations they are of.
     fn seen(&self, groups: &[usize]) -> BTreeMap<&str, Vec<Vec<Seen>>> {
         let mut all: BTreeMap<&str, Vec<Vec<Seen>>> = BTreeMap::new();
-        for migration in groups.iter().flat_map(|group| &self.runs[*group].migrations) {
-            all.entry(&migration.vm).or_default().push(self.rounds(migration));
+        for run in groups.iter().map(|group| &self.runs[*group]) {
+            let mut of_run: BTreeMap<&str, Vec<Seen>> = BTreeMap::new();
+            for migration in &run.migrations {
+                of_run.entry(&migration.vm).or_default().extend(self.rounds(migration));
+            }
+            for (guest, rounds) in of_run {
+                all.entry(guest).or_default().push(rounds);
+            }
         }
         all
     }
@@ -79,15 +90,33 @@ impl Recorded {
         let seen = rounds.map(|(index, round)| {
             let limit = self.fact(LIMIT) * rate(round);
             let before = index.checked_sub(1).map(|before| migration.rounds[before].left);
+            let memory = self.memory(migration);
             Seen {
                 seconds: round.duration,
+                sent: round.sent,
                 left: round.left,
                 unsent: before.map_or(limit, |left| (left - round.sent).clamp(0.0, limit)),
-                unsure: LIMIT_WITHIN * limit,
-                among: before.is_none().then(|| self.memory(migration).as_f64()),
+                unsure: before.map_or(LIMIT_WITHIN * limit, |_| self.unsure(round)),
+                among: before.is_none().then(|| memory.as_f64()),
+                pieces: self.pieces(memory),
             }
         });
         seen.collect()
+    }
+
+    /// How sure it is what a round left unsent that sent the rest of what was counted.
+    fn unsure(&self, round: &RecordedRound) -> f64 {
+        if self.fact(LIMIT) > 0.0 { SENT_WITHIN * round.sent } else { 0.0 }
+    }
+
+    /// In how many pieces a guest's dirty log is cleared.
+    fn pieces(&self, memory: Bytes) -> f64 {
+        match self.policy().tracking() {
+            Tracking::Chunks(piece) if piece > Bytes::ZERO => {
+                memory.get().div_ceil(piece.get()).max(1) as f64
+            }
+            _ => 1.0,
+        }
     }
 
     /// What a preset keeps of the guests.
@@ -104,7 +133,7 @@ impl Recorded {
             GuestCurve {
                 dirty_rate: value(values[DIRTY_RATE] * by_rate, "B/s", error(2 * place)),
                 working_set: value(values[WORKING_SET] * by_working_set, "B", error(2 * place + 1)),
-                migrations: self.migrations().filter(|migration| migration.vm == *guest).count(),
+                runs: self.runs.iter().filter(|run| run.migrations.iter().any(|each| each.vm == *guest)).count(),
             }
         };
         self.guests.iter().enumerate().map(|(place, guest)| (guest.clone(), of(place, guest))).collect()

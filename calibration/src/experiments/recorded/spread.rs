@@ -9,14 +9,14 @@ use nalgebra::Vector2;
 
 use super::curve::{Before, Curve, Seen};
 
-/// By how much a guest's rate differs from one migration to another where none was measured twice (assumption).
+/// By how much a guest's rate differs from one run to another where none was seen in two (assumption).
 pub(super) const SCATTER: f64 = 0.1;
 
 /// At first nothing is known of how far guests differ: by this in ln r and ln W.
 const DIFFERENT: f64 = 2.0;
-/// They differ by this at least, and so does a guest from one migration to another.
+/// They differ by this at least, and so does a guest from one run to another.
 const LEAST: f64 = 0.02;
-/// A migration that tells no better than this how busy the guest was says nothing of how that scatters.
+/// A run that tells no better than this how busy the guest was says nothing of how that scatters.
 const TELLS: f64 = 0.3;
 
 /// Rounds of the search at most, and a change that ends it.
@@ -30,13 +30,13 @@ pub(super) struct Spread {
     pub(super) curves: Vec<Curve>,
     /// ln r and ln W of the typical guest.
     pub(super) typical: Vector2<f64>,
-    /// How much a guest's rate scatters; `None` where no two migrations of one guest show it.
+    /// How much a guest's rate scatters; `None` where no two runs with one guest show it.
     pub(super) scatter: Option<f64>,
 }
 
-/// Reads the curves of guests, of each the rounds of its migrations.
+/// Reads the curves of guests, of each the rounds in each run.
 pub(super) fn read(guests: &[Vec<Vec<Seen>>]) -> Spread {
-    let mut curves: Vec<Curve> = guests.iter().map(|migrations| Curve::start(migrations)).collect();
+    let mut curves: Vec<Curve> = guests.iter().map(|runs| Curve::start(runs)).collect();
     let mut before = Before {
         mean: medians(&curves),
         deviation: Vector2::repeat(DIFFERENT),
@@ -81,16 +81,16 @@ fn deviations(curves: &[Curve], typical: Vector2<f64>) -> Vector2<f64> {
     mean.map(|square| square.sqrt().max(LEAST))
 }
 
-/// How much busier guests are in one migration than in another, from those with several.
+/// How much busier guests are in one run than in another, from those in several.
 fn scattered(guests: &[Vec<Vec<Seen>>], curves: &[Curve]) -> Option<f64> {
     let (mut squares, mut freedom) = (0.0, 0.0);
-    for (migrations, curve) in guests.iter().zip(curves) {
-        let told = migrations.iter().filter_map(|migration| curve.busier_in(migration));
+    for (runs, curve) in guests.iter().zip(curves) {
+        let told = runs.iter().filter_map(|run| curve.busier_in(run));
         let told: Vec<(f64, f64)> = told.filter(|(_, variance)| *variance < TELLS * TELLS).collect();
         if told.len() >= 2 {
             let count = told.len() as f64;
             let mean = told.iter().map(|(busier, _)| busier).sum::<f64>() / count;
-            // What a migration's rounds scatter by themselves is not the guest's.
+            // What a run's rounds scatter by themselves is not the guest's.
             let own = told.iter().map(|(_, variance)| variance).sum::<f64>() * (count - 1.0) / count;
             squares += told.iter().map(|(busier, _)| (busier - mean) * (busier - mean)).sum::<f64>() - own;
             freedom += count - 1.0;

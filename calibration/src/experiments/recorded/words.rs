@@ -23,12 +23,12 @@ pub(super) fn warnings(names: &[&str], rounds: &[Vec<Vec<Seen>>], read: &Spread)
     let mut all = Vec::new();
     match (read.scatter, those(&|rounds, _| rounds.len() < 2)) {
         (Some(scatter), Some(once)) => all.push(format!(
-            "measured in one migration only: {once}; how busy they were then is all that is known, and guests vary by \
-             {:.0} % from one migration to another",
+            "measured in one run only: {once}; how busy they were then is all that is known, and guests vary by \
+             {:.0} % from one run to another",
             100.0 * scatter
         )),
         (None, Some(_)) => all.push(format!(
-            "no two migrations of one guest show how much guests vary from one to another; {:.0} % is assumed",
+            "no guest was measured in two runs, which would show how much guests vary from one to another; {:.0} % is assumed",
             100.0 * SCATTER
         )),
         (_, None) => {}
@@ -75,8 +75,8 @@ pub(super) fn unknown(names: &[&str], of: usize, kept: &BTreeMap<String, GuestCu
 }
 
 /// No round shows that anything was written.
-fn writes_nothing(migrations: &[Vec<Seen>]) -> bool {
-    migrations.iter().flatten().all(|seen| seen.left - seen.unsent - seen.unsure < NOTHING)
+fn writes_nothing(runs: &[Vec<Seen>]) -> bool {
+    runs.iter().flatten().all(|seen| seen.left - seen.unsent - seen.unsure < NOTHING)
 }
 
 /// `3 of 64 guests (a, b, c)`.
