@@ -28,6 +28,7 @@ use models::cluster::Timing;
 use models::workload::Workload;
 use sim_core::{ByteRate, Bytes, Span};
 
+use self::curve::NOTHING;
 use super::cluster::{Bed, Moving, bytes, pages, seconds, stream};
 use super::{Experiment, Values};
 use crate::datasets::{Ended, Measurements, RecordedMigration, RecordedRound, RecordedRun, finished};
@@ -289,7 +290,8 @@ fn beside(
         unit: unit.into(),
         measured: measured_value,
         predicted,
-        scale: if measured_value > 0.0 && predicted > 0.0 { SCALE } else { 0.0 },
+        // Never by what is predicted: how many values there are must not change while a fit looks for it.
+        scale: if measured_value > if unit == "B" { NOTHING } else { 0.0 } { SCALE } else { 0.0 },
     };
     quantities.into_iter().map(prediction).collect()
 }
