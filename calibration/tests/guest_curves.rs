@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use calibration::datasets::{Measurements, recorded};
 use calibration::experiments::{Recorded, Values};
-use calibration::fit::{Fitted, Prediction, Problem, fit};
+use calibration::fit::{Effort, Fitted, Prediction, Problem, fit};
 use calibration::predict::{Errors, Predicted, predict};
 use calibration::preset::{GuestCurve, Preset};
 use models::world::{Metering, RunOptions, simulate};
@@ -280,6 +280,24 @@ fn the_k_fold_check_reads_no_curve_off_what_it_leaves_out() {
     let fitted = fit(&problem(&all), problem(&all).loss()).unwrap();
     let errors = by_guest(&fitted.unseen, "total");
     assert!(fitted.folds == 3 && errors.values().all(|error| *error < 5.0), "{errors:.1?}");
+}
+
+/// Idle guests leave now a page and now none; the fit must have as many values wherever it looks.
+#[test]
+fn how_many_values_count_does_not_depend_on_what_is_predicted() {
+    let recorded = Recorded::new(&measured(&scenario(&GUESTS, HYPER_V, 0.1), 0..2), &Values::new());
+    let mut values: Vec<f64> = recorded.parameters().iter().map(|parameter| parameter.start).collect();
+    values.extend(recorded.shown(&[0, 1]).values);
+    let counted = |values: &[f64]| {
+        let all = recorded.predict(values, &[0, 1], Effort::Fit).unwrap();
+        let nothing = all.iter().filter(|each| each.scale > 0.0 && each.predicted == 0.0).count();
+        (all.iter().filter(|each| each.scale > 0.0).count(), nothing)
+    };
+    let (before, _) = counted(&values);
+    // Guests that write next to nothing leave nothing.
+    values[4] = 1.0;
+    let (after, nothing) = counted(&values);
+    assert!(before == after && nothing > 0, "{before}, {after}, {nothing}");
 }
 
 /// As presets were written before guests had curves of their own, and before a fit looked at what begins together.
