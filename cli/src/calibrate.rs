@@ -96,7 +96,8 @@ fn of_guests(guests: &BTreeMap<String, GuestCurve>) -> String {
         row("dirty_rate", "MB/s", |guest| &guest.dirty_rate),
         row("working_set", "MB", |guest| &guest.working_set),
     ];
-    let headings = ["guests' own", "least", "25 %", "median", "75 %", "most", "unit", "standard error, median"];
+    let headings =
+        ["guests' own", "least", "25 %", "median", "75 %", "most", "unit", "standard error, median"];
     let count = guests.len();
     format!("D(t) of {count} guests, each its own (by name in the preset)\n")
         + &plain_table(&headings, &rows, terminal::table_options())

@@ -126,7 +126,8 @@ fn many(directory: &Path) {
     let out: Vec<String> = to(2).collect();
     let out = out.chunks(2).map(|pair| format!("Together([{}])", pair.join(", ")));
     let plan = out.chain(to(1)).collect::<Vec<_>>().join(", ");
-    let scenario = scenario(r#""hyper-v-2022""#, &vms.collect::<String>(), &plan).replace("256 GiB", "1024 GiB");
+    let scenario =
+        scenario(r#""hyper-v-2022""#, &vms.collect::<String>(), &plan).replace("256 GiB", "1024 GiB");
     std::fs::write(directory.join("many.ron"), scenario).unwrap();
     works(directory, &["simulate", "many.ron", "--replications", "3", "--out", "many"]);
 }
@@ -140,9 +141,16 @@ fn sixty_four_guests_have_each_its_own_curve_and_two_rows_in_the_table() {
     assert!(table.contains("D(t) of 64 guests, each its own"), "{table}");
     let lines: Vec<&str> = table.lines().collect();
     let shown = |name: &str| lines.iter().filter(|line| line.trim_start().starts_with(name)).count();
-    assert_eq!((shown("dirty_rate"), shown("working_set")), (2, 2), "the typical guest's, and all guests':\n{table}");
+    assert_eq!(
+        (shown("dirty_rate"), shown("working_set")),
+        (2, 2),
+        "the typical guest's, and all guests':\n{table}"
+    );
     assert!(lines.len() < 50 && lines.iter().all(|line| line.chars().count() < 330), "{table}");
-    assert!(table.contains("16 of 64 guests (vm49, vm50, vm51, vm52 and 12 more)"), "the idle ones:\n{table}");
+    assert!(
+        table.contains("16 of 64 guests (vm49, vm50, vm51, vm52 and 12 more)"),
+        "the idle ones:\n{table}"
+    );
     let preset = std::fs::read_to_string(at.join("preset.ron")).unwrap();
     assert!((1..=64).all(|vm| preset.contains(&format!("\"vm{vm:02}\": ("))));
     let errors = works(at, &["predict", "preset.ron", "many", "--format", "json"]);

@@ -21,11 +21,13 @@ mod spread;
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use algorithms::policy::{HyperV, Policy, Qemu};
 use algorithms::records::{MigrationRecord, RoundPhase, RoundRecord};
 use models::cluster::Timing;
 use models::workload::Workload;
+use nalgebra::Vector2;
 use sim_core::{ByteRate, Bytes, Span};
 
 use self::curve::NOTHING;
@@ -38,8 +40,10 @@ use crate::preset::GuestCurve;
 /// The name under which presets keep it.
 pub(super) const KIND: &str = "recorded";
 
-/// A relative difference of this counts as 1.
+/// A relative difference of this counts as 1; of what a round leaves, which follows how busy a guest is at the time
+/// (as far as guests vary where nothing else is known), of this.
 const SCALE: f64 = 0.02;
+const SCALE_OF_LEFT: f64 = spread::SCATTER;
 /// Rounds of which it is looked at what they left.
 const ROUNDS: usize = 3;
 /// What a round sends of what was dirty, at least, where rounds are sent whole: counting takes a moment.
@@ -64,6 +68,8 @@ pub struct Recorded {
     runs: Vec<RecordedRun>,
     /// Their guests, sorted.
     guests: Vec<String>,
+    /// ln r and ln W of the typical one of them, once asked for.
+    typical: OnceLock<Vector2<f64>>,
     facts: Values,
 }
 
@@ -72,7 +78,7 @@ impl Recorded {
     pub fn new(measurements: &Measurements, facts: &Values) -> Recorded {
         let runs = measurements.recorded.clone();
         let facts = if facts.is_empty() { shown(&runs) } else { facts.clone() };
-        Recorded { guests: guests::names(&runs), runs, facts }
+        Recorded { guests: guests::names(&runs), typical: OnceLock::new(), runs, facts }
     }
 
     fn migrations(&self) -> impl Iterator<Item = &RecordedMigration> {
@@ -162,7 +168,7 @@ impl Problem for Recorded {
         };
         let rounds = || migrations().flat_map(|migration| &migration.rounds);
         let fastest = rounds().map(rate).fold(1.0, f64::max);
-        let typical = self.typical().map(f64::exp);
+        let typical = self.typical.get_or_init(|| self.read_typical()).map(f64::exp);
         let mut prepared: Vec<f64> = migrations().map(|each| each.prepared).collect();
         prepared.sort_by(f64::total_cmp);
         let prepare = prepared.first().copied().unwrap_or(0.0);
@@ -272,26 +278,28 @@ fn beside(
         .zip(predicted.started)
         .map_or(0.0, |(first, started)| (first.start - started).as_secs_f64());
     let mut quantities = vec![
-        ("total".to_string(), "s", measured.total, predicted.total.as_secs_f64()),
-        ("blackout".into(), "s", measured.blackout, predicted.blackout.as_secs_f64()),
-        ("bytes".into(), "B", measured.bytes, predicted.memory_bytes_sent.as_f64()),
-        ("prepared".into(), "s", measured.prepared, prepared),
-        ("finished".into(), "s", measured.finished, finished(predicted)),
+        ("total".to_string(), "s", SCALE, measured.total, predicted.total.as_secs_f64()),
+        ("blackout".into(), "s", SCALE, measured.blackout, predicted.blackout.as_secs_f64()),
+        ("bytes".into(), "B", SCALE, measured.bytes, predicted.memory_bytes_sent.as_f64()),
+        ("prepared".into(), "s", SCALE, measured.prepared, prepared),
+        ("finished".into(), "s", SCALE, measured.finished, finished(predicted)),
     ];
-    for (index, round) in measured.rounds.iter().take(ROUNDS).enumerate() {
+    // How far off a prediction is of next to nothing says nothing.
+    let first = measured.rounds.iter().take(ROUNDS).enumerate();
+    for (index, round) in first.filter(|(_, round)| round.left > NOTHING) {
         // One that ended earlier had no more left than at its end.
         let left = rounds.get(index).or(rounds.last()).map_or(0.0, |round| round.dirty_bytes_left.as_f64());
-        quantities.push((format!("left after round {}", index + 1), "B", round.left, left));
+        quantities.push((format!("left after round {}", index + 1), "B", SCALE_OF_LEFT, round.left, left));
     }
-    let prediction = |(quantity, unit, measured_value, predicted): (String, &str, f64, f64)| Prediction {
+    let prediction = |(quantity, unit, scale, value, predicted): (String, &str, f64, f64, f64)| Prediction {
         run: run.name.clone(),
         subject: measured.vm.clone(),
         quantity,
         unit: unit.into(),
-        measured: measured_value,
+        measured: value,
         predicted,
         // Never by what is predicted: how many values there are must not change while a fit looks for it.
-        scale: if measured_value > if unit == "B" { NOTHING } else { 0.0 } { SCALE } else { 0.0 },
+        scale: if value > 0.0 { scale } else { 0.0 },
     };
     quantities.into_iter().map(prediction).collect()
 }

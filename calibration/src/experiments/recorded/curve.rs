@@ -112,9 +112,10 @@ impl Curve {
                 damping = (damping * 5.0).max(1e-6);
             }
         }
-        let variance = here.squares.try_inverse().map_or(before.deviation.map(|each| each * each), |inverse| {
-            inverse.diagonal()
-        });
+        let variance = here
+            .squares
+            .try_inverse()
+            .map_or(before.deviation.map(|each| each * each), |inverse| inverse.diagonal());
         Curve { at, variance }
     }
 

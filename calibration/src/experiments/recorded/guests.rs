@@ -38,7 +38,7 @@ pub(super) fn names(runs: &[RecordedRun]) -> Vec<String> {
 
 impl Recorded {
     /// ln r and ln W of the typical guest of all runs.
-    pub(super) fn typical(&self) -> Vector2<f64> {
+    pub(super) fn read_typical(&self) -> Vector2<f64> {
         let all: Vec<usize> = (0..self.runs.len()).collect();
         spread::read(&self.seen(&all).into_values().collect::<Vec<_>>()).typical
     }
@@ -123,17 +123,28 @@ impl Recorded {
     pub(super) fn kept(&self, fitted: &Fitted) -> BTreeMap<String, GuestCurve> {
         let values = fitted.values();
         let error = |place: usize| {
-            fitted.shown.relative_errors.get(place).map(|error| 100.0 * error).filter(|error| error.is_finite())
+            fitted
+                .shown
+                .relative_errors
+                .get(place)
+                .map(|error| 100.0 * error)
+                .filter(|error| error.is_finite())
         };
         let of = |place: usize, guest: &String| {
             let (by_rate, by_working_set) = self.multiples(guest, &values);
-            let value = |value: f64, unit: &str, error_percent: Option<f64>| {
-                Value { value, unit: unit.into(), error_percent }
+            let value = |value: f64, unit: &str, error_percent: Option<f64>| Value {
+                value,
+                unit: unit.into(),
+                error_percent,
             };
             GuestCurve {
                 dirty_rate: value(values[DIRTY_RATE] * by_rate, "B/s", error(2 * place)),
                 working_set: value(values[WORKING_SET] * by_working_set, "B", error(2 * place + 1)),
-                runs: self.runs.iter().filter(|run| run.migrations.iter().any(|each| each.vm == *guest)).count(),
+                runs: self
+                    .runs
+                    .iter()
+                    .filter(|run| run.migrations.iter().any(|each| each.vm == *guest))
+                    .count(),
             }
         };
         self.guests.iter().enumerate().map(|(place, guest)| (guest.clone(), of(place, guest))).collect()

@@ -37,11 +37,8 @@ pub(super) struct Spread {
 /// Reads the curves of guests, of each the rounds in each run.
 pub(super) fn read(guests: &[Vec<Vec<Seen>>]) -> Spread {
     let mut curves: Vec<Curve> = guests.iter().map(|runs| Curve::start(runs)).collect();
-    let mut before = Before {
-        mean: medians(&curves),
-        deviation: Vector2::repeat(DIFFERENT),
-        scatter: SCATTER,
-    };
+    let mut before =
+        Before { mean: medians(&curves), deviation: Vector2::repeat(DIFFERENT), scatter: SCATTER };
     let mut scatter = None;
     for _ in 0..PATIENCE {
         curves = guests.iter().zip(curves).map(|(all, curve)| curve.improved(all, &before)).collect();

@@ -57,7 +57,8 @@ pub(super) fn warnings(names: &[&str], rounds: &[Vec<Vec<Seen>>], read: &Spread)
 pub(super) fn unknown(names: &[&str], of: usize, kept: &BTreeMap<String, GuestCurve>) -> Vec<String> {
     if kept.is_empty() {
         return vec![
-            "the preset has one D(t) for all guests, for it was made before each had its own: calibrate anew".into(),
+            "the preset has one D(t) for all guests, for it was made before each had its own: calibrate anew"
+                .into(),
         ];
     }
     if names.is_empty() {
