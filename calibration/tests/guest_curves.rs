@@ -193,6 +193,17 @@ fn guests_that_hardly_differ_are_predicted_no_worse_than_by_one_curve() {
     }
 }
 
+/// Then the typical guest is an idle one, far from those that write.
+#[test]
+fn where_most_guests_are_idle_the_others_keep_their_curves() {
+    let idle = ["i1", "i2", "i3", "i4", "i5"].map(|name| (name, 4, "Idle"));
+    let text = scenario(&[&idle[..], &GUESTS[..1], &GUESTS[5..]].concat(), HYPER_V, 0.0);
+    let (preset, _) = calibrated(&measured(&text, 0..2));
+    let errors = by_guest(&predicted(&preset, &measured(&text, 2..3)).predictions, "bytes");
+    assert!(errors.len() == 7 && errors.values().all(|error| *error < 1.0), "{errors:.2?}");
+    assert!(off(guest(&preset, "heavy"), 400e6, 6442e6, 5.0) < 3.0, "{:?}", guest(&preset, "heavy"));
+}
+
 /// One more guest, measured in a single run: it has a curve of its own too, and the fit says how little stands behind it.
 #[test]
 fn a_guest_that_was_measured_once_has_its_own_curve_with_a_warning() {

@@ -184,8 +184,8 @@ impl Problem for Recorded {
             parameter("prepare", "s", prepare, 10.0),
             parameter("resume", "s", resume, 10.0),
             parameter("finish", "s", finish, 10.0),
-            parameter("dirty_rate", "B/s", typical[0].max(1e5), 20.0),
-            parameter("working_set", "B", typical[1].max(1e6), 20.0),
+            parameter("dirty_rate", "B/s", typical[0], 20.0),
+            parameter("working_set", "B", typical[1], 20.0),
         ];
         if self.fact(TOGETHER) > 0.0 {
             all.push(parameter("prepare_serial", "s", waited, 10.0));
@@ -318,6 +318,6 @@ impl Experiment for Recorded {
     }
 
     fn carried_over(&self, values: &[f64], guests: &BTreeMap<String, GuestCurve>) -> Shown {
-        self.from_kept(values, guests)
+        self.taken_over(values, guests)
     }
 }

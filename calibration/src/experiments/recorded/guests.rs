@@ -151,7 +151,7 @@ impl Recorded {
     }
 
     /// The multiples of the guests of these runs, by what a preset keeps; a guest that it does not know is typical.
-    pub(super) fn from_kept(&self, values: &[f64], kept: &BTreeMap<String, GuestCurve>) -> Shown {
+    pub(super) fn taken_over(&self, values: &[f64], kept: &BTreeMap<String, GuestCurve>) -> Shown {
         let multiples = |guest: &String| {
             kept.get(guest).map_or([1.0, 1.0], |curve| {
                 [curve.dirty_rate.value / values[DIRTY_RATE], curve.working_set.value / values[WORKING_SET]]
