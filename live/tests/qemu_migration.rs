@@ -65,8 +65,9 @@ fn qemus_own_loop_is_forecast_from_its_first_passes() {
     if !is_there() {
         return;
     }
-    // 50 MB/s on the wire and 16 MB/s written: some passes, each a third of the one before.
-    let (guest, levers) = (guest(128, 16, 64), limits(400, 100));
+    // 20 MB/s on the wire, which a machine with little time to spare carries too, and 6 MB/s written: some passes,
+    // each a third of the one before.
+    let (guest, levers) = (guest(48, 6, 24), limits(160, 100));
     let left = arrives_with(&levers, &guest);
     let happening = |line: &Line| match line {
         Line::Told(time, input) => Some(Happening::Told(*time, input.clone())),
@@ -88,9 +89,9 @@ fn qemus_own_loop_is_forecast_from_its_first_passes() {
     let (foreseen, was) = (odds.finish_s.unwrap().p50, left.migration().total.as_secs_f64());
     assert!((foreseen / was - 1.0).abs() < 0.15, "{foreseen} s foreseen, {was} s: {forecast:?}");
     let seen = situation.evidence();
-    assert!((45e6..55e6).contains(&seen.bytes_per_s), "{seen:?}");
+    assert!((18e6..22e6).contains(&seen.bytes_per_s), "{seen:?}");
     // What this machine gives the guest of its time, and no more than it was told to write.
-    assert!((4e6..24e6).contains(&seen.dirtied_bytes_per_s), "{seen:?}");
+    assert!((1.5e6..9e6).contains(&seen.dirtied_bytes_per_s), "{seen:?}");
 }
 
 #[test]
@@ -98,11 +99,12 @@ fn auto_converge_ends_what_pre_copy_alone_would_not() {
     if !is_there() {
         return;
     }
-    // Fresh memory at 30 MB/s against 25 MB/s on the wire: without a throttle it would never end.
-    let workload = Workload::Linear { rate: ByteRate::from_mb(30), working_set: Bytes::from_mib(48) };
-    let mut guest = RomGuest::of(Bytes::from_mib(64), &workload).unwrap();
+    // Fresh memory at 20 MB/s against 5 MB/s on the wire: without a throttle it would never end, not even where
+    // the machine has only a third of its time for the guest.
+    let workload = Workload::Linear { rate: ByteRate::from_mb(20), working_set: Bytes::from_mib(8) };
+    let mut guest = RomGuest::of(Bytes::from_mib(16), &workload).unwrap();
     guest.catch_up = Span::from_millis(2);
-    let levers = Levers { auto_converge: AutoConverge::On, ..limits(200, 300) };
+    let levers = Levers { auto_converge: AutoConverge::On, ..limits(40, 600) };
     let left = arrives_with(&levers, &guest);
     let throttled = left.ended.records.iter().any(|record| match record {
         Record::Event(event) => event.message.contains("holds the guest back"),
