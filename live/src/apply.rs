@@ -24,13 +24,14 @@ use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Finish, Input, Operation};
 use algorithms::orchestrator::Declined;
 use algorithms::policy::Policy;
-use algorithms::records::{DeclinedNames, MigrationKind, MigrationRecord, Outcome, Record, RunRecords};
+use algorithms::records::{DeclinedNames, MigrationRecord, Outcome, Record, RunRecords};
+use algorithms::storage_mirror::{DiskOrder, StorageOrder};
 use sim_core::SimTime;
 
 use crate::clock::WallClock;
 use crate::error::LiveError;
 use crate::machine::ProcessorTime;
-use crate::protocol::{Encryption, MigrateRequest, Sending};
+use crate::protocol::{DiskTarget, Encryption, MigrateRequest, Sending, StorageRequest};
 pub use fleet::Fleet;
 use gathered::Gathered;
 
@@ -254,7 +255,7 @@ fn never_begun(attempt: &Attempt, how: &How, reason: &str) -> MigrationRecord {
         vm: VmId(attempt.migration.0),
         source: HostId(0),
         destination: None,
-        kind: MigrationKind::Live,
+        kind: attempt.kind,
         reason: reason.into(),
         refusal: None,
     };
@@ -276,8 +277,13 @@ fn request(fleet: &Fleet, how: &How, attempt: &Attempt) -> Result<MigrateRequest
         policy: how.policy.clone(),
         deadline: how.deadline,
         sending: how.sending,
-        storage: None,
+        storage: attempt.storage.as_ref().map(storage_request),
     })
+}
+
+fn storage_request(order: &StorageOrder) -> StorageRequest {
+    let target = |disk: &DiskOrder| DiskTarget { disk: disk.disk, to: disk.to.to_string() };
+    StorageRequest { disks: order.disks.iter().map(target).collect(), switch: order.switch }
 }
 
 /// Gives an attempt up, in a thread of its own: the agent may be slow to answer, or may not have begun yet

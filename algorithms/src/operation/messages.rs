@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{MigrationId, Name};
-use crate::records::Outcome;
+use crate::records::{MigrationKind, Outcome};
+use crate::storage_mirror::StorageOrder;
 
 /// What the operation is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,10 @@ pub struct Attempt {
     pub source: Name,
     /// Where it goes.
     pub destination: Name,
+    /// What is moved, and how.
+    pub kind: MigrationKind,
+    /// The disks that go with it; `None` where it has none, or they stay.
+    pub storage: Option<StorageOrder>,
     /// Which attempt, from 1.
     pub attempt: u32,
 }

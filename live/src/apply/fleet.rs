@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use algorithms::drain_plan::{Inventory, InventoryGuest, InventoryHost};
+use algorithms::drain_plan::{Inventory, InventoryDisk, InventoryGuest, InventoryHost};
 use algorithms::ids::Name;
 
 use crate::client::Client;
+use crate::disk::DiskSpec;
 use crate::error::LiveError;
 use crate::tls::Credentials;
 
@@ -62,10 +63,16 @@ impl Fleet {
         for host in self.addresses.keys() {
             let description = self.connect(host)?.describe()?;
             inventory.hosts.push(InventoryHost { name: host.clone(), memory: description.memory });
+            let disk = |disk: &DiskSpec| InventoryDisk {
+                name: disk.name.as_str().into(),
+                on: disk.on.as_str().into(),
+                bytes: disk.bytes,
+            };
             inventory.guests.extend(description.guests.into_iter().map(|guest| InventoryGuest {
                 name: guest.spec.name.as_str().into(),
                 host: host.clone(),
                 memory: guest.spec.memory,
+                disks: guest.spec.disks.iter().map(disk).collect(),
             }));
         }
         Ok(inventory)
