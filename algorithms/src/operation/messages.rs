@@ -72,7 +72,8 @@ pub struct Attempt {
     pub kind: MigrationKind,
     /// The disks that go with it; `None` where it has none, or they stay.
     pub storage: Option<StorageOrder>,
-    /// Which attempt, from 1.
+    /// Which attempt, from 1. Before a later one, what the one before has left open between the two hosts is brought to
+    /// its end; where that finds the guest at its destination, this is [`Input::Ended`] well.
     pub attempt: u32,
 }
 

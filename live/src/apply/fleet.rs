@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use algorithms::drain_plan::{Inventory, InventoryDisk, InventoryGuest, InventoryHost};
 use algorithms::ids::Name;
+use algorithms::operation::Attempt;
 
 use crate::client::Client;
 use crate::disk::DiskSpec;
 use crate::error::LiveError;
+use crate::recover::{Recovered, recover_guest};
 use crate::tls::Credentials;
 
 /// Agents by name.
@@ -51,6 +53,19 @@ impl Fleet {
             agent: address.to_string(),
             reason: format!("it is `{}`, not `{host}`", client.name()),
         })
+    }
+
+    /// Brings to its end what earlier attempts to move a guest between these agents have left open, such as a copy that
+    /// was prepared when its source was killed.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where one of them does not answer.
+    pub(super) fn settle(&self, attempt: &Attempt) -> Result<Vec<Recovered>, LiveError> {
+        let addresses =
+            [&attempt.source, &attempt.destination].map(|host| self.address(host).map(str::to_string));
+        let addresses = addresses.into_iter().collect::<Result<Vec<String>, LiveError>>()?;
+        recover_guest(&attempt.vm, &addresses, &self.credentials)
     }
 
     /// What all agents hold now.
