@@ -22,7 +22,7 @@ impl Lab {
     /// Three agents that share `san`, with the scenario's guests on the first.
     fn up() -> Lab {
         let lab = Lab(tempfile::tempdir().unwrap());
-        let size = ["--memory", "512 MiB", "--shared-storage", "san"];
+        let size = ["--memory", "1 GiB", "--shared-storage", "san"];
         lab.done(&[&["live", "lab", "up", "--hosts", "3", "--loopback"], &size[..]].concat());
         lab.done(&["live", "create", SCENARIO, "--lab", "migtwin-lab"]);
         lab
@@ -98,7 +98,7 @@ fn a_host_is_drained_of_guests_with_their_disks_and_compared_with_its_plan() {
     lab.done(&["simulate", SCENARIO, "--out", "planned"]);
     let planned =
         lab.done(&["plan", "drain", "host1", SCENARIO, "--replications", "20", "--out", "tonight.json"]);
-    for line in ["Their disks", "24 MiB", "host1-disk", "shared-nothing"] {
+    for line in ["Their disks", "24 MiB", "host1-disk", "shared nothing"] {
         assert!(planned.contains(line), "`{line}` is missing: {planned}");
     }
     let rows: Vec<&str> = planned.lines().skip_while(|line| !line.contains("Their disks")).collect();
