@@ -19,12 +19,12 @@ use sim_core::{Bytes, SimTime, Span};
 
 const DISK: Bytes = Bytes::from_gib(10);
 
+/// Where a guest goes, how, and which disks are copied; or why it stays.
+type Found = Result<(u32, MigrationKind, Vec<DiskMove>), String>;
+
 /// Hosts a, b and c with a default storage each but c, of which b's holds `room`; storage 3 is reached by a and c. On a
 /// run a guest with a disk on a's own storage, one with a disk on storage 3, and one with a disk on each.
-fn drained(
-    disks_along: Vec<HostId>,
-    room: Bytes,
-) -> Vec<Result<(u32, MigrationKind, Vec<DiskMove>), String>> {
+fn drained(disks_along: Vec<HostId>, room: Bytes) -> Vec<Found> {
     let mut storage = StorageView::default();
     for (name, hosts, capacity) in
         [("a1", vec![0], None), ("b1", vec![1], Some(room)), ("c1", vec![2], None), ("san", vec![0, 2], None)]
