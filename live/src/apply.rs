@@ -279,7 +279,7 @@ fn is_there(fleet: &Fleet, attempt: &Attempt) -> Result<bool, LiveError> {
 }
 
 /// Why an attempt was not needed.
-const THERE: &str = "the attempt before had handed it over: it runs at its destination";
+const THERE: &str = "at its destination, to which the attempt before had handed it over";
 
 /// Why an attempt came to nothing that was cancelled before its agent was asked.
 const GIVEN_UP: &str = "given up before it began";
