@@ -20,7 +20,8 @@ pub use recorded::Recorded;
 use std::collections::BTreeMap;
 
 use crate::datasets::Measurements;
-use crate::fit::Problem;
+use crate::fit::{Fitted, Problem, Shown};
+use crate::preset::GuestCurve;
 
 /// Known facts and values of parameters, by name: what a preset carries over.
 pub type Values = BTreeMap<String, f64>;
@@ -32,6 +33,15 @@ pub trait Experiment: Problem {
     /// What it knows of the test bed that other data of it may not show, such as the speed of a node.
     fn facts(&self) -> Values {
         Values::new()
+    }
+    /// The guests' own D(t) as a preset keeps them, by what a fit found.
+    fn guests(&self, _fitted: &Fitted) -> BTreeMap<String, GuestCurve> {
+        BTreeMap::new()
+    }
+    /// What stands in the place of [`Problem::shown`] when runs are predicted that no fit saw: by the parameters' values and
+    /// the guests that a preset keeps. Warnings say what it does not know.
+    fn carried_over(&self, _values: &[f64], _guests: &BTreeMap<String, GuestCurve>) -> Shown {
+        Shown::default()
     }
 }
 

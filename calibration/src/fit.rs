@@ -107,10 +107,26 @@ pub enum Landscape {
     Stepped,
 }
 
+/// What groups show directly, without a model being run: it is read off and not sought.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Shown {
+    /// They follow the values of the parameters in [`Problem::predict`].
+    pub values: Vec<f64>,
+    /// The standard error of each as a share of it.
+    pub relative_errors: Vec<f64>,
+    /// What the groups do not show, in words.
+    pub warnings: Vec<String>,
+}
+
 /// What can be fitted: groups of runs, predicted from parameters.
 pub trait Problem: Sync {
     /// What to find.
     fn parameters(&self) -> Vec<Parameter>;
+    /// What these groups show beside, without a model being run. A part of a k-fold check is shown only the groups that
+    /// it fits, so that what is left out leaves nothing of itself.
+    fn shown(&self, _groups: &[usize]) -> Shown {
+        Shown::default()
+    }
     /// How differences count.
     fn loss(&self) -> Loss {
         Loss::default()
@@ -121,7 +137,8 @@ pub trait Problem: Sync {
     }
     /// How many groups there are; one is wholly inside a part of the k-fold check, or outside.
     fn groups(&self) -> usize;
-    /// Predicts the runs of these groups from these values, in the order of [`Problem::parameters`].
+    /// Predicts the runs of these groups from these values, in the order of [`Problem::parameters`], and those of
+    /// [`Problem::shown`] after them.
     ///
     /// # Errors
     ///
@@ -171,8 +188,7 @@ pub fn fit(problem: &dyn Problem, loss: Loss) -> Result<Fitted, FitError> {
             let (out, within): (Vec<usize>, Vec<usize>) =
                 all.iter().partition(|group| *group % folds == fold);
             let part = fit_groups(problem, &within, loss)?;
-            let values: Vec<f64> = part.parameters.iter().map(|parameter| parameter.value).collect();
-            problem.predict(&values, &out, Effort::Everything)
+            problem.predict(&part.values(), &out, Effort::Everything)
         };
         let parts: Result<Vec<_>, FitError> = (0..folds).into_par_iter().map(without).collect();
         match parts {
@@ -191,6 +207,7 @@ pub fn fit(problem: &dyn Problem, loss: Loss) -> Result<Fitted, FitError> {
 ///
 /// As [`fit`].
 pub fn fit_groups(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Result<Fitted, FitError> {
-    let solution = solve::solve(problem, groups, loss)?;
-    Ok(uncertainty::judge(solution))
+    let shown = problem.shown(groups);
+    let solution = solve::solve(problem, groups, loss, &shown.values)?;
+    Ok(uncertainty::judge(solution, shown))
 }

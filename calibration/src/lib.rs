@@ -16,7 +16,8 @@
 //! - [`validate`]: the published cases that the whole is held against.
 //!
 //! What this crate does not do: it reads no files itself (its callers hand it their text), and it
-//! holds no regression beside the simulator.
+//! holds no regression beside the simulator: what recorded rounds show directly, guests' D(t), is read off by the
+//! D(t) that the simulator has.
 
 pub mod datasets;
 pub mod experiments;

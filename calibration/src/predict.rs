@@ -38,6 +38,8 @@ pub struct Predicted {
     pub kind: String,
     /// Every prediction.
     pub predictions: Vec<Prediction>,
+    /// What the preset does not know of these runs.
+    pub notes: Vec<String>,
 }
 
 /// Why nothing was predicted.
@@ -63,9 +65,11 @@ pub fn predict(preset: &Preset, measurements: &Measurements) -> Result<Vec<Predi
     let mut all = Vec::new();
     for experiment in experiments(measurements, &preset.facts()) {
         let values = preset.values(&*experiment)?;
+        let guests = preset.of_guests(&*experiment, &values)?;
         let groups: Vec<usize> = (0..experiment.groups()).collect();
+        let values = [values, guests.values].concat();
         let predictions = experiment.predict(&values, &groups, Effort::Everything)?;
-        all.push(Predicted { kind: experiment.kind().to_string(), predictions });
+        all.push(Predicted { kind: experiment.kind().to_string(), predictions, notes: guests.warnings });
     }
     if all.is_empty() { Err(PredictError::Nothing(measurements.without_runs())) } else { Ok(all) }
 }

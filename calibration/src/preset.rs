@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::experiments::{Experiment, Values};
-use crate::fit::{Fitted, Prediction};
+use crate::fit::{Fitted, Prediction, Shown};
 use crate::predict::Errors;
 
 /// The version of the format.
@@ -28,6 +28,9 @@ pub struct Preset {
 pub struct Calibrated {
     /// The parameters.
     pub parameters: BTreeMap<String, Value>,
+    /// Guests that have a D(t) of their own, by name; presets of old have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guests: BTreeMap<String, GuestCurve>,
     /// What is known of the test bed.
     pub facts: Values,
     /// Errors on the data that were fitted, by quantity.
@@ -48,6 +51,18 @@ pub struct Value {
     pub unit: String,
     /// Its standard error in per cent of it; absent where the data say nothing of it.
     pub error_percent: Option<f64>,
+}
+
+/// A guest's D(t) = W·(1 − e^(−r·t ÷ W)): `Uniform(rate: r, working_set: W)` in a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestCurve {
+    /// r.
+    pub dirty_rate: Value,
+    /// W.
+    pub working_set: Value,
+    /// The runs that it was read from.
+    pub runs: usize,
 }
 
 /// Why a preset cannot be used.
@@ -98,6 +113,7 @@ impl Preset {
         };
         let calibrated = Calibrated {
             parameters: fitted.parameters.iter().map(value).collect(),
+            guests: experiment.guests(fitted),
             facts: experiment.facts(),
             seen: by_quantity(&fitted.seen),
             unseen: by_quantity(&fitted.unseen),
@@ -129,6 +145,26 @@ impl Preset {
                 .ok_or_else(missing)
         };
         experiment.parameters().into_iter().map(value).collect()
+    }
+
+    /// What stands beside those values for the guests of these runs, and what the preset does not know of them.
+    ///
+    /// # Errors
+    ///
+    /// [`PresetError::Missing`] where a guest's value is none.
+    pub fn of_guests(&self, experiment: &dyn Experiment, values: &[f64]) -> Result<Shown, PresetError> {
+        let kind = experiment.kind();
+        let none = BTreeMap::new();
+        let guests = self.fits.get(kind).map_or(&none, |fit| &fit.guests);
+        for (guest, curve) in guests {
+            for (name, value) in [("dirty_rate", &curve.dirty_rate), ("working_set", &curve.working_set)] {
+                if !value.value.is_finite() || value.value <= 0.0 {
+                    let parameter = format!("{name} of {guest}");
+                    return Err(PresetError::Missing { kind: kind.to_string(), parameter });
+                }
+            }
+        }
+        Ok(experiment.carried_over(values, guests))
     }
 
     /// As RON.

@@ -5,6 +5,8 @@
 use calibration::datasets::{Measurements, Source};
 use calibration::experiments::{Experiment, Plans, Values};
 use calibration::fit::{Effort, Prediction, Problem, fit_groups};
+use calibration::predict::predict;
+use calibration::preset::Preset;
 
 const COLUMNS: &str = "rep,plan,vm,from,to,bw_mbps,memMB,start_s,end_s,dur_s\n";
 
@@ -76,4 +78,30 @@ fn a_log_in_whole_seconds_is_predicted_as_it_would_be_written() {
     // What is fitted keeps its slopes.
     let fitted = whole.predict(&values(&whole), &[0], Effort::Fit).unwrap();
     assert!(fitted.iter().any(|each| each.predicted == fine));
+}
+
+/// As presets were written before sessions were told apart.
+const OLDER: &str = r#"(schema: 1, fits: {"plans": (
+    parameters: {
+        "speed_500": (value: 5.9e7, unit: "B/s", error_percent: Some(0.3)),
+        "overhead": (value: 0.7, unit: "s", error_percent: Some(20.0)),
+        "dirty_rate": (value: 2e6, unit: "B/s", error_percent: Some(20.0)),
+        "queue": (value: 5e6, unit: "B", error_percent: None),
+    },
+    facts: {"node_0": 500.0, "node_1": 500.0, "node_2": 500.0, "node_3": 500.0},
+    seen: {}, unseen: {}, warnings: [],
+)})"#;
+
+#[test]
+fn a_preset_from_before_sessions_were_told_apart_is_read_and_predicts() {
+    let preset = Preset::from_ron("older.ron", OLDER).unwrap();
+    let predicted = predict(&preset, &measured(61.5, 61.5)).unwrap().remove(0);
+    assert!(predicted.notes.is_empty(), "{:?}", predicted.notes);
+    let alone: Vec<&Prediction> = predicted
+        .predictions
+        .iter()
+        .filter(|each| each.quantity == "total" && each.subject.starts_with("vm 2"))
+        .collect();
+    assert_eq!(alone.len(), 8);
+    assert!(alone.iter().all(|each| each.error_percent().abs() < 5.0), "{alone:?}");
 }

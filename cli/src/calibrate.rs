@@ -6,7 +6,7 @@ use std::io::Write;
 use calibration::experiments::experiments;
 use calibration::fit::fit;
 use calibration::predict::Errors;
-use calibration::preset::{Calibrated, Preset};
+use calibration::preset::{Calibrated, GuestCurve, Preset, Value};
 use reports::plain_table;
 
 use crate::arguments::{Calibrate, Format};
@@ -65,6 +65,7 @@ fn of_a_kind(fit: &Calibrated) -> String {
     let rows: Vec<Vec<String>> = rows.collect();
     let headings = ["parameter", "value", "unit", "standard error"];
     let mut text = plain_table(&headings, &rows, terminal::table_options());
+    text += &of_guests(&fit.guests);
     text += "Errors of runs that were fitted, and of each part by a fit of the others\n";
     let seen = fit.seen.iter().map(|(quantity, errors)| error_row(quantity, "fitted", errors));
     let unseen = fit.unseen.iter().map(|(quantity, errors)| error_row(quantity, "not seen", errors));
@@ -74,6 +75,43 @@ fn of_a_kind(fit: &Calibrated) -> String {
         text += &format!("warning: {warning}\n");
     }
     text
+}
+
+/// How guests differ, in two rows however many they are; each of them is in the preset.
+fn of_guests(guests: &BTreeMap<String, GuestCurve>) -> String {
+    if guests.is_empty() {
+        return String::new();
+    }
+    let row = |name: &str, unit: &str, of: fn(&GuestCurve) -> &Value| {
+        let values = sorted(guests.values().map(|guest| of(guest).value));
+        let errors = guests.values().map(|guest| of(guest).error_percent.unwrap_or(f64::INFINITY));
+        let error = at(&sorted(errors), 0.5);
+        let mut row = vec![name.to_string()];
+        row.extend([0.0, 0.25, 0.5, 0.75, 1.0].map(|share| format!("{:.1}", at(&values, share) / 1e6)));
+        let open = "not told by the data".to_string();
+        row.extend([unit.to_string(), if error.is_finite() { format!("{error:.1} %") } else { open }]);
+        row
+    };
+    let rows = [
+        row("dirty_rate", "MB/s", |guest| &guest.dirty_rate),
+        row("working_set", "MB", |guest| &guest.working_set),
+    ];
+    let headings =
+        ["guests' own", "least", "25 %", "median", "75 %", "most", "unit", "standard error, median"];
+    let count = guests.len();
+    format!("D(t) of {count} guests, each its own (by name in the preset)\n")
+        + &plain_table(&headings, &rows, terminal::table_options())
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut all: Vec<f64> = values.collect();
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// What lies at this share of the way through what is sorted, which is something.
+fn at(sorted: &[f64], share: f64) -> f64 {
+    sorted[(share * (sorted.len() - 1) as f64).round() as usize]
 }
 
 /// The columns of [`error_row`].

@@ -26,6 +26,8 @@ struct OfAKind {
     kind: String,
     errors: BTreeMap<String, Errors>,
     predictions: Vec<Row>,
+    /// What the preset does not know of these runs.
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -77,6 +79,9 @@ fn table(predicted: &[Predicted]) -> String {
             errors.iter().map(|(quantity, errors)| error_row(quantity, &of_a_kind.kind, errors)).collect();
         text += &format!("\nErrors of {}\n", of_a_kind.kind);
         text += &plain_table(&ERROR_HEADINGS, &rows, terminal::table_options());
+        for note in &of_a_kind.notes {
+            text += &format!("note: {note}\n");
+        }
     }
     text
 }
@@ -87,6 +92,7 @@ fn json(predicted: Vec<Predicted>) -> Result<String, Failure> {
         errors: by_quantity(&each.predictions),
         predictions: each.predictions.into_iter().map(row).collect(),
         kind: each.kind,
+        notes: each.notes,
     };
     let report = Report { schema: 1, experiments: predicted.into_iter().map(of_a_kind).collect() };
     let text = serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?;

@@ -102,6 +102,88 @@ fn what_a_scenario_was_made_with_comes_out_of_its_parquet_again() {
         let mean = mean_error(at, "unseen", quantity);
         assert!(mean < percent, "{quantity}: {mean:.2} %");
     }
+    let table = works(at, &["predict", "preset.ron", "unseen"]);
+    assert!(table.contains("note: not in the preset: 3 of 3 guests (d, e, f)"), "{table}");
+}
+
+/// A cluster of 64 guests that write differently, each moved out and back in three replications.
+fn many(directory: &Path) {
+    let workloads = [
+        r#"Uniform(rate: "300 MB/s", working_set: "3 GiB")"#,
+        r#"Uniform(rate: "10 MB/s", working_set: "500 MiB")"#,
+        r#"Classes([(rate: "200 MB/s", size: "200 MiB"), (rate: "20 MB/s", size: "2 GiB")])"#,
+        "Idle",
+    ];
+    let vms = (0..4).map(|kind| {
+        let (first, last) = (16 * kind + 1, 16 * kind + 16);
+        let workload = workloads[kind];
+        format!(
+            r#"(name: "vm{{{first:02}..{last}}}", host: "host1", memory: "{} GiB", workload: {workload}, speed_variation: 0.1),"#,
+            4 + 2 * kind
+        )
+    });
+    let to = |host: usize| (1..=64).map(move |vm| format!(r#"Move(vm: "vm{vm:02}", to: "host{host}")"#));
+    let out: Vec<String> = to(2).collect();
+    let out = out.chunks(2).map(|pair| format!("Together([{}])", pair.join(", ")));
+    let plan = out.chain(to(1)).collect::<Vec<_>>().join(", ");
+    let scenario =
+        scenario(r#""hyper-v-2022""#, &vms.collect::<String>(), &plan).replace("256 GiB", "1024 GiB");
+    std::fs::write(directory.join("many.ron"), scenario).unwrap();
+    works(directory, &["simulate", "many.ron", "--replications", "3", "--out", "many"]);
+}
+
+#[test]
+fn sixty_four_guests_have_each_its_own_curve_and_two_rows_in_the_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    many(at);
+    let table = works(at, &["calibrate", "many", "--out", "preset.ron"]);
+    assert!(table.contains("D(t) of 64 guests, each its own"), "{table}");
+    let lines: Vec<&str> = table.lines().collect();
+    let shown = |name: &str| lines.iter().filter(|line| line.trim_start().starts_with(name)).count();
+    assert_eq!(
+        (shown("dirty_rate"), shown("working_set")),
+        (2, 2),
+        "the typical guest's, and all guests':\n{table}"
+    );
+    assert!(lines.len() < 50 && lines.iter().all(|line| line.chars().count() < 330), "{table}");
+    assert!(
+        table.contains("16 of 64 guests (vm49, vm50, vm51, vm52 and 12 more)"),
+        "the idle ones:\n{table}"
+    );
+    let preset = std::fs::read_to_string(at.join("preset.ron")).unwrap();
+    assert!((1..=64).all(|vm| preset.contains(&format!("\"vm{vm:02}\": ("))));
+    let errors = works(at, &["predict", "preset.ron", "many", "--format", "json"]);
+    let json: Value = serde_json::from_str(&errors).unwrap();
+    let of = |quantity: &str| json["experiments"][0]["errors"][quantity]["mean"].as_f64().unwrap();
+    assert!(of("total") < 1.0 && of("bytes") < 1.5, "{} and {}", of("total"), of("bytes"));
+    assert_eq!(json["experiments"][0]["notes"].as_array().unwrap().len(), 0);
+}
+
+/// What `docs/calibration.md` says of scenarios: a guest's rate and working set go into one as they stand in the preset.
+#[test]
+fn a_guests_curve_goes_from_the_preset_into_a_scenario() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let truth = |workload: &str| {
+        let vm = format!(r#"(name: "a", host: "host1", memory: "8 GiB", workload: {workload}),"#);
+        scenario(r#""hyper-v-2022""#, &vm, r#"Move(vm: "a", to: "host2")"#)
+    };
+    run(at, "truth", &truth(r#"Uniform(rate: "200 MB/s", working_set: "2 GiB")"#));
+    let preset = calibrated(at, "truth");
+    let guest = &preset["fits"]["recorded"]["guests"]["a"];
+    let value = |name: &str| {
+        let value = &guest[name];
+        format!("{} {}", value["value"].as_f64().unwrap(), value["unit"].as_str().unwrap())
+    };
+    let workload =
+        format!(r#"Uniform(rate: "{}", working_set: "{}")"#, value("dirty_rate"), value("working_set"));
+    run(at, "twin", &truth(&workload));
+    works(at, &["calibrate", "truth", "--out", "preset.ron"]);
+    for (quantity, percent) in [("total", 1.0), ("bytes", 1.0)] {
+        let mean = mean_error(at, "twin", quantity);
+        assert!(mean < percent, "{quantity}: {mean:.2} %");
+    }
 }
 
 #[test]

@@ -158,6 +158,8 @@ pub struct Disk {
     /// By its place among the guest's disks.
     number: u32,
     random: usize,
+    /// Under no other lock: who asks where it is must not wait for a copy that takes nothing in.
+    place: Mutex<DiskPlace>,
     inner: Mutex<Inner>,
     /// Those who wait to read or write while it is copied.
     waiting: AtomicUsize,
@@ -166,7 +168,6 @@ pub struct Disk {
 /// What is done to a disk, one thing at a time.
 #[derive(Debug)]
 struct Inner {
-    place: DiskPlace,
     path: PathBuf,
     contents: Contents,
     mirror: Option<mirror::Mirror>,
@@ -229,15 +230,15 @@ impl Disk {
     }
 
     fn of(spec: DiskSpec, number: u32, ratio: f64, path: PathBuf, contents: Contents) -> Disk {
-        let place = spec.place();
-        let inner = Inner { place, path, contents, mirror: None, mirrored: 0, wrong: vec![] };
+        let place = Mutex::new(spec.place());
+        let inner = Inner { path, contents, mirror: None, mirrored: 0, wrong: vec![] };
         let (random, waiting) = (stamp::random_words(ratio), AtomicUsize::new(0));
-        Disk { spec, number, random, inner: Mutex::new(inner), waiting }
+        Disk { spec, number, random, place, inner: Mutex::new(inner), waiting }
     }
 
     /// What it is, and where it is now.
     pub fn spec(&self) -> DiskSpec {
-        let DiskPlace { on, file } = lock(&self.inner).place.clone();
+        let DiskPlace { on, file } = lock(&self.place).clone();
         DiskSpec { on, file, ..self.spec.clone() }
     }
 

@@ -7,12 +7,16 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use algorithms::records::{MigrationKind, MigrationRecord, Outcome, Record};
 use algorithms::storage_mirror::Switch;
 use live::AgentOptions;
 use live::client::Verified;
+use live::connection::SILENCE;
 use live::guest::GuestSpec;
 use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
 use live::steps::Step;
@@ -163,6 +167,40 @@ impl Drop for Small {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+/// The disk's lock is held by who sends to a destination that takes nothing in: nobody else may wait for that.
+#[test]
+fn a_source_says_what_it_holds_while_its_destination_hangs() {
+    let bench = Bench::new();
+    let (hangs, (release, released)) = (Arc::new(AtomicBool::new(false)), channel::<()>());
+    let (seen, released) = (Arc::clone(&hangs), Mutex::new(released));
+    let watch = move |step| {
+        if step == Step::DisksCame && !seen.swap(true, Ordering::SeqCst) {
+            // For the whole of a connection's patience, where nobody releases it.
+            let _ = released.lock().unwrap().recv_timeout(SILENCE);
+        }
+    };
+    let (a, b) = (bench.host("a"), bench.watched("b", Arc::new(watch)));
+    let mut large = with_disks("db");
+    // More than a connection holds on its way.
+    (large.disks[0].bytes, large.disks[0].used) = (Bytes::from_mib(32), Bytes::from_mib(32));
+    let mut client = bench.client(&a.address);
+    client.create(large).unwrap();
+    let order = shared_nothing(&b, Sending::default());
+    let migrating = std::thread::spawn(move || migrate(&mut client, order).unwrap());
+    while !hangs.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    let guests = bench.client(&a.address).describe().unwrap().guests;
+    assert!(asked.elapsed() < SILENCE / 2, "it waited {:?} for the destination", asked.elapsed());
+    assert_eq!(guests.iter().map(|guest| guest.spec.disks.len()).sum::<usize>(), 2);
+    release.send(()).unwrap();
+    let (_, records) = migrating.join().unwrap();
+    assert_eq!(record(&records).outcome, Outcome::Completed, "{records:?}");
+    assert_eq!(holders(&[&a, &b], "db"), ["b"]);
 }
 
 fn stays_whole(bench: &Bench, hosts: [&Host; 2], records: &[Record]) {

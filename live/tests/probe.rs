@@ -79,9 +79,10 @@ fn zero_pages_are_named_and_not_sent() {
     let (a, b) = (bench.host("a"), bench.host("b"));
     let half = ProbeRequest { zero_share: 0.5, ..request(&b) };
     let probed = bench.client(&a.address).probe(half).unwrap();
-    // Wherever the time was over: every part of the memory has its share of zeros.
-    let share = probed.stream.as_f64() / probed.memory.as_f64();
-    assert!((0.49..0.52).contains(&share), "{probed:?}");
+    // Wherever the time was over, and however little went: zeros lie in runs of 64 pages among the others.
+    let (half, run) = (probed.memory.as_f64() / 2.0, 64.0 * 4096.0);
+    let sent = probed.stream.as_f64();
+    assert!(sent >= half - run && sent <= 1.02 * (half + run), "{probed:?}");
 }
 
 /// A report as if measured, so that what comes of it does not hang on this machine.

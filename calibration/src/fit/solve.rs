@@ -36,6 +36,8 @@ pub(super) struct Solution {
 struct Search<'a> {
     problem: &'a dyn Problem,
     groups: &'a [usize],
+    /// What the groups show directly.
+    shown: &'a [f64],
     parameters: Vec<Parameter>,
     loss: Loss,
     at: DVector<f64>,
@@ -43,13 +45,19 @@ struct Search<'a> {
     residuals: Option<DVector<f64>>,
 }
 
-/// Finds the parameters for these groups.
-pub(super) fn solve(problem: &dyn Problem, groups: &[usize], loss: Loss) -> Result<Solution, FitError> {
+/// Finds the parameters for these groups, beside what the groups show directly.
+pub(super) fn solve(
+    problem: &dyn Problem,
+    groups: &[usize],
+    loss: Loss,
+    shown: &[f64],
+) -> Result<Solution, FitError> {
     let parameters = problem.parameters();
     let start = parameters.iter().map(|parameter| parameter.to_unbounded(parameter.start));
     let mut search = Search {
         problem,
         groups,
+        shown,
         loss,
         at: DVector::from_iterator(parameters.len(), start),
         parameters,
@@ -102,8 +110,12 @@ impl Search<'_> {
 
     fn evaluate(&self, at: &DVector<f64>) -> Result<DVector<f64>, FitError> {
         let values = self.values(at);
-        let predictions = self.problem.predict(&values, self.groups, Effort::Fit)?;
+        let predictions = self.predict(&values, Effort::Fit)?;
         Ok(self.residuals_of(&predictions, &values))
+    }
+
+    fn predict(&self, values: &[f64], effort: Effort) -> Result<Vec<Prediction>, FitError> {
+        self.problem.predict(&[values, self.shown].concat(), self.groups, effort)
     }
 
     fn residuals_of(&self, predictions: &[Prediction], values: &[f64]) -> DVector<f64> {
@@ -136,7 +148,7 @@ impl Search<'_> {
     fn solution(mut self) -> Result<Solution, FitError> {
         self.residuals = Some(self.evaluate(&self.at)?);
         let values = self.values(&self.at);
-        let predictions = self.problem.predict(&values, self.groups, Effort::Everything)?;
+        let predictions = self.predict(&values, Effort::Everything)?;
         let residuals = self.residuals_of(&predictions, &values);
         let mut jacobian =
             self.slopes().unwrap_or_else(|| DMatrix::zeros(residuals.len(), self.parameters.len()));

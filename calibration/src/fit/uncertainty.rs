@@ -6,8 +6,8 @@
 
 use nalgebra::DMatrix;
 
-use super::Prediction;
 use super::solve::Solution;
+use super::{Prediction, Shown};
 
 /// From here on, two parameters are said not to be told apart.
 const CORRELATED: f64 = 0.95;
@@ -23,6 +23,8 @@ const AT_BOUND: f64 = 0.01;
 pub struct Fitted {
     /// Every parameter.
     pub parameters: Vec<FittedParameter>,
+    /// What the runs showed directly.
+    pub shown: Shown,
     /// Predictions of the runs that were fitted.
     pub seen: Vec<Prediction>,
     /// Parts of the k-fold check; 0 where there was too little data.
@@ -33,6 +35,14 @@ pub struct Fitted {
     pub condition: f64,
     /// What the data cannot tell, in words.
     pub warnings: Vec<String>,
+}
+
+impl Fitted {
+    /// What [`super::Problem::predict`] asks for.
+    pub fn values(&self) -> Vec<f64> {
+        let found = self.parameters.iter().map(|parameter| parameter.value);
+        found.chain(self.shown.values.iter().copied()).collect()
+    }
 }
 
 /// A parameter that was found.
@@ -48,8 +58,8 @@ pub struct FittedParameter {
     pub relative_error: f64,
 }
 
-/// Judges a solution.
-pub(super) fn judge(solution: Solution) -> Fitted {
+/// Judges a solution, which was found beside what is shown.
+pub(super) fn judge(solution: Solution, shown: Shown) -> Fitted {
     let Solution { parameters, values, jacobian, residuals, predictions } = solution;
     let norms: Vec<f64> = jacobian.column_iter().map(|column| column.norm()).collect();
     let mut scaled = jacobian;
@@ -59,7 +69,7 @@ pub(super) fn judge(solution: Solution) -> Fitted {
     let singular = scaled.clone().singular_values();
     let (least, most) = (singular.min(), singular.max());
     let condition = if least > 0.0 { most / least } else { f64::INFINITY };
-    let freedom = residuals.len().saturating_sub(values.len()).max(1) as f64;
+    let freedom = residuals.len().saturating_sub(values.len() + shown.values.len()).max(1) as f64;
     let variance = residuals.norm_squared() / freedom;
     // What the data say nothing of has no column, and must not make the others unknown.
     let mut squares = scaled.transpose() * &scaled;
@@ -73,7 +83,7 @@ pub(super) fn judge(solution: Solution) -> Fitted {
         }
         _ => f64::INFINITY,
     };
-    let mut warnings = Vec::new();
+    let mut warnings = shown.warnings.clone();
     for (index, parameter) in parameters.iter().enumerate() {
         let place = (values[index] / parameter.low).ln() / (parameter.high / parameter.low).ln();
         if norms[index] == 0.0 {
@@ -116,6 +126,7 @@ pub(super) fn judge(solution: Solution) -> Fitted {
         });
     Fitted {
         parameters: found.collect(),
+        shown,
         seen: predictions,
         folds: 0,
         unseen: Vec::new(),

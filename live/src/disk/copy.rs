@@ -82,7 +82,8 @@ impl Disk {
         if let Some(Mirror { target: Target::File { file, path, place }, broken: None }) = inner.mirror.take()
         {
             inner.contents.change_file(file, place.on.clone(), path.clone());
-            (inner.place, inner.path) = (place, path);
+            inner.path = path;
+            *lock(&self.place) = place;
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::{DiskPlace, SECTOR, full_or};
-use crate::connection::Connection;
+use crate::connection::{Connection, Cutter};
 use crate::error::LiveError;
 use crate::protocol::blocks;
 use crate::sync::lock;
@@ -33,7 +33,11 @@ pub(crate) enum Target {
 }
 
 /// Sectors on their way to another host, in the order in which they were written here.
-pub(crate) struct BlockStream(Mutex<(Connection, Vec<u8>)>);
+pub(crate) struct BlockStream {
+    /// Held by who sends, for as long as the other side takes.
+    connection: Mutex<(Connection, Vec<u8>)>,
+    cutter: Cutter,
+}
 
 impl std::fmt::Debug for BlockStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,26 +46,30 @@ impl std::fmt::Debug for BlockStream {
 }
 
 impl BlockStream {
-    pub(crate) fn over(connection: Connection) -> BlockStream {
-        BlockStream(Mutex::new((connection, Vec::new())))
+    /// Goes over this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError::System`] where the system has no more handles.
+    pub(crate) fn over(connection: Connection) -> Result<BlockStream, LiveError> {
+        let cutter = connection.cutter()?;
+        Ok(BlockStream { connection: Mutex::new((connection, Vec::new())), cutter })
     }
 
     fn send(&self, disk: u32, from: usize, bytes: &[u8]) -> Result<(), LiveError> {
-        let (connection, frame) = &mut *lock(&self.0);
+        let (connection, frame) = &mut *lock(&self.connection);
         blocks::blocks(frame, disk, from as u64, bytes);
         connection.write_all(frame).map_err(LiveError::system("send what is written to a disk"))
     }
 
     /// Ends the connection: the other side is told.
     pub(crate) fn cut(&self) {
-        if let Ok(cutter) = lock(&self.0).0.cutter() {
-            cutter.cut();
-        }
+        self.cutter.cut();
     }
 
     /// Ends all that was sent so far with this barrier.
     pub(crate) fn barrier(&self, number: u64) -> Result<(), LiveError> {
-        let (connection, frame) = &mut *lock(&self.0);
+        let (connection, frame) = &mut *lock(&self.connection);
         blocks::barrier(frame, number);
         let sent = connection.write_all(frame).and_then(|()| connection.flush());
         sent.map_err(LiveError::system("send what is written to a disk"))

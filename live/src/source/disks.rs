@@ -117,7 +117,7 @@ impl Worker {
             let purpose = Purpose::Disks { token: self.token.clone() };
             let (address, encryption) = (&self.request.address, self.request.sending.encryption);
             let connection = Connection::pages(address, &self.agent.credentials, encryption, purpose)?;
-            self.disks.stream = Some(Arc::new(BlockStream::over(connection)));
+            self.disks.stream = Some(Arc::new(BlockStream::over(connection)?));
         }
         Ok(())
     }
