@@ -281,7 +281,9 @@ fn what_is_given_up_while_disks_are_copied_stays_whole_and_can_be_begun_again() 
     let mut operator = Watching::default();
     let applied = carry_out(&fleet, optimistic, rules, how(SLOW), &mut operator);
     assert!(operator.messages.iter().any(|message| message.contains("takes longer than")));
-    assert_eq!(outcomes(&applied), [Outcome::Cancelled; 2]);
+    // On a slow machine one may be given up before its agent was asked.
+    let given_up = |outcome: &Outcome| matches!(outcome, Outcome::Cancelled | Outcome::NotStarted);
+    assert!(outcomes(&applied).iter().all(given_up), "{:?}", outcomes(&applied));
     unmoved("late");
 
     let deadline = Some(Deadline { after: Span::from_millis(500), action: DeadlineAction::Cancel });

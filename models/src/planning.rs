@@ -108,6 +108,22 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Why a guest goes where it goes.
+    fn reason(&self, vm: &Name) -> String {
+        let reason = self.reasons.get(vm).cloned().unwrap_or_default();
+        let Some(place) = self.model.guests.iter().position(|guest| guest.name == *vm) else { return reason };
+        let (vm, source) = (VmId(place as u32), self.model.guests[place].host);
+        let hosts = (0..).map(HostId).zip(&self.model.hosts).filter(|(id, _)| *id != source);
+        let storage = self.view.storage();
+        let refused = hosts.filter(|(id, _)| storage.plan(vm, source, *id, &self.storage).is_err());
+        let refused: Vec<&str> = refused.map(|(_, host)| &*host.name).collect();
+        if refused.is_empty() {
+            reason
+        } else {
+            format!("{reason}; its disks cannot go to {}", refused.join(", "))
+        }
+    }
+
     /// The disks that go with a guest: by the rule that the simulated orchestrator goes by.
     fn disks(&self, record: &MigrationRecord, destination: &Name) -> Vec<DiskOrder> {
         let guest = self.model.guests.iter().position(|guest| guest.name == record.vm);
@@ -195,7 +211,7 @@ fn planned_move(
         destination: destination.clone(),
         kind: record.kind,
         disks: asked.disks(record, destination),
-        reason: asked.reasons.get(&record.vm).cloned().unwrap_or_default(),
+        reason: asked.reason(&record.vm),
         completes: same.len() as f64 / runs.len() as f64,
         start_s: expected(same.iter().filter_map(|each| Some(each.started?.as_secs_f64()))),
         total_s: expected(same.iter().map(|each| each.total.as_secs_f64())),

@@ -76,6 +76,7 @@ fn a_plan_says_which_disks_go_where_and_how_long_that_takes() {
     let [os] = &db.disks[..] else { panic!("`data` is on storage that both reach: {:?}", db.disks) };
     assert_eq!((os.disk, &*os.name, &*os.from, &*os.to), (0, "os", "d1", "d2"));
     assert_eq!(db.disk_bytes(), Bytes::from_gib(40));
+    assert!(db.reason.ends_with("; its disks cannot go to node3"), "{}", db.reason);
     // 40 GiB at 500 MB/s, and the memory after it.
     assert!((85.9..120.0).contains(&db.total_s.p50), "{:?}", db.total_s);
     assert!(db.blackout_s.p50 < 5.0);
