@@ -5,23 +5,33 @@
 //! fingerprint.
 
 mod inventory;
+mod storage;
 
 use serde::{Deserialize, Serialize};
+use sim_core::Bytes;
 
 use crate::controller::Deadline;
 use crate::ids::Name;
 use crate::policy::Policy;
 use crate::records::MigrationKind;
-pub use inventory::{Inventory, InventoryGuest, InventoryHost};
+use crate::storage_mirror::DiskOrder;
+pub use inventory::{Inventory, InventoryDisk, InventoryGuest, InventoryHost};
+pub use storage::{PlannedLocation, PlannedStorage};
 
-/// The version of [`DrainPlan`] that this code writes and reads.
-pub const SCHEMA: u32 = 1;
+/// The version of [`DrainPlan`] that this code writes.
+pub const SCHEMA: u32 = 2;
+
+/// The oldest version that it reads. Plans of version 1 know of no disks: they are right where no guest has any.
+pub const OLDEST_SCHEMA: u32 = 1;
+
+/// The first version that knows of disks.
+const KNOWS_DISKS: u32 = 2;
 
 /// What draining a host will do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DrainPlan {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`], or that of an older migtwin.
     pub schema: u32,
     /// The scenario's name.
     pub scenario: Name,
@@ -43,6 +53,9 @@ pub struct DrainPlan {
     pub deadline: Option<Deadline>,
     /// Migrations at a host at a time: the smallest limit of any.
     pub limit: Option<u32>,
+    /// Where disks can be, and how many hosts move at a time.
+    #[serde(default, skip_serializing_if = "PlannedStorage::is_empty")]
+    pub storage: PlannedStorage,
     /// From the beginning to the end of the last migration.
     pub makespan_s: Expected,
     /// Migrations in the order in which they start.
@@ -61,6 +74,9 @@ pub struct PlannedMove {
     pub destination: Name,
     /// What is moved, and how.
     pub kind: MigrationKind,
+    /// The disks that are copied, in their order, and where to; its others stay, on storage that both hosts reach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskOrder>,
     /// Why there.
     pub reason: String,
     /// The share of the simulated drains in which it was completed, from 0 to 1.
@@ -101,7 +117,9 @@ pub struct Expected {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Written by another version.
-    #[error("it is of version {found}, and this migtwin reads version {SCHEMA}: make it anew")]
+    #[error(
+        "it is of version {found}, and this migtwin reads versions {OLDEST_SCHEMA} to {SCHEMA}: make it anew"
+    )]
     Version {
         /// The version that it says.
         found: u32,
@@ -109,7 +127,7 @@ pub enum PlanError {
     /// It names what its own inventory does not have.
     #[error("it moves what it does not know: its inventory has no {what} `{name}`; make it anew")]
     Unknown {
-        /// A guest or a host.
+        /// A guest, a host, a disk or a storage location.
         what: &'static str,
         /// Its name.
         name: Name,
@@ -117,12 +135,30 @@ pub enum PlanError {
     /// Edited by hand, or damaged.
     #[error("its inventory does not have its fingerprint: it was changed after it was made; make it anew")]
     Altered,
+    /// It is older than plans that know of disks, and a guest has one.
+    #[error(
+        "it was made by an older migtwin, which planned nothing for disks, and guest `{guest}` has disk `{disk}`; \
+         make the plan anew"
+    )]
+    NoDisks {
+        /// The guest.
+        guest: Name,
+        /// Its first disk.
+        disk: Name,
+    },
     /// The hosts are no longer what it was made for.
     #[error("the inventory has changed since the plan was made: {what}; make the plan anew")]
     Changed {
         /// The first difference, in words.
         what: String,
     },
+}
+
+impl PlannedMove {
+    /// What is copied of disks; what the guest writes meanwhile comes on top.
+    pub fn disk_bytes(&self) -> Bytes {
+        self.disks.iter().map(|disk| disk.bytes).sum()
+    }
 }
 
 impl DrainPlan {
@@ -132,7 +168,7 @@ impl DrainPlan {
     ///
     /// [`PlanError::Version`], [`PlanError::Altered`].
     pub fn check(&self) -> Result<(), PlanError> {
-        if self.schema != SCHEMA {
+        if !(OLDEST_SCHEMA..=SCHEMA).contains(&self.schema) {
             return Err(PlanError::Version { found: self.schema });
         }
         if self.inventory.fingerprint() != self.fingerprint {
@@ -145,9 +181,14 @@ impl DrainPlan {
     ///
     /// # Errors
     ///
-    /// Those of [`DrainPlan::check`], and [`PlanError::Changed`] with the first difference.
+    /// Those of [`DrainPlan::check`], [`PlanError::NoDisks`], and [`PlanError::Changed`] with the first difference.
     pub fn fits(&self, now: &Inventory) -> Result<(), PlanError> {
         self.check()?;
+        if self.schema < KNOWS_DISKS
+            && let Some((guest, disk)) = now.first_disk()
+        {
+            return Err(PlanError::NoDisks { guest, disk });
+        }
         if now.fingerprint() == self.fingerprint {
             return Ok(());
         }

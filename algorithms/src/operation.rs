@@ -21,11 +21,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sim_core::SimTime;
 
-use crate::drain_plan::DrainPlan;
+use crate::drain_plan::{DrainPlan, Expected};
 use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::orchestrator::{self, Assignment, Orchestrator};
 use crate::records::{EventRecord, Level, Outcome, Record};
+use crate::storage_mirror::{StorageOrder, Switch};
 pub use messages::{Attempt, Command, Finish, Input};
 pub use rules::{Deviation, Gates, Rules};
 
@@ -166,14 +167,18 @@ impl Operation {
         let Some(each) = self.under_way.get_mut(&migration) else { return };
         each.attempt += 1;
         each.state = State::Running { late_after };
-        let (attempt, source, destination) =
-            (each.attempt, each.assignment.source, each.assignment.destination);
+        let (attempt, Assignment { vm, source, destination, kind, .. }) = (each.attempt, each.assignment);
         let host = |place: usize| self.plan.inventory.hosts[place].name.clone();
+        // The orchestrator keeps what it assigned until it hears of the end, whatever attempt this is.
+        let disks = self.plan.orders(vm, self.orchestrator.cluster().storage().moves(migration));
+        let storage = (!disks.is_empty()).then_some(StorageOrder { disks, switch: Switch::WithMemory });
         self.outbox.command(Command::Start(Attempt {
             migration,
             vm: self.name(migration),
             source: host(source.index()),
             destination: host(destination.index()),
+            kind,
+            storage,
             attempt,
         }));
     }
@@ -290,13 +295,14 @@ impl Operation {
         let asking = self.under_way.iter().find(|(_, each)| each.state == State::Asking);
         let Some((&migration, each)) = asking.filter(|_| self.question.is_none()) else { return };
         let host = &self.plan.inventory.hosts[each.assignment.destination.index()].name;
-        let planned = self.plan.moves[migration.index()].total_s;
-        let question = format!(
-            "Move {} to {host}, in {:.1} s ({:.1} s at p95)?",
-            self.name(migration),
-            planned.p50,
-            planned.p95
-        );
+        let planned = &self.plan.moves[migration.index()];
+        let with = match planned.disks.is_empty() {
+            true => String::new(),
+            false => format!(" with {} of disks", planned.disk_bytes()),
+        };
+        let Expected { p50, p95 } = planned.total_s;
+        let question =
+            format!("Move {} to {host}{with}, in {p50:.1} s ({p95:.1} s at p95)?", self.name(migration));
         self.question = Some(Question::MayStart(migration));
         self.outbox.command(Command::Ask { question });
     }

@@ -25,10 +25,22 @@ pub struct Phase {
     pub moves: Vec<Move>,
     /// Hosts to empty, all their guests at once.
     pub drains: Vec<HostId>,
+    /// Of these, the hosts whose guests take along the disks that their destination does not reach
+    /// ([`StorageMove::Default`]); disks of all others stay ([`StorageMove::Stays`]), and their guests where the
+    /// disks are not reached.
+    #[serde(default)]
+    pub disks_along: Vec<HostId>,
     /// Clustered roles that the cluster is told to move.
     pub roles: Vec<RoleMove>,
     /// What is done to nodes of the cluster, each beside the others.
     pub nodes: Vec<NodeTask>,
+}
+
+impl Phase {
+    /// What becomes of disks of a guest that is drained from `host`.
+    pub fn storage_of_drain(&self, host: HostId) -> StorageMove {
+        if self.disks_along.contains(&host) { StorageMove::Default } else { StorageMove::Stays }
+    }
 }
 
 /// One clustered role to move: `Move-ClusterVirtualMachineRole`.

@@ -32,6 +32,9 @@ use crate::ids::{MigrationId, Name};
 use crate::machine::{Outbox, Output, Refused};
 use crate::records::{EventRecord, Level, Record};
 
+/// Lines of the log that say how far the disks are begin with this word.
+pub const PROGRESS: &str = "storage";
+
 /// The disks of a guest to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageOrder {
@@ -177,20 +180,20 @@ impl StorageMirror {
             (Some(disk), _) => {
                 let DiskOrder { name, from, to, bytes, .. } = disk;
                 let message = format!(
-                    "storage {percent} %: copying disk `{name}`, {bytes}, from `{from}` to `{to}`; its writes go to both"
+                    "{PROGRESS} {percent} %: copying disk `{name}`, {bytes}, from `{from}` to `{to}`; its writes go to both"
                 );
                 self.outbox.command(MirrorCommand::Copy { disk: disk.disk, bytes: *bytes });
                 self.log(now, message);
                 State::Copying(index)
             }
             (None, Switch::WhenCopied) => {
-                self.log(now, format!("storage {percent} %: all disks are copied, switching over"));
+                self.log(now, format!("{PROGRESS} {percent} %: all disks are copied, switching over"));
                 self.outbox.command(MirrorCommand::SwitchOver);
                 State::SwitchingOver
             }
             (None, Switch::WithMemory) => {
                 let message =
-                    format!("storage {percent} %: all disks are copied and mirrored, memory follows");
+                    format!("{PROGRESS} {percent} %: all disks are copied and mirrored, memory follows");
                 self.log(now, message);
                 State::Done
             }

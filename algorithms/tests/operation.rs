@@ -4,7 +4,7 @@
 
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, PlannedStay,
-    SCHEMA,
+    PlannedStorage, SCHEMA,
 };
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
@@ -20,6 +20,7 @@ fn plan() -> DrainPlan {
         name: format!("vm{number}").into(),
         host: "a".into(),
         memory: Bytes::from_gib(1),
+        disks: vec![],
     };
     let inventory =
         Inventory { hosts: vec![host("a"), host("b"), host("c")], guests: (1..=6).map(guest).collect() };
@@ -27,6 +28,7 @@ fn plan() -> DrainPlan {
         vm: format!("vm{number}").into(),
         destination: if number.is_multiple_of(2) { "c".into() } else { "b".into() },
         kind: MigrationKind::Live,
+        disks: vec![],
         reason: "the most free memory".into(),
         completes: 1.0,
         start_s: Expected::default(),
@@ -45,6 +47,7 @@ fn plan() -> DrainPlan {
         policy: Policy::HyperV(HyperV::default()),
         deadline: None,
         limit: Some(2),
+        storage: PlannedStorage::default(),
         makespan_s: Expected { p50: 30.0, p95: 36.0 },
         moves: (1..=6).map(planned).collect(),
         stays: vec![],

@@ -104,7 +104,8 @@ pub struct PlanDrain {
     /// The host to empty.
     #[arg(value_name = "HOST")]
     pub host: String,
-    /// The scenario file (RON) with hosts, guests and network; its own plan does not count.
+    /// The scenario file (RON) with hosts, guests and network; of its own plan, only what becomes of disks where it
+    /// drains this host counts.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Write the plan into this file, for `live apply`.

@@ -24,13 +24,16 @@ use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Finish, Input, Operation};
 use algorithms::orchestrator::Declined;
 use algorithms::policy::Policy;
-use algorithms::records::{DeclinedNames, MigrationKind, MigrationRecord, Outcome, Record, RunRecords};
+use algorithms::records::{DeclinedNames, MigrationRecord, Outcome, Record, RunRecords};
+use algorithms::storage_mirror::{DiskOrder, StorageOrder};
 use sim_core::SimTime;
 
+use crate::client::Migrated;
 use crate::clock::WallClock;
 use crate::error::LiveError;
 use crate::machine::ProcessorTime;
-use crate::protocol::{Encryption, MigrateRequest, Sending};
+use crate::protocol::{DiskTarget, Encryption, MigrateRequest, Sending, StorageRequest};
+use crate::recover::{Finding, Recovered};
 pub use fleet::Fleet;
 use gathered::Gathered;
 
@@ -216,11 +219,14 @@ fn migrate(fleet: &Fleet, how: &How, running: &Running, place: usize, signals: &
         let _ = signals.0.send(Signal::Record(place, Box::new(record)));
     };
     let result = request(fleet, how, attempt).and_then(|request| {
+        if attempt.attempt > 1 && is_there(fleet, attempt)? {
+            return Ok(Attempted::There);
+        }
         let mut source = fleet.connect(&attempt.source)?;
         if running.cancelled.load(Ordering::SeqCst) {
-            return Ok(None);
+            return Ok(Attempted::GivenUp);
         }
-        source.migrate(request, &mut keep).map(Some)
+        source.migrate(request, &mut keep).map(Attempted::Migrated)
     });
     // What no agent has a record of leaves one here: it never began.
     let never_begun = |reason: &str| {
@@ -228,15 +234,17 @@ fn migrate(fleet: &Fleet, how: &How, running: &Running, place: usize, signals: &
         let _ = signals.0.send(Signal::Record(place, Box::new(Record::Migration(record))));
     };
     match &result {
-        Ok(None) => never_begun(GIVEN_UP),
+        Ok(Attempted::GivenUp) => never_begun(GIVEN_UP),
+        Ok(Attempted::There) => never_begun(THERE),
         Err(error) if !recorded && !matches!(error, LiveError::InDoubt { .. }) => {
             never_begun(&error.to_string())
         }
-        Ok(Some(_)) | Err(_) => {}
+        Ok(Attempted::Migrated(_)) | Err(_) => {}
     }
     match result {
-        Ok(Some(migrated)) => Input::Ended { migration, outcome: migrated.outcome, reason },
-        Ok(None) => {
+        Ok(Attempted::Migrated(migrated)) => Input::Ended { migration, outcome: migrated.outcome, reason },
+        Ok(Attempted::There) => Input::Ended { migration, outcome: Outcome::Completed, reason: THERE.into() },
+        Ok(Attempted::GivenUp) => {
             let reason = GIVEN_UP.into();
             Input::Ended { migration, outcome: Outcome::Cancelled, reason }
         }
@@ -244,6 +252,34 @@ fn migrate(fleet: &Fleet, how: &How, running: &Running, place: usize, signals: &
         Err(error) => Input::Ended { migration, outcome: Outcome::Failed, reason: error.to_string() },
     }
 }
+
+/// What an attempt came to that no error ended.
+enum Attempted {
+    Migrated(Migrated),
+    /// Cancelled before its agent was asked.
+    GivenUp,
+    /// The one before had been decided.
+    There,
+}
+
+/// Ends what the attempt before has left open; whether the guest is at its destination by that.
+fn is_there(fleet: &Fleet, attempt: &Attempt) -> Result<bool, LiveError> {
+    let mut there = false;
+    // Where an agent does not answer, the attempt itself says so, and leaves its record.
+    let found = fleet.settle(attempt).inspect_err(|error| tracing::debug!(%error, "nothing was settled"));
+    for Recovered { guest, finding, .. } in found.unwrap_or_default() {
+        match finding {
+            Finding::AtDestination | Finding::StartedAnew => there = true,
+            // Where one is still under way, its agent refuses another.
+            Finding::AtSource | Finding::UnderWay => {}
+            Finding::Unknown(reason) => return Err(LiveError::InDoubt { guest, reason }),
+        }
+    }
+    Ok(there)
+}
+
+/// Why an attempt was not needed.
+const THERE: &str = "at its destination, to which the attempt before had handed it over";
 
 /// Why an attempt came to nothing that was cancelled before its agent was asked.
 const GIVEN_UP: &str = "given up before it began";
@@ -254,7 +290,7 @@ fn never_begun(attempt: &Attempt, how: &How, reason: &str) -> MigrationRecord {
         vm: VmId(attempt.migration.0),
         source: HostId(0),
         destination: None,
-        kind: MigrationKind::Live,
+        kind: attempt.kind,
         reason: reason.into(),
         refusal: None,
     };
@@ -276,8 +312,13 @@ fn request(fleet: &Fleet, how: &How, attempt: &Attempt) -> Result<MigrateRequest
         policy: how.policy.clone(),
         deadline: how.deadline,
         sending: how.sending,
-        storage: None,
+        storage: attempt.storage.as_ref().map(storage_request),
     })
+}
+
+fn storage_request(order: &StorageOrder) -> StorageRequest {
+    let target = |disk: &DiskOrder| DiskTarget { disk: disk.disk, to: disk.to.to_string() };
+    StorageRequest { disks: order.disks.iter().map(target).collect(), switch: order.switch }
 }
 
 /// Gives an attempt up, in a thread of its own: the agent may be slow to answer, or may not have begun yet

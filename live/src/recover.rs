@@ -79,9 +79,31 @@ struct Ends {
 ///
 /// [`LiveError`] where one of these agents does not answer.
 pub fn recover(addresses: &[String], credentials: &Credentials) -> Result<Vec<Recovered>, LiveError> {
+    recover_some(addresses, credentials, |_| true)
+}
+
+/// The same of one guest only.
+///
+/// # Errors
+///
+/// As [`recover`].
+pub fn recover_guest(
+    guest: &str,
+    addresses: &[String],
+    credentials: &Credentials,
+) -> Result<Vec<Recovered>, LiveError> {
+    recover_some(addresses, credentials, |handover| handover.guest == guest)
+}
+
+fn recover_some(
+    addresses: &[String],
+    credentials: &Credentials,
+    wanted: impl Fn(&Handover) -> bool,
+) -> Result<Vec<Recovered>, LiveError> {
     let mut open: BTreeMap<Token, Ends> = BTreeMap::new();
     for address in addresses {
-        for handover in Client::connect(address, credentials)?.handovers()? {
+        let handovers = Client::connect(address, credentials)?.handovers()?;
+        for handover in handovers.into_iter().filter(&wanted) {
             note(open.entry(handover.token.clone()).or_default(), address, handover);
         }
     }

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use algorithms::drain_plan::{DrainPlan, Expected, PlannedMove, SCHEMA};
+use algorithms::drain_plan::{DrainPlan, Expected, PlannedMove, PlannedStorage, SCHEMA};
 use algorithms::ids::Name;
 use algorithms::operation::{Attempt, Deviation, Finish, Gates, Operation, Rules};
 use algorithms::policy::{HyperV, Policy};
@@ -45,6 +45,7 @@ impl Drain {
             vm: guest.name.clone(),
             destination: if place % 2 == 0 { "b".into() } else { "c".into() },
             kind: MigrationKind::Live,
+            disks: vec![],
             reason: "by turns".into(),
             completes: 1.0,
             start_s: instant,
@@ -64,6 +65,7 @@ impl Drain {
             policy: Policy::HyperV(HyperV::default()),
             deadline: None,
             limit: Some(2),
+            storage: PlannedStorage::default(),
             makespan_s: expected,
             moves,
             stays: vec![],

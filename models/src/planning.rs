@@ -6,15 +6,20 @@
 use std::collections::BTreeMap;
 
 use algorithms::drain_plan::{
-    DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlannedMove, PlannedStay, SCHEMA,
+    DrainPlan, Expected, Inventory, InventoryDisk, InventoryGuest, InventoryHost, PlannedLocation,
+    PlannedMove, PlannedStay, PlannedStorage, SCHEMA,
 };
-use algorithms::ids::{HostId, Name};
-use algorithms::plan::{Phase, Placement, Plan};
-use algorithms::records::{MigrationRecord, Outcome, RunRecords};
+use algorithms::ids::{HostId, Name, StorageId, VmId};
+use algorithms::orchestrator::{ClusterView, DiskMove};
+use algorithms::plan::{Phase, Placement, Plan, StorageMove};
+use algorithms::records::{MigrationKind, MigrationRecord, Outcome, RunRecords};
+use algorithms::storage_mirror::DiskOrder;
 use sim_core::{Quantiles, replicate};
 
 use crate::cluster::ClusterModel;
-use crate::preflight::preflight;
+use crate::hardware::Host;
+use crate::preflight::{cluster_view, preflight};
+use crate::storage::{Disk, StorageLocation};
 use crate::world::{Metering, ModelError, RunOptions, simulate};
 
 /// How to make a plan.
@@ -26,8 +31,8 @@ pub struct PlanOptions {
     pub replications: u32,
 }
 
-/// Plans the emptying of `host`. What the model's own plan asks for does not count. `done` is told how
-/// many replications have ended.
+/// Plans the emptying of `host`. Of what the model's own plan asks for, only what it says of disks where it drains
+/// this host counts. `done` is told how many replications have ended.
 ///
 /// # Errors
 ///
@@ -38,8 +43,8 @@ pub fn plan_drain(
     options: PlanOptions,
     done: impl Fn(u32) + Sync,
 ) -> Result<DrainPlan, ModelError> {
-    let drain = Plan { phases: vec![Phase { drains: vec![host], ..Phase::default() }] };
-    let model = ClusterModel { plan: drain, ..model.clone() };
+    let storage = storage_of_drain(model, host);
+    let model = ClusterModel { plan: drain(host, &storage), ..model.clone() };
     let run = |replication| {
         let options =
             RunOptions { seed: options.seed, replication, metering: Metering::Off, ..RunOptions::default() };
@@ -48,14 +53,15 @@ pub fn plan_drain(
     let runs = replicate(options.replications.max(1), run, done);
     let runs = runs.into_iter().collect::<Result<Vec<RunRecords>, ModelError>>()?;
     let inventory = inventory(&model);
-    let reasons = reasons(&model);
+    let (view, reasons) = (cluster_view(&model), reasons(&model));
+    let asked = Asked { model: &model, view, storage, reasons };
     let first = &runs[0];
     let mut moves: Vec<(&MigrationRecord, PlannedMove)> = Vec::new();
     let mut stays = Vec::new();
     for record in &first.migrations {
         match (record.started, &record.destination) {
             (Some(_), Some(destination)) => {
-                moves.push((record, planned_move(&runs, record, destination, &reasons)));
+                moves.push((record, planned_move(&runs, record, destination, &asked)));
             }
             _ => stays.push(planned_stay(first, record)),
         }
@@ -73,10 +79,89 @@ pub fn plan_drain(
         policy: model.hypervisor.policy.clone(),
         deadline: model.hypervisor.deadline,
         limit: limits(&model).min(),
+        storage: planned_storage(&model),
         makespan_s: expected(runs.iter().map(|run| run.run.makespan.as_secs_f64())),
         moves: moves.into_iter().map(|(_, planned)| planned).collect(),
         stays,
     })
+}
+
+/// What becomes of disks: as the model's plan says where it drains this host; else they go along where they must, as
+/// those of a [single move](crate::one_move::storage_move) do.
+fn storage_of_drain(model: &ClusterModel, host: HostId) -> StorageMove {
+    let phase = model.plan.phases.iter().find(|phase| phase.drains.contains(&host));
+    phase.map_or(StorageMove::Default, |phase| phase.storage_of_drain(host))
+}
+
+fn drain(host: HostId, storage: &StorageMove) -> Plan {
+    let disks_along = if *storage == StorageMove::Stays { vec![] } else { vec![host] };
+    Plan { phases: vec![Phase { drains: vec![host], disks_along, ..Phase::default() }] }
+}
+
+/// What is asked of the drain, and what is known before it.
+struct Asked<'a> {
+    model: &'a ClusterModel,
+    /// The cluster before it.
+    view: ClusterView,
+    storage: StorageMove,
+    reasons: BTreeMap<Name, String>,
+}
+
+impl Asked<'_> {
+    /// Why a guest goes where it goes.
+    fn reason(&self, vm: &Name) -> String {
+        let reason = self.reasons.get(vm).cloned().unwrap_or_default();
+        let Some(place) = self.model.guests.iter().position(|guest| guest.name == *vm) else { return reason };
+        let (vm, source) = (VmId(place as u32), self.model.guests[place].host);
+        let hosts = (0..).map(HostId).zip(&self.model.hosts).filter(|(id, _)| *id != source);
+        let storage = self.view.storage();
+        let refused = hosts.filter(|(id, _)| storage.plan(vm, source, *id, &self.storage).is_err());
+        let refused: Vec<&str> = refused.map(|(_, host)| &*host.name).collect();
+        if refused.is_empty() {
+            reason
+        } else {
+            format!("{reason}; its disks cannot go to {}", refused.join(", "))
+        }
+    }
+
+    /// The disks that go with a guest: by the rule that the simulated orchestrator goes by.
+    fn disks(&self, record: &MigrationRecord, destination: &Name) -> Vec<DiskOrder> {
+        let guest = self.model.guests.iter().position(|guest| guest.name == record.vm);
+        let host = self.model.hosts.iter().position(|host| host.name == *destination);
+        let Some((vm, host)) = guest.zip(host).filter(|_| record.kind == MigrationKind::SharedNothing) else {
+            return vec![];
+        };
+        let guest = &self.model.guests[vm];
+        let (vm, destination) = (VmId(vm as u32), HostId(host as u32));
+        let location = |place: StorageId| self.model.storage[place.index()].name.clone();
+        let order = |each: DiskMove| DiskOrder {
+            disk: each.disk,
+            name: guest.disks[each.disk as usize].name.clone(),
+            bytes: each.bytes,
+            from: location(each.from),
+            to: location(each.to),
+        };
+        let moves = self.view.storage().plan(vm, guest.host, destination, &self.storage);
+        moves.unwrap_or_default().into_iter().map(order).collect()
+    }
+}
+
+/// Storage, where there is any.
+fn planned_storage(model: &ClusterModel) -> PlannedStorage {
+    let host = |host: &HostId| model.hosts[host.index()].name.clone();
+    let location = |location: &StorageLocation| PlannedLocation {
+        name: location.name.clone(),
+        hosts: location.hosts.iter().map(host).collect(),
+        capacity: location.capacity,
+    };
+    let limit = |host: &Host| Some((host.name.clone(), host.storage.migration_limit?));
+    match model.storage.is_empty() {
+        true => PlannedStorage::default(),
+        false => PlannedStorage {
+            locations: model.storage.iter().map(location).collect(),
+            limits: model.hosts.iter().filter_map(limit).collect(),
+        },
+    }
 }
 
 /// The limits that count in a cluster: each host's, and the cluster's own.
@@ -88,10 +173,16 @@ fn limits(model: &ClusterModel) -> impl Iterator<Item = u32> {
 /// The hosts and guests of a model.
 pub fn inventory(model: &ClusterModel) -> Inventory {
     let host_name = |host: HostId| model.hosts[host.index()].name.clone();
+    let disk = |disk: &Disk| InventoryDisk {
+        name: disk.name.clone(),
+        on: model.storage[disk.on.index()].name.clone(),
+        bytes: disk.file(),
+    };
     let guest = |guest: &crate::cluster::Guest| InventoryGuest {
         name: guest.name.clone(),
         host: host_name(guest.host),
         memory: guest.memory,
+        disks: guest.disks.iter().map(disk).collect(),
     };
     Inventory {
         hosts: model
@@ -107,7 +198,7 @@ fn planned_move(
     runs: &[RunRecords],
     record: &MigrationRecord,
     destination: &Name,
-    reasons: &BTreeMap<Name, String>,
+    asked: &Asked<'_>,
 ) -> PlannedMove {
     // Numbers are given in the order in which moves are asked for, which is the same in all replications.
     let same: Vec<&MigrationRecord> = runs
@@ -119,7 +210,8 @@ fn planned_move(
         vm: record.vm.clone(),
         destination: destination.clone(),
         kind: record.kind,
-        reason: reasons.get(&record.vm).cloned().unwrap_or_default(),
+        disks: asked.disks(record, destination),
+        reason: asked.reason(&record.vm),
         completes: same.len() as f64 / runs.len() as f64,
         start_s: expected(same.iter().filter_map(|each| Some(each.started?.as_secs_f64()))),
         total_s: expected(same.iter().map(|each| each.total.as_secs_f64())),

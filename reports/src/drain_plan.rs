@@ -36,6 +36,10 @@ pub fn drain_plan_text(plan: &DrainPlan, options: TableOptions) -> String {
     if !plan.moves.is_empty() {
         text.push_str(&format!("\nMoves, in their order\n{}", show(&moves(&plan.moves), options)));
     }
+    let disks = disks(plan);
+    if !disks.rows.is_empty() {
+        text.push_str(&format!("\nTheir disks\n{}", show(&disks, options)));
+    }
     if !plan.stays.is_empty() {
         text.push_str(&stays(&plan.stays));
     }
@@ -47,6 +51,7 @@ fn moves(moves: &[PlannedMove]) -> Grid {
         left("vm"),
         left("to"),
         left("kind"),
+        right("disks"),
         right("starts"),
         right("total"),
         right("p95"),
@@ -61,6 +66,7 @@ fn moves(moves: &[PlannedMove]) -> Grid {
             each.vm.to_string(),
             each.destination.to_string(),
             words::spoken(words::kind(each.kind)),
+            if each.disks.is_empty() { String::new() } else { human::bytes(each.disk_bytes().as_f64()) },
             human::seconds(each.start_s.p50),
             human::seconds(each.total_s.p50),
             human::seconds(each.total_s.p95),
@@ -70,6 +76,27 @@ fn moves(moves: &[PlannedMove]) -> Grid {
             each.reason.clone(),
         ];
         grid.push(tone, cells);
+    }
+    grid.without_if_empty("disks")
+}
+
+/// What every disk of the guests that move does.
+fn disks(plan: &DrainPlan) -> Grid {
+    let mut grid = Grid::new([left("vm"), left("disk"), right("size"), left("on"), left("goes to")]);
+    for each in &plan.moves {
+        let guest = plan.inventory.guests.iter().find(|guest| guest.name == each.vm);
+        for disk in guest.into_iter().flat_map(|guest| &guest.disks) {
+            let to =
+                each.disks.iter().find(|order| order.name == disk.name).map(|order| order.to.to_string());
+            let cells = vec![
+                each.vm.to_string(),
+                disk.name.to_string(),
+                human::bytes(disk.bytes.as_f64()),
+                disk.on.to_string(),
+                to.unwrap_or_else(|| format!("stays; {} reaches it", each.destination)),
+            ];
+            grid.push(Tone::Plain, cells);
+        }
     }
     grid
 }

@@ -5,6 +5,7 @@
 //! written. The docs of the fields are the descriptions in the JSON schema.
 
 mod cluster;
+mod drain;
 mod failover;
 mod faults;
 mod forms;
@@ -26,6 +27,7 @@ pub(crate) use cluster::{
     BackgroundFile, DuplexFile, GraphFile, HostFile, LinkFile, NetworkFile, NicFile, PatternFile,
     PlacementFile, RdmaFile,
 };
+pub(crate) use drain::{DrainFile, DrainStorageFile};
 pub(crate) use failover::{
     AutoFailbackFile, ClusterFile, DrainNodeFile, FailbackFile, HowFile, MaintainFile, MoveRoleFile,
     OfflineActionFile, PriorityFile, ResumeFile, RoleFile,

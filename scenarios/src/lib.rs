@@ -44,7 +44,7 @@
 //!   orders single moves — and `Phase(not_before: "1 h", tasks: […])`.
 //! - `storage: [(name: "san", shared: ["*"]), (name: "d{1..2}", on: "node{1..2}", throughput: "1 GB/s")]`
 //!   says where disks can be, and a guest's `disks: [(on: "san", size: "127 GiB", used: "40 GiB")]` are on
-//!   it. `Move(…, storage: Default)` takes them along where they must be, `storage: "d2"` to where it is said;
+//!   it. `Move(…, storage: Default)`, and `Drain(host: "node1", storage: Default)`, take them along where they must be, `storage: "d2"` to where it is said;
 //!   `MoveStorage(vm: "vm1", to: "san")` moves them alone. A guest without disks moves without regard to any.
 //! - `role: (priority: High, possible_owners: ["node1", "node2"], anti_affinity: ["web"])` makes a guest a clustered
 //!   role. `MoveRole(vm: "web1", how: Quick)`, `DrainNode(node: "node1", force: true)`, `Resume(node: "node1",

@@ -39,18 +39,41 @@ pub struct InventoryGuest {
     pub host: Name,
     /// Its memory.
     pub memory: Bytes,
+    /// Its disks, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<InventoryDisk>,
+}
+
+/// A disk of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InventoryDisk {
+    /// Its name.
+    pub name: Name,
+    /// The storage location where it is.
+    pub on: Name,
+    /// The size of its file.
+    pub bytes: Bytes,
 }
 
 impl Inventory {
-    /// A name for exactly these hosts and guests, whatever their order: the SHA-256 of a line for each,
-    /// in hexadecimal digits.
+    /// A name for exactly these hosts, guests and disks, whatever the order of hosts and of guests: the SHA-256 of a
+    /// line for each, in hexadecimal digits.
     pub fn fingerprint(&self) -> String {
         // Names are quoted, so that no name can look like the end of its line.
         let hosts = self.hosts.iter().map(|host| format!("host {:?} {}\n", host.name, host.memory.get()));
         let guests = self.guests.iter();
         let guests =
             guests.map(|guest| format!("guest {:?} {:?} {}\n", guest.name, guest.host, guest.memory.get()));
-        let mut lines: Vec<String> = hosts.chain(guests).collect();
+        let disks = self.guests.iter().flat_map(|guest| {
+            // A guest's disks have an order: moves name them by their places.
+            let line = |(place, disk): (usize, &InventoryDisk)| {
+                let InventoryDisk { name, on, bytes } = disk;
+                format!("disk {:?} {place} {name:?} {on:?} {}\n", guest.name, bytes.get())
+            };
+            guest.disks.iter().enumerate().map(line)
+        });
+        let mut lines: Vec<String> = hosts.chain(guests).chain(disks).collect();
         lines.sort();
         let digest = Sha256::digest(lines.concat());
         digest.iter().fold(String::new(), |mut text, byte| {
@@ -58,6 +81,11 @@ impl Inventory {
             let _ = write!(text, "{byte:02x}");
             text
         })
+    }
+
+    /// The first disk, and whose it is.
+    pub(super) fn first_disk(&self) -> Option<(Name, Name)> {
+        self.guests.iter().find_map(|guest| Some((guest.name.clone(), guest.disks.first()?.name.clone())))
     }
 
     /// The first thing in which `now` is another inventory, in words; `None` where it is not.
@@ -92,9 +120,37 @@ impl Inventory {
             Some(other) if other.memory != guest.memory => {
                 Some(format!("guest `{name}` had {} and has {}", guest.memory, other.memory))
             }
-            Some(_) => None,
+            Some(other) => disk_difference(guest, other),
         });
         let new = || after.keys().find(|name| !before.contains_key(*name));
         changed.or_else(|| new().map(|name| format!("guest `{name}` is new")))
     }
+}
+
+/// The first thing in which the disks of a guest are others.
+fn disk_difference(before: &InventoryGuest, after: &InventoryGuest) -> Option<String> {
+    let guest = &before.name;
+    let of = |disks: &[InventoryDisk], name: &Name| disks.iter().find(|disk| disk.name == *name).cloned();
+    let changed = before.disks.iter().find_map(|disk| {
+        let name = &disk.name;
+        match of(&after.disks, name) {
+            None => Some(format!("disk `{name}` of guest `{guest}` is gone")),
+            Some(other) if other.on != disk.on => Some(format!(
+                "disk `{name}` of guest `{guest}` was on `{}` and is on `{}`",
+                disk.on, other.on
+            )),
+            Some(other) if other.bytes != disk.bytes => {
+                Some(format!("disk `{name}` of guest `{guest}` had {} and has {}", disk.bytes, other.bytes))
+            }
+            Some(_) => None,
+        }
+    });
+    let new = || {
+        let new = after.disks.iter().find(|disk| of(&before.disks, &disk.name).is_none())?;
+        Some(format!("disk `{}` of guest `{guest}` is new", new.name))
+    };
+    let order = || {
+        (before.disks != after.disks).then(|| format!("the disks of guest `{guest}` are in another order"))
+    };
+    changed.or_else(new).or_else(order)
 }

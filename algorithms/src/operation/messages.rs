@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{MigrationId, Name};
-use crate::records::Outcome;
+use crate::records::{MigrationKind, Outcome};
+use crate::storage_mirror::StorageOrder;
 
 /// What the operation is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +68,12 @@ pub struct Attempt {
     pub source: Name,
     /// Where it goes.
     pub destination: Name,
-    /// Which attempt, from 1.
+    /// What is moved, and how.
+    pub kind: MigrationKind,
+    /// The disks that go with it; `None` where it has none, or they stay.
+    pub storage: Option<StorageOrder>,
+    /// Which attempt, from 1. Before a later one, what the one before has left open between the two hosts is brought to
+    /// its end; where that finds the guest at its destination, this is [`Input::Ended`] well.
     pub attempt: u32,
 }
 

@@ -1,6 +1,7 @@
 //! The cluster as the orchestrator knows it: who is where, what is taken, which slots are in use.
 
 mod failures;
+mod no_place;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,8 @@ use crate::planner::{self, HostView};
 use crate::preflight::facts::HostSettings;
 use crate::preflight::{Prerequisites, Refusal};
 use crate::records::MigrationKind;
+pub(super) use no_place::NoPlace;
+use no_place::{all_refuse, no_host_for_disks};
 
 /// Hosts and guests, kept up to date as migrations are assigned and end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,35 +54,6 @@ pub(super) struct Offline {
     pub(super) action: OfflineAction,
     pub(super) since: SimTime,
 }
-
-/// Why a guest goes nowhere.
-pub(super) struct NoPlace {
-    /// For the record.
-    pub(super) reason: String,
-    /// The prerequisite that is not met, where that is why.
-    pub(super) refusal: Option<Box<Refusal>>,
-}
-
-impl From<String> for NoPlace {
-    fn from(reason: String) -> NoPlace {
-        NoPlace { reason, refusal: None }
-    }
-}
-
-impl From<&str> for NoPlace {
-    fn from(reason: &str) -> NoPlace {
-        reason.to_string().into()
-    }
-}
-
-impl From<Refusal> for NoPlace {
-    fn from(refusal: Refusal) -> NoPlace {
-        NoPlace { reason: refusal.message.clone(), refusal: Some(Box::new(refusal)) }
-    }
-}
-
-/// So many hosts are named, with why they refuse, where none is left.
-const REFUSALS_TOLD: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Slots {
@@ -357,7 +331,11 @@ impl ClusterView {
         choose(&|host| plan(host).is_ok()).or_else(|_| {
             // It fails on storage only where it would have a place without.
             let best = anywhere()?;
-            Err(plan(best).err().map_or_else(|| "no host suits its disks".into(), NoPlace::from))
+            let others = self.host_ids().filter(|host| {
+                *host != best && self.has_room(*host, source, memory) && refusal(*host).is_none()
+            });
+            let refusals = std::iter::once(best).chain(others).filter_map(|host| plan(host).err());
+            Err(no_host_for_disks(refusals.collect()))
         })
     }
 
@@ -365,13 +343,16 @@ impl ClusterView {
     fn no_place(&self, vm: VmId, reason: String) -> NoPlace {
         let GuestView { host: source, memory } = self.guests[vm.index()];
         let ids = (0..self.hosts.len() as u32).map(HostId);
-        let fits = |id: &HostId| {
-            let open = *id != source && self.hosts[id.index()].open;
-            open && self.free(*id) >= memory && self.reaches(source, *id)
-        };
+        let fits = |id: &HostId| self.has_room(*id, source, memory);
         let refusal = |host| self.prerequisites.first_refusal(vm, source, host, self.free(host));
         let refusals: Vec<Refusal> = ids.filter(fits).filter_map(refusal).collect();
         all_refuse(refusals).unwrap_or_else(|| reason.into())
+    }
+
+    /// Whether a guest of that size could come from `source`, as far as memory and the network go.
+    fn has_room(&self, host: HostId, source: HostId, memory: Bytes) -> bool {
+        let open = host != source && self.hosts[host.index()].open;
+        open && self.free(host) >= memory && self.reaches(source, host)
     }
 
     pub(super) fn reaches(&self, a: HostId, b: HostId) -> bool {
@@ -380,20 +361,4 @@ impl ClusterView {
             Reach::Islands(islands) => islands[a.index()] == islands[b.index()],
         }
     }
-}
-
-/// Every host that has room refuses: the reasons, each once; the first stands for all.
-fn all_refuse(mut refusals: Vec<Refusal>) -> Option<NoPlace> {
-    let mut messages: Vec<String> = Vec::new();
-    for refusal in &refusals {
-        if !messages.contains(&refusal.message) {
-            messages.push(refusal.message.clone());
-        }
-    }
-    let more = messages.len().saturating_sub(REFUSALS_TOLD);
-    messages.truncate(REFUSALS_TOLD);
-    let more = if more > 0 { format!("; and {more} more reasons") } else { String::new() };
-    let first = (!refusals.is_empty()).then(|| refusals.remove(0))?;
-    let reason = format!("no host can take it: {}{more}", messages.join("; "));
-    Some(NoPlace { reason, refusal: Some(Box::new(first)) })
 }

@@ -39,7 +39,7 @@ impl Orchestrator {
         for host in phase.drains.iter().collect::<BTreeSet<_>>() {
             for vm in self.cluster.guests_on(*host) {
                 if !moved.contains(&vm) && !self.cluster.is_offline(vm) {
-                    let (storage, follows) = (StorageMove::Stays, BTreeSet::new());
+                    let (storage, follows) = (phase.storage_of_drain(*host), BTreeSet::new());
                     self.wait(Waiting { vm, destination: None, storage, due: now, follows, role: None });
                 }
             }

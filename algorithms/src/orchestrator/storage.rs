@@ -144,7 +144,11 @@ impl StorageView {
     }
 
     /// The disks that must be copied for `vm` to run on `destination` with its disks as `storage` says.
-    pub(super) fn plan(
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot go, or the guest cannot run there.
+    pub fn plan(
         &self,
         vm: VmId,
         source: HostId,

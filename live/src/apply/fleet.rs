@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use algorithms::drain_plan::{Inventory, InventoryGuest, InventoryHost};
+use algorithms::drain_plan::{Inventory, InventoryDisk, InventoryGuest, InventoryHost};
 use algorithms::ids::Name;
+use algorithms::operation::Attempt;
 
 use crate::client::Client;
+use crate::disk::DiskSpec;
 use crate::error::LiveError;
+use crate::recover::{Recovered, recover_guest};
 use crate::tls::Credentials;
 
 /// Agents by name.
@@ -52,6 +55,19 @@ impl Fleet {
         })
     }
 
+    /// Brings to its end what earlier attempts to move a guest between these agents have left open, such as a copy that
+    /// was prepared when its source was killed.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] where one of them does not answer.
+    pub(super) fn settle(&self, attempt: &Attempt) -> Result<Vec<Recovered>, LiveError> {
+        let addresses =
+            [&attempt.source, &attempt.destination].map(|host| self.address(host).map(str::to_string));
+        let addresses = addresses.into_iter().collect::<Result<Vec<String>, LiveError>>()?;
+        recover_guest(&attempt.vm, &addresses, &self.credentials)
+    }
+
     /// What all agents hold now.
     ///
     /// # Errors
@@ -62,10 +78,16 @@ impl Fleet {
         for host in self.addresses.keys() {
             let description = self.connect(host)?.describe()?;
             inventory.hosts.push(InventoryHost { name: host.clone(), memory: description.memory });
+            let disk = |disk: &DiskSpec| InventoryDisk {
+                name: disk.name.as_str().into(),
+                on: disk.on.as_str().into(),
+                bytes: disk.bytes,
+            };
             inventory.guests.extend(description.guests.into_iter().map(|guest| InventoryGuest {
                 name: guest.spec.name.as_str().into(),
                 host: host.clone(),
                 memory: guest.spec.memory,
+                disks: guest.spec.disks.iter().map(disk).collect(),
             }));
         }
         Ok(inventory)

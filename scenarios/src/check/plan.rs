@@ -13,7 +13,7 @@ use super::nodes::{ClusterSteps, ClusterTask};
 use super::storage::Storages;
 use super::{Checker, missing};
 use crate::error::Problem;
-use crate::file::{MoveFile, MoveStorageFile, StepFile, TaskFile};
+use crate::file::{DrainFile, DrainStorageFile, MoveFile, MoveStorageFile, StepFile, TaskFile};
 use crate::read::at::{At, Place};
 
 /// What a plan is checked against.
@@ -36,7 +36,7 @@ struct Whereabouts {
 
 /// A task, wherever it is written.
 enum Task<'a> {
-    Drain(&'a At<String>),
+    Drain(&'a At<DrainFile>),
     Move(&'a MoveFile),
     MoveStorage(&'a MoveStorageFile),
     Cluster(ClusterTask<'a>),
@@ -71,8 +71,9 @@ impl Checker {
         whereabouts.follow(&moves, &drains);
         let steps = self.cluster_steps(&tasks, ground);
         whereabouts.follow_cluster(&steps, ground);
+        let disks_along = self.disks_along(&tasks, ground);
         let drains = drains.into_iter().map(|(host, _)| host).collect();
-        Phase { not_before, moves: moves.moves, drains, roles: steps.roles, nodes: steps.nodes }
+        Phase { not_before, moves: moves.moves, drains, disks_along, roles: steps.roles, nodes: steps.nodes }
     }
 
     fn cluster_steps(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> ClusterSteps {
@@ -89,10 +90,11 @@ impl Checker {
         let mut drains: Vec<(HostId, Place)> = Vec::new();
         let mut drained = std::collections::HashSet::new();
         for task in tasks {
-            let Task::Drain(pattern) = task else { continue };
-            let hosts = ground.hosts.table.all(pattern, &mut self.budget);
+            let Task::Drain(drain) = task else { continue };
+            let pattern = drain.host();
+            let hosts = ground.hosts.table.all(&pattern, &mut self.budget);
             for host in self.problems.take(hosts).unwrap_or_default() {
-                let checked = can_leave(HostId(host), pattern, ground);
+                let checked = can_leave(HostId(host), &pattern, ground);
                 self.problems.take(checked);
                 if !drained.insert(host) {
                     let message =
@@ -104,6 +106,20 @@ impl Checker {
             }
         }
         drains
+    }
+
+    /// Hosts from which guests take disks along. Names that are not there were told of with the drains.
+    fn disks_along(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> Vec<HostId> {
+        let mut along = Vec::new();
+        for task in tasks {
+            if let Task::Drain(drain) = task
+                && drain.storage() == DrainStorageFile::Default
+            {
+                let hosts = ground.hosts.table.all(&drain.host(), &mut self.budget);
+                along.extend(hosts.unwrap_or_default().into_iter().map(HostId));
+            }
+        }
+        along
     }
 
     fn moves(&mut self, tasks: &[Task<'_>], ground: &Ground<'_>) -> Moves {

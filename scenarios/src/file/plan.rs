@@ -4,15 +4,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sim_core::{Bytes, SimTime, Span};
 
-use super::{DrainNodeFile, IncludeFile, MaintainFile, MoveRoleFile, MoveStorageFile, OrPreset, ResumeFile};
+use super::{
+    DrainFile, DrainNodeFile, IncludeFile, MaintainFile, MoveRoleFile, MoveStorageFile, OrPreset, ResumeFile,
+};
 use crate::read::at::At;
 
 /// A step of the plan.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[schemars(rename = "Step")]
 pub(crate) enum StepFile {
-    /// Empty a host, or several at once: Drain("node01").
-    Drain(At<String>),
+    /// Empty a host, or several at once: Drain("node01"), or Drain(host: "node01", storage: Default).
+    Drain(At<DrainFile>),
     /// Move a guest, or several at once: Move(vm: "web01", to: "node02").
     Move(MoveFile),
     /// Move disks of a guest that stays: MoveStorage(vm: "web01", to: "nvme2").
@@ -36,7 +38,7 @@ pub(crate) enum StepFile {
 #[schemars(rename = "Task")]
 pub(crate) enum TaskFile {
     /// Empty a host, or several at once.
-    Drain(At<String>),
+    Drain(At<DrainFile>),
     /// Move a guest, or several at once.
     Move(MoveFile),
     /// Move disks of a guest that stays.

@@ -8,8 +8,10 @@ use algorithms::drain_plan::{DrainPlan, Expected};
 use algorithms::ids::{MigrationId, Name};
 use algorithms::operation::Attempt;
 use algorithms::records::{Outcome, Record};
+use algorithms::storage_mirror::PROGRESS;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use live::apply::{Operator, Signals};
+use sim_core::Bytes;
 
 /// Between two looks of a bar at the clock.
 const TICK: Duration = Duration::from_millis(200);
@@ -80,9 +82,15 @@ impl Operator for Progress {
         let number = MigrationId(self.guests.len() as u32);
         self.guests.push(attempt.vm.clone());
         let planned = self.planned.get(&attempt.vm).copied().unwrap_or_default();
-        let Attempt { vm, source, destination, attempt, .. } = attempt;
+        let Attempt { vm, source, destination, attempt, storage, .. } = attempt;
         let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-        let text = format!("{vm}: {source} to {destination}{again}");
+        let disks = storage.iter().flat_map(|order| &order.disks).map(|disk| disk.bytes);
+        let with = if storage.is_some() {
+            format!(" with {} of disks", disks.sum::<Bytes>())
+        } else {
+            String::new()
+        };
+        let text = format!("{vm}: {source} to {destination}{with}{again}");
         let expected = format!("{:.1} s, {:.1} s at p95", planned.p50, planned.p95);
         let Some(bars) = &self.bars else {
             eprintln!("{text}: started; planned are {expected}");
@@ -130,8 +138,12 @@ impl Operator for Progress {
                 self.line(&format!("{}: {how}", ended.vm));
             }
             Record::Event(event) => {
-                // A migration's own beginning and end are told above.
-                if event.migration.is_none() {
+                // A migration's own beginning and end are told above, and its rounds.
+                let of_disks = event.message.starts_with(PROGRESS);
+                let bar = event.migration.and_then(|number| self.bar_of.get(&number)).filter(|_| of_disks);
+                if let Some(bar) = bar {
+                    bar.set_message(event.message.clone());
+                } else if event.migration.is_none() || of_disks {
                     let vm = event.vm.as_ref().map(|vm| format!("{vm}: ")).unwrap_or_default();
                     self.line(&format!("{vm}{}", event.message));
                 }
