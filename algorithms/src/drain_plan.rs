@@ -7,6 +7,8 @@
 mod inventory;
 mod storage;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
@@ -51,8 +53,12 @@ pub struct DrainPlan {
     pub policy: Policy,
     /// A limit on each migration's time.
     pub deadline: Option<Deadline>,
-    /// Migrations at a host at a time: the smallest limit of any.
+    /// Migrations at a time, coming and going together, at hosts that have no limit of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// The same at single hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<Name, u32>,
     /// Where disks can be, and how many hosts move at a time.
     #[serde(default, skip_serializing_if = "PlannedStorage::is_empty")]
     pub storage: PlannedStorage,
@@ -162,6 +168,11 @@ impl PlannedMove {
 }
 
 impl DrainPlan {
+    /// Migrations at a host at a time; any number where `None`.
+    pub fn limit_of(&self, host: &Name) -> Option<u32> {
+        self.limits.get(host).copied().or(self.limit)
+    }
+
     /// Whether the plan is whole, and of a version that can be read.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryDisk, InventoryGuest, InventoryHost, PlanError, PlannedLocation,
     PlannedMove, PlannedStorage, SCHEMA,
@@ -167,6 +169,7 @@ fn plan() -> DrainPlan {
         policy: Policy::HyperV(HyperV::default()),
         deadline: None,
         limit: Some(2),
+        limits: BTreeMap::new(),
         storage: PlannedStorage { locations, limits: [("a".into(), 1)].into() },
         makespan_s: Expected::default(),
         moves: vec![

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, PlannedStay,
     PlannedStorage, SCHEMA,
@@ -47,6 +49,7 @@ fn plan() -> DrainPlan {
         policy: Policy::HyperV(HyperV::default()),
         deadline: None,
         limit: Some(2),
+        limits: BTreeMap::new(),
         storage: PlannedStorage::default(),
         makespan_s: Expected { p50: 30.0, p95: 36.0 },
         moves: (1..=6).map(planned).collect(),
@@ -149,8 +152,8 @@ fn a_changed_inventory_or_an_unknown_name_is_refused() {
 
 #[test]
 fn what_fails_is_tried_again_as_often_as_the_rules_say_and_holds_its_slot() {
-    let rules = Rules { retries: 1, limit: Some(1), ..Rules::default() };
-    let mut bench = Bench::new(rules);
+    let one_by_one = DrainPlan { limit: Some(1), ..plan() };
+    let mut bench = Bench::of(one_by_one, Rules { retries: 1, ..Rules::default() });
     bench.end(3.0, "vm1", Outcome::Failed);
     assert!(bench.running.is_empty(), "its slot is kept");
     assert_eq!(bench.wait, SimTime::ZERO + Span::from_secs(13));
@@ -161,6 +164,18 @@ fn what_fails_is_tried_again_as_often_as_the_rules_say_and_holds_its_slot() {
     for step in 0..5 {
         let vm = bench.names()[0].to_string();
         bench.end(20.0 + f64::from(step), &vm, Outcome::Completed);
+    }
+    assert_eq!(bench.finish, Some(Finish::Partly));
+}
+
+#[test]
+fn a_host_with_a_limit_of_its_own_holds_up_only_what_goes_there() {
+    // vm1, vm3 and vm5 go to b, the others to c.
+    let limits = BTreeMap::from([("a".into(), 5), ("b".into(), 0)]);
+    let mut bench = Bench::of(DrainPlan { limits, ..plan() }, Rules::default());
+    assert_eq!(bench.names(), ["vm2", "vm4"], "two at c, and none at b");
+    for vm in ["vm2", "vm4", "vm6"] {
+        bench.end(5.0, vm, Outcome::Completed);
     }
     assert_eq!(bench.finish, Some(Finish::Partly));
 }

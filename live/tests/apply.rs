@@ -65,6 +65,7 @@ impl Drain {
             policy: Policy::HyperV(HyperV::default()),
             deadline: None,
             limit: Some(2),
+            limits: BTreeMap::new(),
             storage: PlannedStorage::default(),
             makespan_s: expected,
             moves,

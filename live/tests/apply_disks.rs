@@ -102,6 +102,7 @@ fn plan(fleet: &Fleet) -> DrainPlan {
         policy: Policy::HyperV(HyperV::default()),
         deadline: None,
         limit: Some(2),
+        limits: BTreeMap::new(),
         storage: PlannedStorage { locations, limits: BTreeMap::new() },
         makespan_s: expected,
         moves,

@@ -78,7 +78,8 @@ pub fn plan_drain(
         inventory,
         policy: model.hypervisor.policy.clone(),
         deadline: model.hypervisor.deadline,
-        limit: limits(&model).min(),
+        limit: None,
+        limits: limits(&model),
         storage: planned_storage(&model),
         makespan_s: expected(runs.iter().map(|run| run.run.makespan.as_secs_f64())),
         moves: moves.into_iter().map(|(_, planned)| planned).collect(),
@@ -164,10 +165,14 @@ fn planned_storage(model: &ClusterModel) -> PlannedStorage {
     }
 }
 
-/// The limits that count in a cluster: each host's, and the cluster's own.
-fn limits(model: &ClusterModel) -> impl Iterator<Item = u32> {
-    let of_hosts = model.hosts.iter().filter_map(|host| host.migration_limit);
-    of_hosts.chain(model.administration.maximum_parallel_migrations)
+/// The limits of hosts that have one: their own or the cluster's, whichever is smaller.
+fn limits(model: &ClusterModel) -> BTreeMap<Name, u32> {
+    let of_all = model.administration.maximum_parallel_migrations;
+    let limit = |host: &Host| {
+        let limit = host.migration_limit.into_iter().chain(of_all).min()?;
+        Some((host.name.clone(), limit))
+    };
+    model.hosts.iter().filter_map(limit).collect()
 }
 
 /// The hosts and guests of a model.

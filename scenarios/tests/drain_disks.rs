@@ -121,3 +121,17 @@ fn the_inventory_has_every_disk_with_its_place_and_the_size_of_its_file() {
     assert_eq!((&*os.name, &*os.on, os.bytes), ("os", "d1", Bytes::from_gib(40)));
     assert_eq!((&*data.name, &*data.on, data.bytes), ("data", "far", Bytes::from_gib(9)));
 }
+
+#[test]
+fn a_plan_has_each_hosts_own_limit_of_migrations() {
+    let mut model = model("", "100 GiB");
+    model.hosts[2].migration_limit = Some(0);
+    model.hosts[1].migration_limit = Some(4);
+    model.hosts[0].migration_limit = None;
+    let planned = plan(&model);
+    let of = |plan: &DrainPlan, host: &str| plan.limit_of(&host.into());
+    assert_eq!(["node1", "node2", "node3"].map(|host| of(&planned, host)), [None, Some(4), Some(0)]);
+    model.administration.maximum_parallel_migrations = Some(3);
+    let planned = plan(&model);
+    assert_eq!(["node1", "node2", "node3"].map(|host| of(&planned, host)), [Some(3), Some(3), Some(0)]);
+}

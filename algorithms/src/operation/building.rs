@@ -17,7 +17,7 @@ impl Operation {
     /// disk or storage that it does not know itself.
     pub fn new(plan: DrainPlan, now: &Inventory, rules: Rules) -> Result<Operation, PlanError> {
         plan.fits(now)?;
-        let orchestrator = Orchestrator::new(moves(&plan)?, cluster(&plan, &rules)?);
+        let orchestrator = Orchestrator::new(moves(&plan)?, cluster(&plan)?);
         Ok(Operation {
             plan,
             rules,
@@ -47,10 +47,10 @@ fn moves(plan: &DrainPlan) -> Result<Plan, PlanError> {
     Ok(Plan { phases: vec![Phase { moves, ..Phase::default() }] })
 }
 
-fn cluster(plan: &DrainPlan, rules: &Rules) -> Result<ClusterView, PlanError> {
+fn cluster(plan: &DrainPlan) -> Result<ClusterView, PlanError> {
     let mut view = ClusterView::new(Placement::default(), Reach::All);
     for host in &plan.inventory.hosts {
-        view.add_host(host.memory, rules.limit);
+        view.add_host(host.memory, plan.limit_of(&host.name));
     }
     for guest in &plan.inventory.guests {
         view.add_guest(plan.inventory.host(&guest.host)?, guest.memory);

@@ -14,8 +14,6 @@ const LATE_AT_LEAST: Span = Span::from_secs(1);
 /// How a plan is carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Migrations at a host at a time, coming and going together; any number where `None`.
-    pub limit: Option<u32>,
     /// How often a migration that failed is tried again.
     pub retries: u32,
     /// How long after it failed.
@@ -53,11 +51,9 @@ pub enum Gates {
 }
 
 impl Default for Rules {
-    /// Hyper-V's limit of two at a time, one retry after ten seconds, and a stop when a migration takes
-    /// a quarter longer than planned at p95.
+    /// One retry after ten seconds, and a stop when a migration takes a quarter longer than planned at p95.
     fn default() -> Rules {
         Rules {
-            limit: Some(2),
             retries: 1,
             retry_after: Span::from_secs(10),
             tolerance: 0.25,

@@ -70,7 +70,6 @@ fn rules(arguments: &Apply, plan: &DrainPlan) -> Result<Rules, Failure> {
     }
     let gates = arguments.gates.iter().map(|gate| gate.as_str().into());
     Ok(Rules {
-        limit: plan.limit,
         retries: arguments.retries,
         retry_after: arguments.retry_after,
         tolerance: f64::from(arguments.tolerance) / 100.0,
