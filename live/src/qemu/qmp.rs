@@ -22,6 +22,9 @@ use super::message::{self, Event, LONGEST_LINE, Message};
 /// `cont` after disks were mirrored.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+/// Messages that come before a greeting, at most: what QEMU keeps for who does not read is a few seconds of events.
+const MOST_LEFT_OVER: usize = 1000;
+
 /// How long a socket that is not there yet is looked for.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -80,10 +83,7 @@ impl Qmp {
         stream.set_read_timeout(Some(CONNECT_WITHIN)).map_err(io)?;
         stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(io)?;
         let mut lines = BufReader::new(stream.try_clone().map_err(io)?);
-        let version = match read(&mut lines).map_err(&gone)? {
-            Some(Message::Greeting { version }) => version,
-            other => return Err(gone(format!("its first words were {other:?}, no greeting of QMP"))),
-        };
+        let version = greeting(&mut lines).map_err(gone)?;
         stream.set_read_timeout(None).map_err(io)?;
         let (tell, answers) = channel();
         let reader = std::thread::spawn(move || {
@@ -200,6 +200,19 @@ fn connect(path: &Path) -> std::io::Result<UnixStream> {
     }
 }
 
+/// QEMU's version. What comes before the greeting was meant for who was connected before, and not taken any more:
+/// QEMU keeps it for the next one.
+fn greeting(lines: &mut impl BufRead) -> Result<[u64; 3], String> {
+    for _ in 0..MOST_LEFT_OVER {
+        match read(lines)? {
+            Some(Message::Greeting { version }) => return Ok(version),
+            Some(Message::Event(_) | Message::Answer { .. }) => {}
+            None => return Err("its connection ended before a greeting of QMP".into()),
+        }
+    }
+    Err(format!("its first {MOST_LEFT_OVER} messages had no greeting of QMP among them"))
+}
+
 /// Reads until the connection ends; why it ended.
 fn read_all(
     lines: &mut impl BufRead,
@@ -290,6 +303,20 @@ mod tests {
         let (stream, _thread) = machine(vec![ready(), answers.into()]);
         let mut qmp = Qmp::over(stream, Side::Source, "test", channel().0).unwrap();
         assert_eq!(qmp.execute("x", json!({})).unwrap(), json!("new"));
+    }
+
+    #[test]
+    fn what_was_left_over_for_another_before_the_greeting_is_passed_over() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let left = "{\"event\":\"MIGRATION\",\"data\":{\"status\":\"postcopy-active\"}}\n{\"return\":\"old\",\"id\":1}\n";
+        theirs.write_all([left, GREETING, "{\"return\":{},\"id\":1}\n"].concat().as_bytes()).unwrap();
+        let (tell, notices) = channel();
+        assert_eq!(Qmp::over(ours, Side::Source, "test", tell).unwrap().version(), [7, 2, 0]);
+        drop(theirs);
+        assert!(notices.iter().all(|(_, notice)| matches!(notice, Notice::Closed(_))), "it was not for us");
+
+        let mut chatter = BufReader::new(std::io::Cursor::new("{\"event\":\"STOP\"}\n".repeat(2000)));
+        assert!(greeting(&mut chatter).unwrap_err().contains("no greeting"));
     }
 
     #[test]
