@@ -168,6 +168,29 @@ impl PlannedMove {
 }
 
 impl DrainPlan {
+    /// These moves of guests away from `host`, in which nothing else is planned: of this version, with the
+    /// fingerprint of the inventory, never simulated.
+    pub fn new(host: Name, inventory: Inventory, policy: Policy, moves: Vec<PlannedMove>) -> DrainPlan {
+        DrainPlan {
+            schema: SCHEMA,
+            scenario: "".into(),
+            alternative: None,
+            seed: 0,
+            replications: 0,
+            host,
+            fingerprint: inventory.fingerprint(),
+            inventory,
+            policy,
+            deadline: None,
+            limit: None,
+            limits: BTreeMap::new(),
+            storage: PlannedStorage::default(),
+            makespan_s: Expected::default(),
+            moves,
+            stays: Vec::new(),
+        }
+    }
+
     /// Migrations at a host at a time; any number where `None`.
     pub fn limit_of(&self, host: &Name) -> Option<u32> {
         self.limits.get(host).copied().or(self.limit)

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
-
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryDisk, InventoryGuest, InventoryHost, PlanError, PlannedLocation,
     PlannedMove, PlannedStorage, SCHEMA,
@@ -157,27 +155,15 @@ fn plan() -> DrainPlan {
         location("b1", &["b"], Some(Bytes::from_mib(128))),
         location("san", &["a", "b"], None),
     ];
+    let moves = vec![
+        planned("db", std::slice::from_ref(&os)),
+        planned("web", std::slice::from_ref(&os)),
+        planned("app", &[]),
+    ];
     DrainPlan {
-        schema: SCHEMA,
-        scenario: "test".into(),
-        alternative: None,
-        seed: 1,
-        replications: 1,
-        host: "a".into(),
-        fingerprint: inventory.fingerprint(),
-        inventory,
-        policy: Policy::HyperV(HyperV::default()),
-        deadline: None,
         limit: Some(2),
-        limits: BTreeMap::new(),
         storage: PlannedStorage { locations, limits: [("a".into(), 1)].into() },
-        makespan_s: Expected::default(),
-        moves: vec![
-            planned("db", std::slice::from_ref(&os)),
-            planned("web", std::slice::from_ref(&os)),
-            planned("app", &[]),
-        ],
-        stays: vec![],
+        ..DrainPlan::new("a".into(), inventory, Policy::HyperV(HyperV::default()), moves)
     }
 }
 

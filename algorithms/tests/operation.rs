@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, PlannedStay,
-    PlannedStorage, SCHEMA,
 };
 use algorithms::ids::MigrationId;
 use algorithms::machine::Output;
@@ -37,24 +36,8 @@ fn plan() -> DrainPlan {
         total_s: Expected { p50: 10.0, p95: 12.0 },
         blackout_s: Expected { p50: 0.1, p95: 0.2 },
     };
-    DrainPlan {
-        schema: SCHEMA,
-        scenario: "test".into(),
-        alternative: None,
-        seed: 1,
-        replications: 1,
-        host: "a".into(),
-        fingerprint: inventory.fingerprint(),
-        inventory,
-        policy: Policy::HyperV(HyperV::default()),
-        deadline: None,
-        limit: Some(2),
-        limits: BTreeMap::new(),
-        storage: PlannedStorage::default(),
-        makespan_s: Expected { p50: 30.0, p95: 36.0 },
-        moves: (1..=6).map(planned).collect(),
-        stays: vec![],
-    }
+    let (policy, moves) = (Policy::HyperV(HyperV::default()), (1..=6).map(planned).collect());
+    DrainPlan { limit: Some(2), ..DrainPlan::new("a".into(), inventory, policy, moves) }
 }
 
 /// An operation with the outputs that it has given.

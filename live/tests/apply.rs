@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use algorithms::drain_plan::{DrainPlan, Expected, PlannedMove, PlannedStorage, SCHEMA};
+use algorithms::drain_plan::{DrainPlan, Expected, PlannedMove};
 use algorithms::ids::Name;
 use algorithms::operation::{Attempt, Deviation, Finish, Gates, Operation, Rules};
 use algorithms::policy::{HyperV, Policy};
@@ -53,24 +53,8 @@ impl Drain {
             blackout_s: instant,
         });
         let moves = planned.collect();
-        DrainPlan {
-            schema: SCHEMA,
-            scenario: "test".into(),
-            alternative: None,
-            seed: 1,
-            replications: 1,
-            host: "a".into(),
-            fingerprint: inventory.fingerprint(),
-            inventory,
-            policy: Policy::HyperV(HyperV::default()),
-            deadline: None,
-            limit: Some(2),
-            limits: BTreeMap::new(),
-            storage: PlannedStorage::default(),
-            makespan_s: expected,
-            moves,
-            stays: vec![],
-        }
+        let policy = Policy::HyperV(HyperV::default());
+        DrainPlan { limit: Some(2), ..DrainPlan::new("a".into(), inventory, policy, moves) }
     }
 
     fn apply(&self, plan: DrainPlan, rules: Rules, sending: Sending, operator: &mut Watching) -> Applied {

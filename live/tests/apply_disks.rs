@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use algorithms::controller::{Deadline, DeadlineAction};
 use algorithms::drain_plan::{
-    DrainPlan, Expected, InventoryGuest, PlanError, PlannedLocation, PlannedMove, PlannedStorage, SCHEMA,
+    DrainPlan, Expected, InventoryGuest, PlanError, PlannedLocation, PlannedMove, PlannedStorage,
 };
 use algorithms::ids::Name;
 use algorithms::operation::{Attempt, Deviation, Finish, Operation, Rules};
@@ -92,22 +92,9 @@ fn plan(fleet: &Fleet) -> DrainPlan {
     ];
     locations.extend(others.iter().map(|host| own(format!("disk-{host}"), host)));
     DrainPlan {
-        schema: SCHEMA,
-        scenario: "test".into(),
-        alternative: None,
-        seed: 1,
-        replications: 1,
-        host: "a".into(),
-        fingerprint: inventory.fingerprint(),
-        policy: Policy::HyperV(HyperV::default()),
-        deadline: None,
         limit: Some(2),
-        limits: BTreeMap::new(),
         storage: PlannedStorage { locations, limits: BTreeMap::new() },
-        makespan_s: expected,
-        moves,
-        stays: vec![],
-        inventory,
+        ..DrainPlan::new("a".into(), inventory, Policy::HyperV(HyperV::default()), moves)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryDisk, InventoryGuest, InventoryHost, PlannedLocation,
-    PlannedMove, PlannedStay, PlannedStorage, SCHEMA,
+    PlannedMove, PlannedStay, PlannedStorage,
 };
 use algorithms::ids::{HostId, Name, StorageId, VmId};
 use algorithms::orchestrator::{ClusterView, DiskMove};
@@ -52,7 +52,6 @@ pub fn plan_drain(
     };
     let runs = replicate(options.replications.max(1), run, done);
     let runs = runs.into_iter().collect::<Result<Vec<RunRecords>, ModelError>>()?;
-    let inventory = inventory(&model);
     let (view, reasons) = (cluster_view(&model), reasons(&model));
     let asked = Asked { model: &model, view, storage, reasons };
     let first = &runs[0];
@@ -67,23 +66,19 @@ pub fn plan_drain(
         }
     }
     moves.sort_by_key(|(record, _)| (record.started, record.migration));
+    let moves = moves.into_iter().map(|(_, planned)| planned).collect();
+    let (host, policy) = (model.hosts[host.index()].name.clone(), model.hypervisor.policy.clone());
     Ok(DrainPlan {
-        schema: SCHEMA,
         scenario: model.name.clone(),
         alternative: model.alternative.clone(),
         seed: options.seed,
         replications: options.replications.max(1),
-        host: model.hosts[host.index()].name.clone(),
-        fingerprint: inventory.fingerprint(),
-        inventory,
-        policy: model.hypervisor.policy.clone(),
         deadline: model.hypervisor.deadline,
-        limit: None,
         limits: limits(&model),
         storage: planned_storage(&model),
         makespan_s: expected(runs.iter().map(|run| run.run.makespan.as_secs_f64())),
-        moves: moves.into_iter().map(|(_, planned)| planned).collect(),
         stays,
+        ..DrainPlan::new(host, inventory(&model), policy, moves)
     })
 }
 
