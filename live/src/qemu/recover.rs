@@ -43,6 +43,9 @@ const MOST_MOVES: usize = 100_000;
 /// How long a destination may take to pull what it lacks.
 const PULLED_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long the rest of a guest may take that was handed over, but for the memory that follows.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long block jobs may take to end that are ended by force.
 const JOBS_END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -174,11 +177,11 @@ pub fn settle(
         // Where it refuses, its condition says what is to be done.
         let _ = stop_sending(source);
     }
-    let mut conditions = || {
-        let of = |qmp: &mut Option<&mut Qmp>| qmp.as_deref_mut().map_or(Condition::Gone, condition);
-        (of(&mut source), of(&mut destination))
-    };
-    let (here, there) = conditions();
+    let there = destination.as_deref_mut().map_or(Condition::Gone, |machine| match hand_over {
+        HandOver::Ordered => arrived(machine),
+        HandOver::NotOrdered => condition(machine),
+    });
+    let here = source.as_deref_mut().map_or(Condition::Gone, condition);
     match remedy(here, there, hand_over) {
         found @ (Remedy::SourceRuns | Remedy::ResumeSource) => {
             // Ended before the source goes on, so that nobody can start it any more.
@@ -198,6 +201,19 @@ pub fn settle(
             standing
         }
         other => other,
+    }
+}
+
+/// What a destination is at to which the guest was handed over: in post-copy it is still taking in the guest's devices for
+/// a moment after the source has said that it stands still.
+fn arrived(destination: &mut Qmp) -> Condition {
+    let until = Instant::now() + ARRIVES_WITHIN;
+    loop {
+        let found = condition(destination);
+        if found != Condition::Receiving || Instant::now() > until {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -262,4 +278,59 @@ fn mirrors(source: &mut Qmp) -> Result<Vec<String>, QemuError> {
     let device = |job: &Value| job.get("device")?.as_str().map(String::from);
     let jobs = answer.as_array().into_iter().flatten().filter_map(device);
     Ok(jobs.filter(|job| job.starts_with("mirror")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+
+    /// A machine that gives these answers to a command, the last of them for good, and `{}` to all others.
+    fn machine(answers: Vec<(&'static str, Vec<Value>)>) -> Qmp {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let mut answers: BTreeMap<_, _> = answers.into_iter().collect();
+            theirs
+                .write_all(b"{\"QMP\":{\"version\":{\"qemu\":{\"major\":7,\"minor\":2,\"micro\":0}}}}\n")
+                .unwrap();
+            for line in BufReader::new(theirs.try_clone().unwrap()).lines().map_while(Result::ok) {
+                let command: Value = serde_json::from_str(&line).unwrap();
+                let answer = match answers.get_mut(command["execute"].as_str().unwrap()) {
+                    Some(left) if left.len() > 1 => left.remove(0),
+                    Some(last) => last[0].clone(),
+                    None => json!({}),
+                };
+                let answer = json!({"return": answer, "id": command["id"]});
+                if writeln!(theirs, "{answer}").is_err() {
+                    return;
+                }
+            }
+        });
+        Qmp::over(ours, Side::Source, "a machine", channel().0).unwrap()
+    }
+
+    fn states(states: &[&str]) -> Vec<Value> {
+        states.iter().map(|state| json!({"status": state})).collect()
+    }
+
+    fn source() -> Qmp {
+        let migration = states(&["postcopy-active", "postcopy-active", "completed"]);
+        machine(vec![("query-status", states(&["finish-migrate"])), ("query-migrate", migration)])
+    }
+
+    #[test]
+    fn a_destination_that_still_takes_in_devices_in_post_copy_is_waited_for() {
+        let there = states(&["inmigrate", "inmigrate", "paused", "running"]);
+        let mut destination = machine(vec![("query-status", there)]);
+        let found = settle(Some(&mut source()), Some(&mut destination), HandOver::Ordered);
+        assert_eq!(found, Remedy::DestinationRuns);
+    }
+
+    #[test]
+    fn one_that_never_gets_them_leaves_it_in_doubt() {
+        let mut destination = machine(vec![("query-status", states(&["inmigrate"]))]);
+        let found = settle(Some(&mut source()), Some(&mut destination), HandOver::Ordered);
+        assert_eq!(found, Remedy::InDoubt);
+    }
 }
