@@ -15,14 +15,14 @@
 //! post-copy the rest of the memory is sent while it is `Committed`.
 //! What breaks on the way is `controller/failing.rs`.
 //!
-//! It owns the [`PageLoop`] and passes page inputs and commands through. Where a hypervisor owns the
-//! loop itself, a [`HypervisorLoop`] stands in its place and the commands go to its levers; see
-//! `controller/hypervisor.rs`.
+//! Whose the page loop is, the order says ([`LoopOwner`]): either our own [`PageLoop`], whose commands go to the host,
+//! or a [`HypervisorLoop`], which watches the hypervisor's and pulls its levers. There is one of the two, never both;
+//! see `controller/memory_loop.rs`.
 
 mod deadline;
 mod ending;
 mod failing;
-mod hypervisor;
+mod memory_loop;
 mod storage;
 
 use serde::{Deserialize, Serialize};
@@ -30,15 +30,17 @@ use sim_core::{Bytes, SimTime, Span};
 
 use crate::failures::catalogue::Logged;
 use crate::failures::{Breakage, Failure, FailurePoint, Side};
-use crate::hypervisor_loop::{HypervisorLoop, LoopCommand, LoopInput};
+use crate::hypervisor_loop::{LoopCommand, LoopInput};
 use crate::ids::{MigrationId, Name};
-use crate::machine::{Outbox, Output, Refused};
-use crate::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
+use crate::journal::{Recorded, Stage};
+use crate::machine::{Machine, Outbox, Output, Refused};
+use crate::page_loop::{PageCommand, PageInput, PagesMoved};
 use crate::policy::Policy;
-use crate::records::{ImpactRecord, Level, Outcome};
+use crate::records::{EventKind, ImpactRecord, Level, NeverBegun, Outcome, Whereabouts};
 use crate::storage_mirror::{MirrorCommand, MirrorInput, StorageMirror, StorageOrder};
 pub use deadline::{Deadline, DeadlineAction};
 use failing::Connection;
+use memory_loop::MemoryLoop;
 
 /// Who moves from where to where, and by which rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +65,24 @@ pub struct MigrationOrder {
     pub queued: SimTime,
     /// The disks that move too, if any.
     pub storage: Option<StorageOrder>,
+    /// Whose the page loop is.
+    #[serde(default)]
+    pub page_loop: LoopOwner,
+    /// Of what a failover cluster moves: what made it move, how, and why to there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Name>,
+}
+
+/// Whose the page loop is: who sends which page when, and who decides when to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopOwner {
+    /// Ours: the host sends, counts and pauses as the page loop says.
+    #[default]
+    Own,
+    /// The hypervisor's: it is started, watched and steered by its levers. When it goes over to post-copy its policy
+    /// says, which must be QEMU's for that.
+    Hypervisor,
 }
 
 /// What the controller is told.
@@ -90,10 +110,12 @@ pub enum Input {
     Impact(ImpactRecord),
     /// All is cleaned up after success.
     Finished,
-    /// All is undone; the guest runs at the source.
+    /// All is undone that could be.
     Aborted {
         /// Sent of what was being sent when it was given up.
         sent: Bytes,
+        /// Where the VM is now, by what the host found.
+        whereabouts: Whereabouts,
     },
     /// The deadline has come, or nothing has: the controller looks at the time.
     Tick,
@@ -130,9 +152,11 @@ pub enum Input {
 pub enum Command {
     /// Connect, authenticate, create the guest at the destination; answer [`Input::Prepared`].
     Prepare,
-    /// For the page loop's host side; answered by [`Input::Page`].
+    /// For the page loop's host side; answered by [`Input::Page`], but for [`PageCommand::Throttle`], which is not
+    /// answered.
     Page(PageCommand),
-    /// For the levers of a hypervisor that has its own page loop; answered by [`Input::Loop`].
+    /// For the levers of a hypervisor that has its own page loop. Only what it comes to is told, by [`Input::Loop`],
+    /// as it happens.
     Loop(LoopCommand),
     /// For the copying of disks; answered by [`Input::Storage`].
     Storage(MirrorCommand),
@@ -144,7 +168,7 @@ pub enum Command {
     Commit,
     /// Remove what is left at the source; answer [`Input::Finished`].
     Finish,
-    /// Undo: the guest runs on at the source; answer [`Input::Aborted`].
+    /// Undo, so that exactly one side runs the VM: the source, unless it was handed over. Answer [`Input::Aborted`].
     Abort,
 }
 
@@ -152,10 +176,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MigrationController {
     order: MigrationOrder,
-    pages: PageLoop,
-    /// Stands in the place of `pages` where the hypervisor owns the loop.
-    #[serde(default)]
-    hypervisor: Option<HypervisorLoop>,
+    memory: MemoryLoop,
     mirror: Option<StorageMirror>,
     /// Written to both sides by the guest.
     mirrored: Bytes,
@@ -184,6 +205,7 @@ enum State {
     Committed,
     EndingMirror(PagesMoved),
     Finishing(PagesMoved),
+    /// How it ends, unless the host finds the VM elsewhere.
     Aborting {
         outcome: Outcome,
         reason: String,
@@ -192,37 +214,18 @@ enum State {
     Done(Outcome),
 }
 
-impl MigrationController {
-    /// A controller that waits for [`Input::Begin`].
-    pub fn new(order: MigrationOrder) -> MigrationController {
-        let pages = PageLoop::new(order.migration, order.policy.clone(), order.memory);
-        let mirror = storage::mirror(&order);
-        MigrationController {
-            order,
-            pages,
-            hypervisor: None,
-            mirror,
-            mirrored: Bytes::ZERO,
-            disk_partly_sent: Bytes::ZERO,
-            state: State::Idle,
-            started: SimTime::ZERO,
-            deadline: SimTime::MAX,
-            partly_sent: Bytes::ZERO,
-            connection: Connection::default(),
-            failed_at: None,
-            impact: None,
-            outbox: Outbox::new(),
-        }
-    }
+impl Machine for MigrationController {
+    type Input = Input;
+    type Command = Command;
+    type Done = Outcome;
 
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where the input does not fit the state; nothing has changed then.
-    pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
+    fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         match (&self.state, input) {
             (State::Idle, Input::Begin) => self.begin(now),
+            (State::Idle, Input::Tick) => {}
+            (State::Idle, Input::Cancel { reason } | Input::Failed { reason }) => {
+                self.never_begin(now, reason)
+            }
             (State::Preparing, Input::Prepared) if self.mirror.is_some() => self.begin_disks(now)?,
             (State::Preparing, Input::Prepared) => {
                 self.state = State::Copying;
@@ -243,7 +246,7 @@ impl MigrationController {
             (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
             // The destination may run the guest: too late to give up.
             (State::Copying, Input::Cancel { .. }) if self.is_handed_over() => {}
-            (State::Copying, Input::Ready) if self.pages.is_resuming() => {
+            (State::Copying, Input::Ready) if self.memory.waits_for_hand_over() => {
                 self.state = State::Committed;
                 self.deadline = SimTime::MAX;
                 self.outbox.command(Command::Commit);
@@ -256,10 +259,21 @@ impl MigrationController {
                 let paused = *paused;
                 self.source_died_meanwhile(paused);
             }
-            (State::Aborting { outcome, reason, paused }, Input::Aborted { sent }) => {
+            (State::Aborting { outcome, reason, paused }, Input::Aborted { sent, whereabouts }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
                 self.note_partly_sent(sent);
-                self.give_up(now, outcome, reason, paused);
+                self.give_up(now, (found(outcome, whereabouts), whereabouts), reason, paused);
+            }
+            // The VM runs at the destination: what is left undone there is to be looked at, and nothing to wait for.
+            (State::Finishing(moved), Input::Failed { reason }) => {
+                let moved = *moved;
+                self.warn_of_clean_up(now, &Failure::Said(reason));
+                self.complete(now, moved);
+            }
+            (State::EndingMirror(moved), Input::Failed { reason }) => {
+                let moved = *moved;
+                self.warn_of_clean_up(now, &Failure::Said(reason));
+                self.finish(moved);
             }
             (State::Preparing | State::CopyingDisks | State::Copying, Input::Tick) => {
                 self.look_at_deadline(now)?
@@ -274,7 +288,7 @@ impl MigrationController {
                 State::Idle | State::Preparing | State::CopyingDisks | State::Copying,
                 Input::Adjust { policy },
             ) => {
-                self.pages.adjust(&policy)?;
+                self.memory.adjust(&policy)?;
                 self.order.policy = *policy;
             }
             (State::Preparing | State::CopyingDisks | State::Copying, Input::Silent { limit }) => {
@@ -323,19 +337,68 @@ impl MigrationController {
                 | State::Done(_),
                 Input::Tick,
             ) => {}
-            (state, input) => {
-                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
-            }
+            (state, input) => return Err(Refused::of(&input, state)),
         }
         Ok(())
     }
 
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<Command, Outcome> {
+    fn poll(&mut self) -> Output<Command, Outcome> {
         match (self.outbox.pop(), &self.state) {
             (Some(output), _) => output,
             (None, State::Done(outcome)) => Output::Done(*outcome),
             (None, _) => Output::Wait(self.wakes()),
+        }
+    }
+}
+
+impl Recorded for MigrationController {
+    type Order = MigrationOrder;
+
+    fn fresh(order: MigrationOrder) -> MigrationController {
+        MigrationController::new(order)
+    }
+
+    fn stage(command: &Command) -> Stage {
+        match command {
+            Command::Commit | Command::Loop(LoopCommand::Resume) => Stage::Decides,
+            Command::EndMirror | Command::Finish | Command::Abort => Stage::Ends,
+            Command::Prepare | Command::Page(_) | Command::Loop(_) | Command::Storage(_) => Stage::GoesOn,
+        }
+    }
+
+    fn failed(reason: String) -> Input {
+        Input::Failed { reason }
+    }
+}
+
+/// How a migration that was given up ends, by where the host found the VM.
+fn found(outcome: Outcome, whereabouts: Whereabouts) -> Outcome {
+    match (outcome, whereabouts) {
+        (Outcome::Lost, _) | (_, Whereabouts::Off) => Outcome::Lost,
+        (_, Whereabouts::AtDestination) => Outcome::Completed,
+        (_, Whereabouts::InDoubt) => Outcome::Failed,
+        (outcome, Whereabouts::AtSource) => outcome,
+    }
+}
+
+impl MigrationController {
+    /// A controller that waits for [`Input::Begin`].
+    pub fn new(order: MigrationOrder) -> MigrationController {
+        let (memory, mirror) = (MemoryLoop::of(&order), storage::mirror(&order));
+        MigrationController {
+            order,
+            memory,
+            mirror,
+            mirrored: Bytes::ZERO,
+            disk_partly_sent: Bytes::ZERO,
+            state: State::Idle,
+            started: SimTime::ZERO,
+            deadline: SimTime::MAX,
+            partly_sent: Bytes::ZERO,
+            connection: Connection::default(),
+            failed_at: None,
+            impact: None,
+            outbox: Outbox::new(),
         }
     }
 
@@ -344,30 +407,23 @@ impl MigrationController {
         &self.order
     }
 
+    fn never_begin(&mut self, now: SimTime, reason: String) {
+        let MigrationOrder { migration, vm, source, destination, why, .. } = self.order.clone();
+        self.state = State::Done(Outcome::NotStarted);
+        let (destination, kind, event_id) = (Some(destination), self.kind(), None);
+        let whereabouts = Whereabouts::AtSource;
+        let never =
+            NeverBegun { migration, vm, source, destination, kind, reason, whereabouts, event_id, why };
+        self.outbox.record(never.event(now, None));
+        self.outbox.record(never.record(now));
+    }
+
     fn begin(&mut self, now: SimTime) {
         self.started = now;
         self.deadline = self.order.deadline.map_or(SimTime::MAX, |deadline| now + deadline.after);
         self.state = State::Preparing;
         let id = self.event_id(Some(Logged::Started));
-        self.log_as(now, Level::Information, id, format!("{} started", self.what()));
+        self.log_as(now, Level::Information, EventKind::Started, id, format!("{} started", self.what()));
         self.outbox.command(Command::Prepare);
-    }
-
-    fn page_input(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
-        self.pages.handle(now, input)?;
-        self.pass_on();
-        Ok(())
-    }
-
-    /// Passes on what the page loop wants.
-    fn pass_on(&mut self) {
-        loop {
-            match self.pages.poll() {
-                Output::Command(command) => self.outbox.command(Command::Page(command)),
-                Output::Record(record) => self.outbox.record(record),
-                Output::Wait(_) => return,
-                Output::Done(moved) => return self.moved(moved),
-            }
-        }
     }
 }

@@ -96,25 +96,11 @@ pub enum FailurePoint {
     CleanUp,
 }
 
-/// Where a failure left the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GuestState {
-    /// It runs at the source.
-    AtSource,
-    /// It runs at the destination.
-    AtDestination,
-    /// It is off, for its host died.
-    Off,
-}
-
 /// A failure, for the record of its migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureRecord {
     /// How far it had come.
     pub point: FailurePoint,
-    /// Where the guest is now.
-    pub guest: GuestState,
     /// Where the event's number comes from, where it has one.
     pub evidence: Option<Evidence>,
     /// Its kind, its likely cause, and what would mend it; `None` for failures in words of a host's own.

@@ -158,41 +158,85 @@ impl DestinationPhase {
     }
 }
 
-/// What brings a hand-over to its end, when both sides can be asked.
+/// What is known of one side of a hand-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Known<P> {
+    /// It is in this phase: it says so, or that is what can be seen of it.
+    At(P),
+    /// It answers, and knows nothing of this hand-over: it never began there, or has long ended.
+    Nothing,
+    /// It is gone for good, and its copy of the VM with it. A side that merely does not answer is not gone: nothing can
+    /// be resolved until it does.
+    Gone,
+}
+
+impl<P> From<Option<P>> for Known<P> {
+    /// What a side that answers says; nothing where it knows nothing.
+    fn from(said: Option<P>) -> Known<P> {
+        said.map_or(Known::Nothing, Known::At)
+    }
+}
+
+/// What brings a hand-over to its end, when both sides are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// Nothing: it has ended, or is still going on by itself.
     Nothing,
-    /// Tell the destination to commit: the decision stands.
+    /// Tell the destination to commit: it runs the VM from then on.
     Commit,
-    /// Tell the source that the destination runs the guest.
+    /// Tell the source that the destination runs the VM.
     Release,
-    /// Tell the source that the destination never will.
+    /// Tell the source that the destination never will run it.
     TakeBack,
-    /// Tell the destination that the source has the guest.
+    /// Tell the destination that it never will run the VM; then the source does.
     Renounce,
-    /// Tell the source to send what is missing; one that has lost it lets go of the guest.
+    /// Tell the source to send what is missing; one that has lost it lets go of the VM.
     Deliver,
-    /// Tell the destination that nobody has what is missing: it starts the guest anew.
+    /// Tell the destination that nobody has what is missing: it starts the VM anew.
     Anew,
+    /// Nobody has the VM any more.
+    Lost,
+    /// Nobody runs it, and the destination may have run it before it went: an operator must say whether the source's
+    /// older copy may go on.
+    InDoubt,
+    /// Both run it, which the rules above cannot come to: somebody has started one by hand.
+    Both,
 }
 
-/// What to do about a hand-over of which the two sides say this; a side that knows nothing of it
-/// is `None`. Apply and ask again until it is [`Resolution::Nothing`].
-pub fn resolve(source: Option<SourcePhase>, destination: Option<DestinationPhase>) -> Resolution {
+impl Resolution {
+    /// Whether there is something to do, and then to ask again. What is not open has ended, or is an operator's.
+    pub const fn is_open(self) -> bool {
+        !matches!(self, Resolution::Nothing | Resolution::Lost | Resolution::InDoubt | Resolution::Both)
+    }
+}
+
+/// Returns what to do about a hand-over of whose sides this is known: the one rule by which exactly one copy of a VM
+/// goes on, for our agents and for QEMU. Apply it and ask again while it [is open](Resolution::is_open).
+pub fn resolve(source: Known<SourcePhase>, destination: Known<DestinationPhase>) -> Resolution {
+    use Known::{At, Gone, Nothing};
     use {DestinationPhase as There, SourcePhase as Here};
     match (source, destination) {
-        (Some(Here::Committed), Some(There::Prepared)) => Resolution::Commit,
-        (Some(Here::Committed), Some(There::Running)) => Resolution::Release,
-        (Some(Here::Committed), Some(There::PostCopying)) => Resolution::Deliver,
-        (Some(Here::Released) | None, Some(There::PostCopying)) => Resolution::Anew,
-        // A destination that knows nothing of it cannot come to run the guest either.
-        (Some(Here::Committed), Some(There::Renounced) | None) => Resolution::TakeBack,
-        // Cannot be by the rules above; left for a person to look at.
-        (Some(Here::Committed), Some(There::Receiving)) => Resolution::Nothing,
-        (Some(Here::TakenBack) | None, Some(There::Receiving | There::Prepared)) => Resolution::Renounce,
-        (Some(Here::Undecided), Some(There::Renounced)) => Resolution::TakeBack,
-        (Some(Here::Undecided | Here::TakenBack | Here::Released) | None, _) => Resolution::Nothing,
+        (At(Here::Committed) | Gone, At(There::Prepared)) => Resolution::Commit,
+        (At(Here::Committed), At(There::Running)) => Resolution::Release,
+        (At(Here::Committed), At(There::PostCopying)) => Resolution::Deliver,
+        // A destination that knows nothing of it cannot come to run the VM either.
+        (At(Here::Committed), At(There::Renounced) | Nothing) => Resolution::TakeBack,
+        // What it was told to run is gone, or not all there, and it may have run it.
+        (At(Here::Committed), At(There::Receiving) | Gone) => Resolution::InDoubt,
+        (At(Here::Released) | Nothing | Gone, At(There::PostCopying)) => Resolution::Anew,
+        (At(Here::TakenBack) | Nothing, At(There::Receiving | There::Prepared)) => Resolution::Renounce,
+        (At(Here::Undecided), At(There::Renounced) | Gone) => Resolution::TakeBack,
+        (At(Here::Undecided | Here::TakenBack), At(There::Running | There::PostCopying)) => Resolution::Both,
+        (Gone, At(There::Receiving | There::Renounced) | Nothing | Gone) => Resolution::Lost,
+        (At(Here::Released) | Nothing, Gone) => Resolution::Lost,
+        (At(Here::Undecided), At(There::Receiving | There::Prepared) | Nothing)
+        | (At(Here::TakenBack), At(There::Renounced) | Nothing | Gone)
+        | (
+            At(Here::Released),
+            At(There::Receiving | There::Prepared | There::Running | There::Renounced) | Nothing,
+        )
+        | (Nothing, At(There::Running | There::Renounced) | Nothing)
+        | (Gone, At(There::Running)) => Resolution::Nothing,
     }
 }

@@ -15,25 +15,13 @@
 //! a source that has not said so can always go on.
 
 use serde::{Deserialize, Serialize};
-use sim_core::{Bytes, SimTime, Span};
+use sim_core::{Bytes, SimTime};
 
 use crate::ids::MigrationId;
-use crate::machine::{Outbox, Output, Refused};
+use crate::machine::{Machine, Outbox, Output, Refused};
 use crate::page_loop::PagesMoved;
-use crate::policy::StopReason;
+use crate::policy::{PostCopyStart, StopReason};
 use crate::records::{Record, RoundPhase, RoundRecord};
-
-/// When to go over to post-copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum PostCopy {
-    /// Never.
-    #[default]
-    Never,
-    /// When so many passes have ended; 1 is after the first, full one.
-    AfterPasses(u32),
-    /// So long after the loop began.
-    After(Span),
-}
 
 /// What the loop is told. Totals are since the loop began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +78,7 @@ pub enum LoopCommand {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HypervisorLoop {
     migration: MigrationId,
-    post_copy: PostCopy,
+    post_copy: PostCopyStart,
     /// When to go over to post-copy, where a time was set and it has not come.
     post_copy_at: SimTime,
     rounds: u32,
@@ -124,35 +112,16 @@ enum State {
     Done(PagesMoved),
 }
 
-impl HypervisorLoop {
-    /// A loop that waits for [`LoopInput::Begin`].
-    pub fn new(migration: MigrationId, post_copy: PostCopy) -> HypervisorLoop {
-        let (sent, state, outbox) = (Bytes::ZERO, State::Idle, Outbox::new());
-        let (rounds, forced, throttle_percent) = (0, false, 0);
-        let post_copy_at = SimTime::MAX;
-        HypervisorLoop {
-            migration,
-            post_copy,
-            post_copy_at,
-            rounds,
-            sent,
-            forced,
-            throttle_percent,
-            state,
-            outbox,
-        }
-    }
+impl Machine for HypervisorLoop {
+    type Input = LoopInput;
+    type Command = LoopCommand;
+    type Done = PagesMoved;
 
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where the input does not fit the state; nothing has changed then.
-    pub fn handle(&mut self, now: SimTime, input: LoopInput) -> Result<(), Refused> {
+    fn handle(&mut self, now: SimTime, input: LoopInput) -> Result<(), Refused> {
         self.state = match (self.state, input) {
             (State::Idle, LoopInput::Begin) => {
                 self.outbox.command(LoopCommand::Start);
-                if let PostCopy::After(after) = self.post_copy {
+                if let PostCopyStart::After(after) = self.post_copy {
                     self.post_copy_at = now + after;
                 }
                 State::Copying { began: now }
@@ -210,19 +179,36 @@ impl HypervisorLoop {
             }
             // The pause is already on its way, or over: there is nothing to force.
             (state, LoopInput::ForcePause) if state != State::Idle => state,
-            (state, input) => {
-                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
-            }
+            (state, input) => return Err(Refused::of(&input, &state)),
         };
         Ok(())
     }
 
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<LoopCommand, PagesMoved> {
+    fn poll(&mut self) -> Output<LoopCommand, PagesMoved> {
         match (self.outbox.pop(), self.state) {
             (Some(output), _) => output,
             (None, State::Done(moved)) => Output::Done(moved),
             (None, _) => Output::Wait(self.wakes()),
+        }
+    }
+}
+
+impl HypervisorLoop {
+    /// A loop that waits for [`LoopInput::Begin`].
+    pub fn new(migration: MigrationId, post_copy: PostCopyStart) -> HypervisorLoop {
+        let (sent, state, outbox) = (Bytes::ZERO, State::Idle, Outbox::new());
+        let (rounds, forced, throttle_percent) = (0, false, 0);
+        let post_copy_at = SimTime::MAX;
+        HypervisorLoop {
+            migration,
+            post_copy,
+            post_copy_at,
+            rounds,
+            sent,
+            forced,
+            throttle_percent,
+            state,
+            outbox,
         }
     }
 
@@ -256,7 +242,10 @@ impl HypervisorLoop {
 
     fn pass_ended(&mut self, began: SimTime, now: SimTime, sent: Bytes, dirty: Bytes) {
         self.round(RoundPhase::PreCopy, began, now, sent, dirty);
-        if self.post_copy == PostCopy::AfterPasses(self.rounds) {
+        // QEMU looks at it when a first pass has ended.
+        if let PostCopyStart::AfterPasses(passes) = self.post_copy
+            && passes.max(1) == self.rounds
+        {
             self.outbox.command(LoopCommand::StartPostCopy);
         }
     }

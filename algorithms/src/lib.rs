@@ -15,6 +15,7 @@
 //! - [`controller`]: one migration from preparation to clean-up, deadlines and giving up.
 //! - [`failover`]: clustered roles, their owners and priorities; [`quick_migration`]: a role is saved, moved,
 //!   restored.
+//! - [`journal`]: what a machine was told and wanted, kept and replayed.
 //! - [`page_loop`]: the rounds of pre-copy; [`policy`]: one file for each hypervisor's rules.
 //! - [`hypervisor_loop`]: the same for a hypervisor whose page loop is its own, such as QEMU; [`levers`]:
 //!   what can be set there.
@@ -37,6 +38,7 @@ pub mod failures;
 pub mod handover;
 pub mod hypervisor_loop;
 pub mod ids;
+pub mod journal;
 pub mod levers;
 pub mod machine;
 pub mod measured;

@@ -16,17 +16,17 @@ mod messages;
 mod not_started;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 use sim_core::SimTime;
 
 use crate::drain_plan::{DrainPlan, Expected};
 use crate::ids::{MigrationId, Name};
-use crate::machine::{Outbox, Output, Refused};
-use crate::orchestrator::{self, Assignment, Orchestrator};
+use crate::machine::{Host, Machine, Outbox, Output, Refused, Settled, settle};
+use crate::orchestrator::{self, MoveOrder, Orchestrator};
 use crate::records::{EventRecord, Level, Outcome, Record};
-use crate::storage_mirror::{StorageOrder, Switch};
 pub use messages::{Attempt, Command, Finish, Input};
 pub use rules::{Deviation, Gates, Rules};
 
@@ -36,6 +36,11 @@ pub struct Operation {
     plan: DrainPlan,
     rules: Rules,
     orchestrator: Orchestrator,
+    /// What the orchestrator had come to when it was told something last.
+    settled: Settled<()>,
+    begun: bool,
+    /// What the orchestrator wants and was not looked at yet.
+    wanted: VecDeque<orchestrator::Command>,
     under_way: BTreeMap<MigrationId, UnderWay>,
     question: Option<Question>,
     /// No more is started, and what fails is not tried again.
@@ -47,7 +52,7 @@ pub struct Operation {
 /// A migration that the orchestrator has started and of which it has not heard the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct UnderWay {
-    assignment: Assignment,
+    order: Box<MoveOrder>,
     attempt: u32,
     state: State,
 }
@@ -72,43 +77,74 @@ enum Question {
     GoOn,
 }
 
-impl Operation {
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where it does not fit: a migration that is not running, an answer to nothing.
-    pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
+impl Machine for Operation {
+    type Input = Input;
+    type Command = Command;
+    type Done = Finish;
+
+    /// Refuses a second beginning, the end of a migration that is not running, and an answer to nothing.
+    fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         match input {
+            Input::Begin if self.begun => {
+                return Err(Refused { input: "Begin".into(), state: "it has begun".into() });
+            }
             Input::Begin => {
-                self.orchestrator.handle(now, orchestrator::Input::Begin)?;
+                self.begun = true;
+                self.tell_orchestrator(now, orchestrator::Input::Begin);
                 self.record_stays(now);
             }
             Input::Tick => {}
-            Input::Ended { migration, outcome, reason } => self.ended(now, migration, outcome, &reason)?,
+            Input::Ended { migration, outcome, reason } => {
+                self.check_running(migration)?;
+                self.ended(now, migration, outcome, &reason);
+            }
             Input::InDoubt { migration, reason } => {
-                self.stop(now)?;
+                self.check_running(migration)?;
+                self.stop(now);
                 self.log(now, Level::Error, Some(migration), reason.clone());
-                self.ended(now, migration, Outcome::Failed, &reason)?;
+                self.ended(now, migration, Outcome::Failed, &reason);
             }
             Input::Answered { yes } => self.answered(now, yes)?,
-            Input::Interrupted => self.give_up(now, "interrupted by the operator")?,
+            Input::Interrupted => self.give_up(now, "interrupted by the operator"),
         }
-        self.go_on(now)
+        self.go_on(now);
+        Ok(())
     }
 
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<Command, Finish> {
-        if let Some(output) = self.outbox.pop() {
-            return output;
-        }
-        match self.orchestrator.poll() {
-            Output::Done(()) if self.under_way.is_empty() => Output::Done(self.finish()),
-            Output::Wait(until) => Output::Wait(until.min(self.next_time())),
-            _ => Output::Wait(self.next_time()),
+    fn poll(&mut self) -> Output<Command, Finish> {
+        match (self.outbox.pop(), self.settled) {
+            (Some(output), _) => output,
+            (None, Settled::Done(())) if self.under_way.is_empty() => Output::Done(self.finish()),
+            (None, Settled::Done(())) => Output::Wait(self.next_time()),
+            (None, Settled::Wait(until)) => Output::Wait(until.min(self.next_time())),
         }
     }
+}
 
+/// The operation as its orchestrator's host: what that wants is looked at when all that it was told is known.
+struct Below<'a> {
+    wanted: &'a mut VecDeque<orchestrator::Command>,
+    outbox: &'a mut Outbox<Command, Finish>,
+}
+
+impl Host<Orchestrator> for Below<'_> {
+    type Error = Infallible;
+
+    fn carry_out(
+        &mut self,
+        _: SimTime,
+        command: orchestrator::Command,
+    ) -> Result<Option<orchestrator::Input>, Infallible> {
+        self.wanted.push_back(command);
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.outbox.record(record);
+    }
+}
+
+impl Operation {
     /// The plan that it carries out.
     pub fn plan(&self) -> &DrainPlan {
         &self.plan
@@ -128,35 +164,42 @@ impl Operation {
         times.min().unwrap_or(SimTime::MAX)
     }
 
-    fn go_on(&mut self, now: SimTime) -> Result<(), Refused> {
-        self.look_for_late(now)?;
+    fn tell_orchestrator(&mut self, now: SimTime, input: orchestrator::Input) {
+        let mut below = Below { wanted: &mut self.wanted, outbox: &mut self.outbox };
+        let Ok(settled) = settle(&mut self.orchestrator, now, input, &mut below);
+        self.settled = settled;
+    }
+
+    fn go_on(&mut self, now: SimTime) {
+        if matches!(self.settled, Settled::Wait(until) if until <= now) {
+            self.tell_orchestrator(now, orchestrator::Input::Tick);
+        }
+        self.look_for_late(now);
         self.try_again(now);
         // After all that may have told the orchestrator something.
-        self.take_up(now);
+        while let Some(command) = self.wanted.pop_front() {
+            self.take_up(now, command);
+        }
         self.ask_next();
-        Ok(())
     }
 
     /// Takes over what the orchestrator wants.
-    fn take_up(&mut self, now: SimTime) {
-        loop {
-            match self.orchestrator.poll() {
-                Output::Command(orchestrator::Command::Start(assignment)) => self.begin(now, assignment),
-                Output::Command(orchestrator::Command::Refuse(declined)) => {
-                    let what = format!("not moved: {}", declined.reason);
-                    self.log(now, Level::Warning, Some(declined.migration), what);
-                    self.record_refused(now, &declined);
-                }
-                Output::Record(record) => self.outbox.record(record),
-                Output::Wait(_) | Output::Done(()) => return,
+    fn take_up(&mut self, now: SimTime, command: orchestrator::Command) {
+        match command {
+            orchestrator::Command::Start(order) => self.begin(now, order),
+            orchestrator::Command::Refuse(declined) => {
+                let migration = declined.never_begun.migration;
+                let what = format!("not moved: {}", declined.never_begun.reason);
+                self.log(now, Level::Warning, Some(migration), what);
+                self.outbox.record(declined.never_begun.record(now));
             }
         }
     }
 
-    fn begin(&mut self, now: SimTime, assignment: Assignment) {
-        let migration = assignment.migration;
-        let gated = self.rules.gates.holds(&self.name(migration));
-        self.under_way.insert(migration, UnderWay { assignment, attempt: 0, state: State::Asking });
+    fn begin(&mut self, now: SimTime, order: Box<MoveOrder>) {
+        let migration = order.assignment.migration;
+        let gated = self.rules.gates.holds(&order.vm);
+        self.under_way.insert(migration, UnderWay { order, attempt: 0, state: State::Asking });
         if !gated {
             self.start(now, migration);
         }
@@ -167,49 +210,37 @@ impl Operation {
         let Some(each) = self.under_way.get_mut(&migration) else { return };
         each.attempt += 1;
         each.state = State::Running { late_after };
-        let (attempt, Assignment { vm, source, destination, kind, .. }) = (each.attempt, each.assignment);
-        let host = |place: usize| self.plan.inventory.hosts[place].name.clone();
-        // The orchestrator keeps what it assigned until it hears of the end, whatever attempt this is.
-        let disks = self.plan.orders(vm, self.orchestrator.cluster().storage().moves(migration));
-        let storage = (!disks.is_empty()).then_some(StorageOrder { disks, switch: Switch::WithMemory });
-        self.outbox.command(Command::Start(Attempt {
-            migration,
-            vm: self.name(migration),
-            source: host(source.index()),
-            destination: host(destination.index()),
-            kind,
-            storage,
-            attempt,
-        }));
+        let attempt = Attempt { order: each.order.clone(), attempt: each.attempt };
+        self.outbox.command(Command::Start(attempt));
     }
 
-    fn ended(
-        &mut self,
-        now: SimTime,
-        migration: MigrationId,
-        outcome: Outcome,
-        reason: &str,
-    ) -> Result<(), Refused> {
-        let running = |each: &UnderWay| matches!(each.state, State::Running { .. });
-        let Some(each) = self.under_way.get_mut(&migration).filter(|each| running(each)) else {
-            let input = format!("the end of migration {}", migration.0);
-            return Err(Refused { input, state: "it is not running".into() });
-        };
+    fn check_running(&self, migration: MigrationId) -> Result<(), Refused> {
+        match self.under_way.get(&migration) {
+            Some(UnderWay { state: State::Running { .. }, .. }) => Ok(()),
+            _ => {
+                let input = format!("the end of migration {}", migration.0);
+                Err(Refused { input, state: "it is not running".into() })
+            }
+        }
+    }
+
+    /// A migration that is running has ended.
+    fn ended(&mut self, now: SimTime, migration: MigrationId, outcome: Outcome, reason: &str) {
+        let Some(each) = self.under_way.get_mut(&migration) else { return };
         if outcome == Outcome::Failed && each.attempt <= self.rules.retries && !self.stopping {
             let until = now + self.rules.retry_after;
             each.state = State::Waiting { until };
             let (attempt, wait) = (each.attempt, self.rules.retry_after);
             let what = format!("attempt {attempt} failed ({reason}); the next is made after {wait}");
-            self.log(now, Level::Warning, Some(migration), what);
-            return Ok(());
+            return self.log(now, Level::Warning, Some(migration), what);
         }
         self.moved += usize::from(outcome == Outcome::Completed);
-        self.let_go(now, migration, outcome)
+        self.let_go(now, migration, outcome);
     }
 
-    fn let_go(&mut self, now: SimTime, migration: MigrationId, outcome: Outcome) -> Result<(), Refused> {
+    fn let_go(&mut self, now: SimTime, migration: MigrationId, outcome: Outcome) {
         self.under_way.remove(&migration);
-        self.orchestrator.handle(now, orchestrator::Input::Ended { migration, outcome })
+        self.tell_orchestrator(now, orchestrator::Input::Ended { migration, outcome });
     }
 
     fn try_again(&mut self, now: SimTime) {
@@ -222,7 +253,7 @@ impl Operation {
     }
 
     /// What has taken longer than planned, and is told of once.
-    fn look_for_late(&mut self, now: SimTime) -> Result<(), Refused> {
+    fn look_for_late(&mut self, now: SimTime) {
         let mut late = Vec::new();
         for (migration, each) in &mut self.under_way {
             if let State::Running { late_after } = &mut each.state
@@ -237,36 +268,34 @@ impl Operation {
             let longest = self.rules.longest(planned);
             let what = format!("takes longer than {longest}, where {:.1} s were planned at p95", planned.p95);
             self.log(now, Level::Warning, Some(migration), what.clone());
-            self.deviate(now, &format!("{}: {what}", self.name(migration)))?;
+            self.deviate(now, &format!("{}: {what}", self.name(migration)));
         }
-        Ok(())
     }
 
-    fn deviate(&mut self, now: SimTime, what: &str) -> Result<(), Refused> {
+    fn deviate(&mut self, now: SimTime, what: &str) {
         match self.rules.deviation {
-            _ if self.stopping => Ok(()),
-            Deviation::GoOn => Ok(()),
+            _ if self.stopping => {}
+            Deviation::GoOn => {}
             Deviation::Stop => self.stop(now),
             Deviation::Abort => self.give_up(now, "the drain left its planned band"),
             Deviation::Ask if self.question.is_none() => {
                 self.question = Some(Question::GoOn);
                 self.outbox.command(Command::Ask { question: format!("{what}. Go on with the drain?") });
-                Ok(())
             }
             // One answer is enough for both.
-            Deviation::Ask => Ok(()),
+            Deviation::Ask => {}
         }
     }
 
     /// Starts nothing more; what is under way goes on.
-    fn stop(&mut self, now: SimTime) -> Result<(), Refused> {
+    fn stop(&mut self, now: SimTime) {
         if self.stopping {
-            return Ok(());
+            return;
         }
         self.stopping = true;
         self.question = None;
         self.log(now, Level::Warning, None, "nothing more is started".into());
-        self.orchestrator.handle(now, orchestrator::Input::Stop)?;
+        self.tell_orchestrator(now, orchestrator::Input::Stop);
         let not_running: Vec<(MigrationId, u32)> = self
             .under_way
             .iter()
@@ -277,24 +306,22 @@ impl Operation {
             if attempts == 0 {
                 self.record_not_started(now, migration, "the run ended before its turn");
             }
-            self.let_go(now, migration, Outcome::Cancelled)?;
+            self.let_go(now, migration, Outcome::Cancelled);
         }
-        Ok(())
     }
 
-    fn give_up(&mut self, now: SimTime, reason: &str) -> Result<(), Refused> {
-        self.stop(now)?;
+    fn give_up(&mut self, now: SimTime, reason: &str) {
+        self.stop(now);
         for migration in self.under_way.keys() {
             self.outbox.command(Command::Cancel { migration: *migration, reason: reason.into() });
         }
-        Ok(())
     }
 
     /// Asks for the next migration that waits for leave.
     fn ask_next(&mut self) {
         let asking = self.under_way.iter().find(|(_, each)| each.state == State::Asking);
         let Some((&migration, each)) = asking.filter(|_| self.question.is_none()) else { return };
-        let host = &self.plan.inventory.hosts[each.assignment.destination.index()].name;
+        let host = &each.order.destination;
         let planned = &self.plan.moves[migration.index()];
         let with = match planned.disks.is_empty() {
             true => String::new(),
@@ -309,21 +336,21 @@ impl Operation {
 
     fn answered(&mut self, now: SimTime, yes: bool) -> Result<(), Refused> {
         match (self.question.take(), yes) {
-            (Some(Question::GoOn), true) => Ok(()),
+            (Some(Question::GoOn), true) => {}
             (Some(Question::GoOn), false) => self.stop(now),
-            (Some(Question::MayStart(migration)), true) => {
-                self.start(now, migration);
-                Ok(())
-            }
+            (Some(Question::MayStart(migration)), true) => self.start(now, migration),
             (Some(Question::MayStart(migration)), false) => {
                 self.log(now, Level::Information, Some(migration), "not moved: the operator said no".into());
                 self.record_not_started(now, migration, "the operator said no");
-                self.let_go(now, migration, Outcome::Cancelled)
+                self.let_go(now, migration, Outcome::Cancelled);
             }
             // Overtaken by a stop.
-            (None, _) if self.stopping => Ok(()),
-            (None, _) => Err(Refused { input: "an answer".into(), state: "nothing was asked".into() }),
+            (None, _) if self.stopping => {}
+            (None, _) => {
+                return Err(Refused { input: "an answer".into(), state: "nothing was asked".into() });
+            }
         }
+        Ok(())
     }
 
     fn name(&self, migration: MigrationId) -> Name {
@@ -331,15 +358,11 @@ impl Operation {
     }
 
     fn log(&mut self, time: SimTime, level: Level, migration: Option<MigrationId>, message: String) {
-        self.outbox.record(Record::Event(EventRecord {
-            time,
-            level,
-            event_id: None,
-            migration,
-            vm: migration.map(|migration| self.name(migration)),
-            host: Some(self.plan.host.clone()),
-            message,
-            advice: None,
-        }));
+        let event = EventRecord::new(time, level, message).at(&self.plan.host);
+        let event = match migration {
+            Some(migration) => event.of(migration, &self.name(migration)),
+            None => event,
+        };
+        self.outbox.record(Record::Event(event));
     }
 }

@@ -19,6 +19,7 @@ mod accounts;
 mod cluster;
 mod failures;
 mod lanes;
+mod messages;
 mod moves;
 mod roles;
 mod storage;
@@ -30,81 +31,14 @@ use serde::{Deserialize, Serialize};
 use sim_core::SimTime;
 
 use crate::ids::{HostId, MigrationId, VmId};
-use crate::machine::{Outbox, Output, Refused};
+use crate::machine::{Machine, Outbox, Output, Refused};
 use crate::plan::{Plan, StorageMove};
-use crate::preflight::Refusal;
-use crate::preflight::facts::HostSettings;
-use crate::records::{MigrationKind, Outcome};
 pub use cluster::{ClusterView, Reach};
 pub use failures::Incident;
 use lanes::{Lane, LateFailback};
+pub use messages::{Assignment, Command, Declined, Input, MigrationRules, MoveOrder};
 pub use storage::{DiskMove, StorageView};
 use tasks::{RoleOrder, RoleTask};
-
-/// What the orchestrator is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Input {
-    /// Begin the first phase.
-    Begin,
-    /// The time that it waited for has come.
-    Tick,
-    /// Start nothing more.
-    Stop,
-    /// Something broke.
-    Befell(Incident),
-    /// A migration has ended.
-    Ended {
-        /// Which.
-        migration: MigrationId,
-        /// How.
-        outcome: Outcome,
-    },
-}
-
-/// What the orchestrator wants done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// Start a migration; its end comes back as [`Input::Ended`].
-    Start(Assignment),
-    /// Record that a move will not take place.
-    Refuse(Declined),
-}
-
-/// A move that will not take place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Declined {
-    /// Its number.
-    pub migration: MigrationId,
-    /// The guest.
-    pub vm: VmId,
-    /// Where it stays.
-    pub source: HostId,
-    /// Where it should have gone, if that was said.
-    pub destination: Option<HostId>,
-    /// What was to be moved.
-    pub kind: MigrationKind,
-    /// Why not.
-    pub reason: String,
-    /// The prerequisite that is not met, where that is why.
-    pub refusal: Option<Box<Refusal>>,
-}
-
-/// A migration to start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assignment {
-    /// Its number.
-    pub migration: MigrationId,
-    /// The guest.
-    pub vm: VmId,
-    /// Where it runs.
-    pub source: HostId,
-    /// Where it goes.
-    pub destination: HostId,
-    /// When it joined its source's queue.
-    pub queued: SimTime,
-    /// What is moved; [`StorageView::moves`] has the disks.
-    pub kind: MigrationKind,
-}
 
 /// The state machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,6 +91,52 @@ struct Waiting {
     role: Option<RoleTask>,
 }
 
+impl Machine for Orchestrator {
+    type Input = Input;
+    type Command = Command;
+    type Done = ();
+
+    /// Refuses the end of a migration that is not under way, and what concerns a host or storage that there is not.
+    fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
+        self.check(&input)?;
+        match input {
+            Input::Begin => self.begun = true,
+            Input::Tick => {}
+            Input::Stop => {
+                self.plan.phases.truncate(self.next_phase);
+                self.lanes.clear();
+                self.failbacks.clear();
+                self.refuse_all("the run ended before its turn");
+            }
+            Input::HostChanged { host, settings } => {
+                self.cluster.change_host(host, *settings);
+                return Ok(());
+            }
+            Input::Befell(incident) => self.befall(now, incident),
+            Input::Ended { migration, outcome } => {
+                if let Some(assignment) = self.under_way.remove(&migration) {
+                    self.cluster.ended(&assignment, outcome);
+                    self.role_ended(now, &assignment, outcome);
+                    self.release_followers(migration);
+                }
+            }
+        }
+        // What happens before the plan has begun does not begin it.
+        if self.begun {
+            self.go_on(now);
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Output<Command, ()> {
+        match self.outbox.pop() {
+            Some(output) => output,
+            None if self.has_ended() => Output::Done(()),
+            None => Output::Wait(self.next_due()),
+        }
+    }
+}
+
 impl Orchestrator {
     /// An orchestrator that waits for [`Input::Begin`].
     pub fn new(plan: Plan, cluster: ClusterView) -> Orchestrator {
@@ -179,64 +159,24 @@ impl Orchestrator {
         }
     }
 
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where a migration is said to have ended that is not under way.
-    pub fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
-        match input {
-            Input::Begin => self.begun = true,
-            Input::Tick => {}
-            Input::Stop => {
-                self.plan.phases.truncate(self.next_phase);
-                self.lanes.clear();
-                self.failbacks.clear();
-                self.refuse_all("the run ended before its turn");
-            }
-            Input::Befell(incident) => {
-                self.befall(now, incident);
-                // What befalls before the plan has begun does not begin it.
-                if !self.begun {
-                    return Ok(());
-                }
-            }
-            Input::Ended { migration, outcome } => {
-                let Some(assignment) = self.under_way.remove(&migration) else {
-                    return Err(Refused { input: format!("{input:?}"), state: "it is not under way".into() });
-                };
-                self.cluster.ended(&assignment, outcome);
-                self.role_ended(now, &assignment, outcome);
-                self.release_followers(migration);
-            }
-        }
-        self.go_on(now);
-        Ok(())
-    }
-
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<Command, ()> {
-        match self.outbox.pop() {
-            Some(output) => output,
-            None if self.is_idle()
-                && self.next_phase >= self.plan.phases.len()
-                && self.failbacks.is_empty() =>
-            {
-                Output::Done(())
-            }
-            None => Output::Wait(self.next_due()),
-        }
-    }
-
     /// The cluster as it stands.
     pub fn cluster(&self) -> &ClusterView {
         &self.cluster
     }
 
-    /// A host's settings have changed: what is asked for or started from now on is checked against
-    /// these.
-    pub fn change_host(&mut self, host: HostId, settings: HostSettings) {
-        self.cluster.change_host(host, settings);
+    fn check(&self, input: &Input) -> Result<(), Refused> {
+        let fits = match input {
+            Input::Begin | Input::Tick | Input::Stop => true,
+            Input::HostChanged { host, .. } => self.cluster.has_host(*host),
+            Input::Befell(incident) => self.concerns(*incident),
+            Input::Ended { migration, .. } => self.under_way.contains_key(migration),
+        };
+        let state = || format!("{} migrations are under way", self.under_way.len());
+        if fits { Ok(()) } else { Err(Refused { input: format!("{input:?}"), state: state() }) }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.is_idle() && self.next_phase >= self.plan.phases.len() && self.failbacks.is_empty()
     }
 
     fn is_idle(&self) -> bool {

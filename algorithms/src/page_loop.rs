@@ -4,7 +4,7 @@
 //! ```text
 //!            ┌────────── another slice ─────────┐
 //!            ▼                                  │
-//!  Idle ─▶ Sending ─ RoundSent ─▶ pass ends? ───┘
+//!  Idle ─▶ Sending ─ RoundSent ─▶ pass ends? ───┘        (Found, where another loop's work is carried on, is as Idle)
 //!            ▲                        │ Count
 //!            │ another round          ▼
 //!            └──────────────────── Counting
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
 
 use crate::ids::MigrationId;
-use crate::machine::{Outbox, Output, Refused};
+use crate::machine::{Machine, Outbox, Output, Refused};
 use crate::policy::{Counted, LastRound, Next, Policy, PreCopyPolicy, RoundsSoFar, Slice, StopReason};
 use crate::records::{Record, RoundPhase, RoundRecord};
 pub use messages::{Opening, PageCommand, PageInput, PagesMoved};
@@ -55,60 +55,84 @@ pub struct PageLoop {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum State {
     Idle,
-    Sending { slice: Bytes, round: Ended, pending: Bytes },
-    Counting { round: Ended, unsent: Bytes },
-    Pausing { reason: StopReason, dirty: Bytes, paused: SimTime },
-    CountingRest { reason: StopReason, paused: SimTime },
-    SendingRest { reason: StopReason, paused: SimTime, began: SimTime, rest: Bytes },
-    Resuming { reason: StopReason, paused: SimTime },
-    HandingOver { paused: SimTime, rest: Bytes },
-    PostCopying { paused: SimTime, resumed: SimTime, rest: Bytes },
+    /// Where another loop was found, which this one carries on.
+    Found {
+        pending: Bytes,
+    },
+    Sending {
+        slice: Bytes,
+        round: Ended,
+        pending: Bytes,
+    },
+    Counting {
+        round: Ended,
+        unsent: Bytes,
+    },
+    Pausing {
+        reason: StopReason,
+        dirty: Bytes,
+        paused: SimTime,
+    },
+    CountingRest {
+        reason: StopReason,
+        paused: SimTime,
+    },
+    SendingRest {
+        reason: StopReason,
+        paused: SimTime,
+        began: SimTime,
+        rest: Bytes,
+    },
+    Resuming {
+        reason: StopReason,
+        paused: SimTime,
+    },
+    HandingOver {
+        paused: SimTime,
+        rest: Bytes,
+    },
+    PostCopying {
+        paused: SimTime,
+        resumed: SimTime,
+        rest: Bytes,
+    },
     Done(PagesMoved),
 }
 
-impl PageLoop {
-    /// A loop that will move `memory` by the rules of `policy`.
-    pub fn new(migration: MigrationId, policy: Policy, memory: Bytes) -> PageLoop {
-        PageLoop {
-            migration,
-            policy,
-            began: SimTime::ZERO,
-            so_far: RoundsSoFar::beginning(memory),
-            window: Window::default(),
-            total_sent: Bytes::ZERO,
-            force_pause: false,
-            state: State::Idle,
-            outbox: Outbox::new(),
-        }
-    }
+impl Machine for PageLoop {
+    type Input = PageInput;
+    type Command = PageCommand;
+    type Done = PagesMoved;
 
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where the input does not fit the state; nothing has changed then.
-    pub fn handle(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
+    fn handle(&mut self, now: SimTime, input: PageInput) -> Result<(), Refused> {
         if let (State::Idle, PageInput::Begin) = (self.state, input) {
             (self.began, self.so_far.throttle.since) = (now, now);
         }
         self.state = match (self.state, input) {
             (State::Idle, PageInput::Begin) => self.begin_round(now, self.so_far.memory),
+            (State::Found { pending }, PageInput::Begin) => self.begin_round(now, pending),
             (State::Sending { slice, round, pending }, input) if Across::of(input, slice).is_some() => {
                 let round = self.across(now, round, input, slice);
                 self.slice_sent(now, round, slice, pending - slice)
             }
-            (State::Counting { round, unsent }, PageInput::Counted { dirty }) if dirty >= unsent => {
+            (State::Counting { round, unsent }, PageInput::Counted { dirty })
+                if dirty >= unsent && self.can_be_dirty(dirty) =>
+            {
                 self.round_counted(now, round, unsent, dirty)
             }
             (State::Pausing { reason, dirty, paused }, PageInput::Paused) => {
                 self.outbox.command(PageCommand::Count { unsent: dirty });
                 State::CountingRest { reason, paused }
             }
-            (State::CountingRest { reason: StopReason::PostCopy, paused }, PageInput::Counted { dirty }) => {
+            (State::CountingRest { reason: StopReason::PostCopy, paused }, PageInput::Counted { dirty })
+                if self.can_be_dirty(dirty) =>
+            {
                 self.outbox.command(PageCommand::Resume);
                 State::HandingOver { paused, rest: dirty }
             }
-            (State::CountingRest { reason, paused }, PageInput::Counted { dirty }) => {
+            (State::CountingRest { reason, paused }, PageInput::Counted { dirty })
+                if self.can_be_dirty(dirty) =>
+            {
                 let limit = self.policy.final_rate_limit(&self.so_far, dirty);
                 self.outbox.command(PageCommand::Send { bytes: dirty, limit, opening: Opening::Round });
                 State::SendingRest { reason, paused, began: now, rest: dirty }
@@ -139,20 +163,40 @@ impl PageLoop {
                 return Ok(());
             }
             // The pause is already on its way, or over: there is nothing to force.
-            (state, PageInput::ForcePause) if state != State::Idle => return Ok(()),
-            (state, input) => {
-                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
-            }
+            (state, PageInput::ForcePause) if !state.is_before_beginning() => return Ok(()),
+            (state, input) => return Err(Refused::of(&input, &state)),
         };
         Ok(())
     }
 
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<PageCommand, PagesMoved> {
+    fn poll(&mut self) -> Output<PageCommand, PagesMoved> {
         match (self.outbox.pop(), self.state) {
             (Some(output), _) => output,
             (None, State::Done(moved)) => Output::Done(moved),
             (None, _) => Output::Wait(SimTime::MAX),
+        }
+    }
+}
+
+impl State {
+    fn is_before_beginning(self) -> bool {
+        matches!(self, State::Idle | State::Found { .. })
+    }
+}
+
+impl PageLoop {
+    /// A loop that will move `memory` by the rules of `policy`.
+    pub fn new(migration: MigrationId, policy: Policy, memory: Bytes) -> PageLoop {
+        PageLoop {
+            migration,
+            policy,
+            began: SimTime::ZERO,
+            so_far: RoundsSoFar::beginning(memory),
+            window: Window::default(),
+            total_sent: Bytes::ZERO,
+            force_pause: false,
+            state: State::Idle,
+            outbox: Outbox::new(),
         }
     }
 
@@ -192,6 +236,7 @@ impl PageLoop {
             | State::HandingOver { paused, .. }
             | State::Resuming { paused, .. } => Some(paused),
             State::Idle
+            | State::Found { .. }
             | State::Sending { .. }
             | State::Counting { .. }
             | State::PostCopying { .. }
@@ -210,6 +255,11 @@ impl PageLoop {
     /// Whether it waits for the guest to run at the destination.
     pub fn is_resuming(&self) -> bool {
         matches!(self.state, State::Resuming { .. } | State::HandingOver { .. })
+    }
+
+    /// Whether so much can be dirty: the whole of the last page counts.
+    fn can_be_dirty(&self, dirty: Bytes) -> bool {
+        dirty <= self.so_far.memory.pages().bytes()
     }
 
     fn begin_round(&mut self, now: SimTime, pending: Bytes) -> State {

@@ -19,8 +19,10 @@ use sim_core::{Bytes, SimTime, Span};
 
 use crate::failover::OfflineAction;
 use crate::ids::{MigrationId, Name};
-use crate::machine::{Outbox, Output, Refused};
-use crate::records::{EventRecord, Level, MigrationKind, MigrationRecord, Outcome, Record};
+use crate::machine::{Machine, Outbox, Output, Refused};
+use crate::records::{
+    EventKind, EventRecord, Level, MigrationKind, MigrationRecord, Outcome, Record, Whereabouts,
+};
 
 /// A role to move in this way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub struct QuickOrder {
     pub kind: QuickKind,
     /// How it goes offline, or went when it was stopped.
     pub offline: OfflineAction,
+    /// What made the cluster move it, how, and why to there.
+    pub why: Option<Name>,
 }
 
 /// How far a role goes in its way offline and online.
@@ -119,6 +123,48 @@ enum State {
     Done(Outcome),
 }
 
+impl Machine for QuickMigration {
+    type Input = QuickInput;
+    type Command = QuickCommand;
+    type Done = Outcome;
+
+    fn handle(&mut self, now: SimTime, input: QuickInput) -> Result<(), Refused> {
+        match (&self.state, input) {
+            (State::Idle, QuickInput::Begin) => self.begin(now),
+            (State::GoingOffline, QuickInput::Offline) => self.is_offline(now),
+            (State::ComingOnline, QuickInput::Online) => {
+                self.log(now, Level::Information, EventKind::Ended, format!("{} completed", self.what()));
+                self.end(now, Outcome::Completed, self.said_of_online().to_string());
+            }
+            (State::GoingOffline | State::ComingOnline, QuickInput::Cancel { reason }) => {
+                self.state = State::Undoing(reason);
+                self.outbox.command(QuickCommand::Undo);
+            }
+            (State::Undoing(reason), QuickInput::Undone) => {
+                let reason = reason.clone();
+                self.log(
+                    now,
+                    Level::Warning,
+                    EventKind::Ended,
+                    format!("{} given up: {reason}", self.what()),
+                );
+                self.end(now, Outcome::Cancelled, reason);
+            }
+            (State::Undoing(_), QuickInput::Cancel { .. }) => {}
+            (state, input) => return Err(Refused::of(&input, state)),
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Output<QuickCommand, Outcome> {
+        match (self.outbox.pop(), &self.state) {
+            (Some(output), _) => output,
+            (None, State::Done(outcome)) => Output::Done(*outcome),
+            (None, _) => Output::Wait(SimTime::MAX),
+        }
+    }
+}
+
 impl QuickMigration {
     /// A machine that waits for [`QuickInput::Begin`].
     pub fn new(order: QuickOrder) -> QuickMigration {
@@ -132,48 +178,9 @@ impl QuickMigration {
         }
     }
 
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where the input does not fit the state; nothing has changed then.
-    pub fn handle(&mut self, now: SimTime, input: QuickInput) -> Result<(), Refused> {
-        match (&self.state, input) {
-            (State::Idle, QuickInput::Begin) => self.begin(now),
-            (State::GoingOffline, QuickInput::Offline) => self.is_offline(now),
-            (State::ComingOnline, QuickInput::Online) => {
-                self.log(now, Level::Information, format!("{} completed", self.what()));
-                self.end(now, Outcome::Completed, self.said_of_online().to_string());
-            }
-            (State::GoingOffline | State::ComingOnline, QuickInput::Cancel { reason }) => {
-                self.state = State::Undoing(reason);
-                self.outbox.command(QuickCommand::Undo);
-            }
-            (State::Undoing(reason), QuickInput::Undone) => {
-                let reason = reason.clone();
-                self.log(now, Level::Warning, format!("{} given up: {reason}", self.what()));
-                self.end(now, Outcome::Cancelled, reason);
-            }
-            (State::Undoing(_), QuickInput::Cancel { .. }) => {}
-            (state, input) => {
-                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
-            }
-        }
-        Ok(())
-    }
-
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<QuickCommand, Outcome> {
-        match (self.outbox.pop(), &self.state) {
-            (Some(output), _) => output,
-            (None, State::Done(outcome)) => Output::Done(*outcome),
-            (None, _) => Output::Wait(SimTime::MAX),
-        }
-    }
-
     fn begin(&mut self, now: SimTime) {
         self.started = now;
-        self.log(now, Level::Information, format!("{} started", self.what()));
+        self.log(now, Level::Information, EventKind::Started, format!("{} started", self.what()));
         if let QuickKind::Start { since } = self.order.kind {
             self.offline_since = Some(since);
             return self.come_online();
@@ -198,7 +205,8 @@ impl QuickMigration {
             QuickKind::Move | QuickKind::Start { .. } => self.come_online(),
             QuickKind::Stop => {
                 let done = self.order.offline.done();
-                self.log(now, Level::Warning, format!("{done}: it runs nowhere until it is started again"));
+                let message = format!("{done}: it runs nowhere until it is started again");
+                self.log(now, Level::Warning, EventKind::Ended, message);
                 self.end(now, Outcome::Completed, done.to_string());
             }
         }
@@ -229,17 +237,20 @@ impl QuickMigration {
         }
     }
 
-    fn log(&mut self, time: SimTime, level: Level, message: String) {
-        self.outbox.record(Record::Event(EventRecord {
-            time,
-            level,
-            event_id: None,
-            migration: Some(self.order.migration),
-            vm: Some(self.order.vm.clone()),
-            host: Some(self.order.source.clone()),
-            message,
-            advice: None,
-        }));
+    fn log(&mut self, time: SimTime, level: Level, kind: EventKind, message: String) {
+        let event = EventRecord::new(time, level, message).of_kind(kind);
+        self.outbox
+            .record(Record::Event(event.of(self.order.migration, &self.order.vm).at(&self.order.source)));
+    }
+
+    /// Where the VM is after it ended so. Given up, it is as it was before.
+    fn whereabouts(&self, outcome: Outcome) -> Whereabouts {
+        match (outcome, self.order.kind) {
+            (Outcome::Completed, QuickKind::Stop) => Whereabouts::Off,
+            (Outcome::Completed, QuickKind::Move | QuickKind::Start { .. }) => Whereabouts::AtDestination,
+            (_, QuickKind::Start { .. }) => Whereabouts::Off,
+            (outcome, _) => outcome.whereabouts(),
+        }
     }
 
     fn end(&mut self, now: SimTime, outcome: Outcome, reason: String) {
@@ -257,9 +268,11 @@ impl QuickMigration {
                 QuickKind::Start { .. } => MigrationKind::Start,
             },
             // Its state goes through its storage, not over the network.
-            transport: "storage".into(),
+            transport: Some("storage".into()),
             outcome,
+            whereabouts: self.whereabouts(outcome),
             reason,
+            stop: None,
             event_id: None,
             queued: self.order.queued,
             started: Some(self.started),
@@ -268,11 +281,12 @@ impl QuickMigration {
             blackout,
             memory_bytes_sent: Bytes::ZERO,
             storage_bytes_sent: self.written,
+            disks: Vec::new(),
             rounds: 0,
             transfer: None,
             impact: None,
             failure: None,
-            why: None,
+            why: self.order.why.clone(),
         }));
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
 
+mod collector;
 mod impact;
 mod never_begun;
 mod transfer;
@@ -14,9 +15,12 @@ use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 use crate::failures::FailureRecord;
 use crate::ids::{MigrationId, Name};
+use crate::policy::StopReason;
 use crate::preflight::{Category, Refusal};
+use crate::storage_mirror::DiskOrder;
+pub use collector::RecordCollector;
 pub use impact::{ImpactRecord, PostCopyRecord};
-pub use never_begun::DeclinedNames;
+pub use never_begun::NeverBegun;
 pub use transfer::TransferRecord;
 
 /// One entry of the stream.
@@ -90,12 +94,18 @@ pub struct MigrationRecord {
     pub destination: Option<Name>,
     /// What was moved, and how.
     pub kind: MigrationKind,
-    /// The transport's name, such as `tcp`.
-    pub transport: Name,
+    /// The transport's name, such as `tcp`; `None` where it never began.
+    pub transport: Option<Name>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why it ended so, or why the last round was the last, in a few words.
+    /// Where that left the VM.
+    pub whereabouts: Whereabouts,
+    /// Why it ended so, or why the last round was the last, in a few words. For people: programs read `stop`,
+    /// `outcome` and `failure`.
     pub reason: String,
+    /// Why the last round was the last; `None` where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopReason>,
     /// The event id that the hypervisor would log, where it logs one.
     pub event_id: Option<u32>,
     /// When it was asked for.
@@ -114,6 +124,9 @@ pub struct MigrationRecord {
     /// hosts differ, all of it went over the network. Of a role that was saved: its saved state, which
     /// is written to its storage and crosses no network of ours.
     pub storage_bytes_sent: Bytes,
+    /// The disks that it moved or was to move, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskOrder>,
     /// Rounds, the stop-and-copy round included.
     pub rounds: u32,
     /// What sending took, and what held it back, where the driver can tell.
@@ -122,7 +135,7 @@ pub struct MigrationRecord {
     /// What it did to the guest, where the driver can tell.
     #[serde(default)]
     pub impact: Option<Box<ImpactRecord>>,
-    /// Of one that failed: how far it had come, where the guest is, and what would help.
+    /// Of one that failed: how far it had come, and what would help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<FailureRecord>>,
     /// Of what a failover cluster moves: what made it move, how, and why to there.
@@ -157,12 +170,38 @@ pub enum Outcome {
     Completed,
     /// Given up on request or at its deadline; the guest runs at the source.
     Cancelled,
-    /// Something broke; the guest runs at the source.
+    /// Something broke, and the VM was not lost: it runs at the source, unless its
+    /// [whereabouts](MigrationRecord::whereabouts) are in doubt.
     Failed,
-    /// The host that the guest ran on died during it; the guest is off.
+    /// The VM is off: the host that it ran on died, or the memory that followed it never came.
     Lost,
     /// It never began; the guest runs where it was.
     NotStarted,
+}
+
+impl Outcome {
+    /// Returns where a migration that ended so leaves its VM, as far as the outcome alone tells.
+    pub const fn whereabouts(self) -> Whereabouts {
+        match self {
+            Outcome::Completed => Whereabouts::AtDestination,
+            Outcome::Lost => Whereabouts::Off,
+            Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted => Whereabouts::AtSource,
+        }
+    }
+}
+
+/// Where a VM is after a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whereabouts {
+    /// It runs at the source.
+    AtSource,
+    /// It runs at the destination.
+    AtDestination,
+    /// It runs nowhere: its host died, or it was stopped.
+    Off,
+    /// It is not known which side has it, and neither may be started by itself: an operator must look.
+    InDoubt,
 }
 
 /// Where a guest was when the run ended.
@@ -259,6 +298,9 @@ pub struct EventRecord {
     pub time: SimTime,
     /// How bad.
     pub level: Level,
+    /// What kind of thing happened.
+    #[serde(default)]
+    pub kind: EventKind,
     /// The id under which the hypervisor would log it, where it logs one.
     pub event_id: Option<u32>,
     /// The migration concerned.
@@ -272,6 +314,83 @@ pub struct EventRecord {
     /// Of a failure: its kind, its likely cause, and what would mend it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<Box<Advice>>,
+}
+
+/// What kind of thing happened, for programs; the message is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// Anything else.
+    #[default]
+    Note,
+    /// A migration has started.
+    Started,
+    /// A migration has ended, well or badly.
+    Ended,
+    /// A move will not take place.
+    NotMoved,
+    /// How far the copying of disks has come.
+    DiskProgress,
+    /// How much a VM is held back has changed.
+    Throttled,
+    /// Somebody else paused the VM, or let it go on.
+    PausedByOthers,
+    /// A machine was told what did not fit, and went on as it was.
+    InputRefused,
+}
+
+impl EventRecord {
+    /// Returns an event of a level at a time, which concerns nobody in particular.
+    pub fn new(time: SimTime, level: Level, message: impl Into<String>) -> EventRecord {
+        let (kind, event_id, migration) = (EventKind::Note, None, None);
+        let (vm, host, message, advice) = (None, None, message.into(), None);
+        EventRecord { time, level, kind, event_id, migration, vm, host, message, advice }
+    }
+
+    /// Returns an event of something that is as it should be.
+    pub fn information(time: SimTime, message: impl Into<String>) -> EventRecord {
+        EventRecord::new(time, Level::Information, message)
+    }
+
+    /// Returns an event of something to look at.
+    pub fn warning(time: SimTime, message: impl Into<String>) -> EventRecord {
+        EventRecord::new(time, Level::Warning, message)
+    }
+
+    /// Returns an event of something that failed.
+    pub fn error(time: SimTime, message: impl Into<String>) -> EventRecord {
+        EventRecord::new(time, Level::Error, message)
+    }
+
+    /// Returns it with its kind.
+    pub fn of_kind(self, kind: EventKind) -> EventRecord {
+        EventRecord { kind, ..self }
+    }
+
+    /// Returns it as one of this migration of this VM.
+    pub fn of(self, migration: MigrationId, vm: &Name) -> EventRecord {
+        EventRecord { migration: Some(migration), vm: Some(vm.clone()), ..self }
+    }
+
+    /// Returns it as one of this VM.
+    pub fn of_vm(self, vm: &Name) -> EventRecord {
+        EventRecord { vm: Some(vm.clone()), ..self }
+    }
+
+    /// Returns it as one that this host logs.
+    pub fn at(self, host: &Name) -> EventRecord {
+        EventRecord { host: Some(host.clone()), ..self }
+    }
+
+    /// Returns it with the id under which the hypervisor logs it.
+    pub fn with_id(self, event_id: Option<u32>) -> EventRecord {
+        EventRecord { event_id, ..self }
+    }
+
+    /// Returns it with what to do about it.
+    pub fn with_advice(self, advice: Option<Advice>) -> EventRecord {
+        EventRecord { advice: advice.map(Box::new), ..self }
+    }
 }
 
 /// What to do about a failure.

@@ -29,11 +29,8 @@ use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime};
 
 use crate::ids::{MigrationId, Name};
-use crate::machine::{Outbox, Output, Refused};
-use crate::records::{EventRecord, Level, Record};
-
-/// Lines of the log that say how far the disks are begin with this word.
-pub const PROGRESS: &str = "storage";
+use crate::machine::{Machine, Outbox, Output, Refused};
+use crate::records::{EventKind, EventRecord, Record};
 
 /// The disks of a guest to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,19 +112,12 @@ enum State {
     Done,
 }
 
-impl StorageMirror {
-    /// A machine that will move the disks of `order` for `vm`, which runs on `host`.
-    pub fn new(migration: MigrationId, vm: Name, host: Name, order: StorageOrder) -> StorageMirror {
-        let (state, outbox) = (State::Idle, Outbox::new());
-        StorageMirror { migration, vm, host, order, copied: Bytes::ZERO, state, outbox }
-    }
+impl Machine for StorageMirror {
+    type Input = MirrorInput;
+    type Command = MirrorCommand;
+    type Done = ();
 
-    /// Takes in what happened at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] where the input does not fit the state; nothing has changed then.
-    pub fn handle(&mut self, now: SimTime, input: MirrorInput) -> Result<(), Refused> {
+    fn handle(&mut self, now: SimTime, input: MirrorInput) -> Result<(), Refused> {
         self.state = match (self.state, input) {
             (State::Idle, MirrorInput::Begin) => self.next_disk(now, 0),
             (State::Copying(index), MirrorInput::Copied) => {
@@ -138,20 +128,25 @@ impl StorageMirror {
                 self.log(now, "storage: the guest uses its disks at the new place".into());
                 State::Done
             }
-            (state, input) => {
-                return Err(Refused { input: format!("{input:?}"), state: format!("{state:?}") });
-            }
+            (state, input) => return Err(Refused::of(&input, &state)),
         };
         Ok(())
     }
 
-    /// What to do now. Call it until it gives [`Output::Wait`] or [`Output::Done`].
-    pub fn poll(&mut self) -> Output<MirrorCommand, ()> {
+    fn poll(&mut self) -> Output<MirrorCommand, ()> {
         match (self.outbox.pop(), self.state) {
             (Some(output), _) => output,
             (None, State::Done) => Output::Done(()),
             (None, _) => Output::Wait(SimTime::MAX),
         }
+    }
+}
+
+impl StorageMirror {
+    /// A machine that will move the disks of `order` for `vm`, which runs on `host`.
+    pub fn new(migration: MigrationId, vm: Name, host: Name, order: StorageOrder) -> StorageMirror {
+        let (state, outbox) = (State::Idle, Outbox::new());
+        StorageMirror { migration, vm, host, order, copied: Bytes::ZERO, state, outbox }
     }
 
     /// Of the disks that are copied whole.
@@ -180,20 +175,20 @@ impl StorageMirror {
             (Some(disk), _) => {
                 let DiskOrder { name, from, to, bytes, .. } = disk;
                 let message = format!(
-                    "{PROGRESS} {percent} %: copying disk `{name}`, {bytes}, from `{from}` to `{to}`; its writes go to both"
+                    "storage {percent} %: copying disk `{name}`, {bytes}, from `{from}` to `{to}`; its writes go to both"
                 );
                 self.outbox.command(MirrorCommand::Copy { disk: disk.disk, bytes: *bytes });
                 self.log(now, message);
                 State::Copying(index)
             }
             (None, Switch::WhenCopied) => {
-                self.log(now, format!("{PROGRESS} {percent} %: all disks are copied, switching over"));
+                self.log(now, format!("storage {percent} %: all disks are copied, switching over"));
                 self.outbox.command(MirrorCommand::SwitchOver);
                 State::SwitchingOver
             }
             (None, Switch::WithMemory) => {
                 let message =
-                    format!("{PROGRESS} {percent} %: all disks are copied and mirrored, memory follows");
+                    format!("storage {percent} %: all disks are copied and mirrored, memory follows");
                 self.log(now, message);
                 State::Done
             }
@@ -207,15 +202,7 @@ impl StorageMirror {
     }
 
     fn log(&mut self, time: SimTime, message: String) {
-        self.outbox.record(Record::Event(EventRecord {
-            time,
-            level: Level::Information,
-            event_id: None,
-            migration: Some(self.migration),
-            vm: Some(self.vm.clone()),
-            host: Some(self.host.clone()),
-            message,
-            advice: None,
-        }));
+        let event = EventRecord::information(time, message).of_kind(EventKind::DiskProgress);
+        self.outbox.record(Record::Event(event.of(self.migration, &self.vm).at(&self.host)));
     }
 }

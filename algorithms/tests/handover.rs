@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use algorithms::handover::{DestinationPhase, DestinationStep, Resolution, SourcePhase, SourceStep, resolve};
+use algorithms::handover::{
+    DestinationPhase, DestinationStep, Known, Resolution, SourcePhase, SourceStep, resolve,
+};
 
 /// A message that has been sent. It stays on its way, so that it can come late and more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +83,7 @@ impl Both {
     }
 
     fn resolved(&self) -> Option<Both> {
-        match resolve(Some(self.source), Some(self.destination)) {
+        match resolve(Known::At(self.source), Known::At(self.destination)) {
             Resolution::Nothing => None,
             Resolution::Commit => self.destination_takes(DestinationStep::Commit),
             Resolution::Release => self.source_takes(SourceStep::DestinationRuns),
@@ -90,6 +92,9 @@ impl Both {
             // Memory that is there comes; where it is not, the source lets go.
             Resolution::Deliver => self.source_takes(SourceStep::DestinationRuns),
             Resolution::Anew => self.destination_takes(DestinationStep::MemoryLost),
+            never @ (Resolution::Lost | Resolution::InDoubt | Resolution::Both) => {
+                panic!("{never:?} from {self:?}, where each side can be asked")
+            }
         }
     }
 
@@ -160,9 +165,46 @@ fn from_every_state_recovery_leads_to_exactly_one_owner() {
 
 #[test]
 fn a_side_that_knows_nothing_of_it_is_no_obstacle() {
-    assert_eq!(resolve(Some(SourcePhase::Committed), None), Resolution::TakeBack);
-    assert_eq!(resolve(None, Some(DestinationPhase::Prepared)), Resolution::Renounce);
-    assert_eq!(resolve(None, Some(DestinationPhase::Running)), Resolution::Nothing);
-    assert_eq!(resolve(None, Some(DestinationPhase::PostCopying)), Resolution::Anew);
-    assert_eq!(resolve(Some(SourcePhase::Undecided), None), Resolution::Nothing);
+    use Known::{At, Nothing};
+    assert_eq!(resolve(At(SourcePhase::Committed), Nothing), Resolution::TakeBack);
+    assert_eq!(resolve(Nothing, At(DestinationPhase::Prepared)), Resolution::Renounce);
+    assert_eq!(resolve(Nothing, At(DestinationPhase::Running)), Resolution::Nothing);
+    assert_eq!(resolve(Nothing, At(DestinationPhase::PostCopying)), Resolution::Anew);
+    assert_eq!(resolve(At(SourcePhase::Undecided), Nothing), Resolution::Nothing);
+}
+
+/// A side that is gone had its copy with it: the other goes on where it has all, and only where it cannot have run twice.
+#[test]
+fn a_side_that_is_gone_leaves_the_other_to_go_on_or_an_operator_to_look() {
+    use Known::{At, Gone, Nothing};
+    assert_eq!(resolve(Gone, At(DestinationPhase::Prepared)), Resolution::Commit);
+    assert_eq!(resolve(Gone, At(DestinationPhase::Running)), Resolution::Nothing);
+    assert_eq!(resolve(Gone, At(DestinationPhase::Receiving)), Resolution::Lost);
+    assert_eq!(resolve(Gone, At(DestinationPhase::PostCopying)), Resolution::Anew);
+    assert_eq!(resolve(Gone, Gone), Resolution::Lost);
+    assert_eq!(resolve(Gone, Nothing), Resolution::Lost);
+    assert_eq!(resolve(At(SourcePhase::TakenBack), Gone), Resolution::Nothing);
+    assert_eq!(resolve(At(SourcePhase::Undecided), Gone), Resolution::TakeBack);
+    assert_eq!(resolve(At(SourcePhase::Committed), Gone), Resolution::InDoubt, "it may have run there");
+    assert_eq!(resolve(At(SourcePhase::Released), Gone), Resolution::Lost);
+}
+
+#[test]
+fn no_resolution_starts_a_copy_while_the_other_may_run() {
+    use {DestinationPhase as There, SourcePhase as Here};
+    let here = [Here::Undecided, Here::Committed, Here::Released, Here::TakenBack];
+    let there = [There::Receiving, There::Prepared, There::Running, There::PostCopying, There::Renounced];
+    let sources = here.map(Known::At).into_iter().chain([Known::Nothing, Known::Gone]);
+    for source in sources {
+        for destination in there.map(Known::At).into_iter().chain([Known::Nothing, Known::Gone]) {
+            let found = resolve(source, destination);
+            if matches!(found, Resolution::Commit | Resolution::Anew) {
+                assert!(!matches!(source, Known::At(phase) if phase.owns()), "{source:?} {destination:?}");
+            }
+            if found == Resolution::TakeBack {
+                let runs = matches!(destination, Known::At(phase) if phase.owns());
+                assert!(!runs && destination != Known::At(There::Prepared), "{source:?} {destination:?}");
+            }
+        }
+    }
 }

@@ -3,20 +3,32 @@
 use sim_core::{SimTime, Span};
 
 use super::failing::Connection;
-use super::{Command, MigrationController, State};
+use super::{Command, MigrationController, MigrationOrder, State};
 use crate::failures::LONG_BLACKOUT;
 use crate::failures::catalogue::Logged;
 use crate::page_loop::PagesMoved;
-use crate::records::{EventRecord, Level, MigrationRecord, Outcome, Record};
+use crate::policy::StopReason;
+use crate::records::{EventKind, EventRecord, Level, MigrationRecord, Outcome, Record, Whereabouts};
+
+/// How a migration ended.
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) whereabouts: Whereabouts,
+    pub(super) reason: String,
+    /// Why the last round was the last, where one was.
+    pub(super) stop: Option<StopReason>,
+    pub(super) brownout: Span,
+    pub(super) blackout: Span,
+}
 
 impl MigrationController {
     pub(super) fn abort(&mut self, now: SimTime, outcome: Outcome, reason: String) {
-        let paused = match self.pages.handed_over() {
+        let paused = match self.memory.followed_by_memory() {
             Some((paused, resumed)) => resumed - paused,
             None => self.paused_since().map_or(Span::ZERO, |since| now - since),
         };
         // The guest runs at the destination and never gets the rest of its memory: it is lost.
-        let (outcome, reason) = match self.pages.handed_over() {
+        let (outcome, reason) = match self.memory.followed_by_memory() {
             Some(_) => (Outcome::Lost, format!("lost in post-copy: {reason}")),
             None => (outcome, reason),
         };
@@ -35,24 +47,31 @@ impl MigrationController {
         let brownout = moved.paused - self.started;
         let blackout = moved.resumed - moved.paused;
         self.log_completion(now, blackout);
-        self.record(now, Outcome::Completed, moved.reason.to_string(), brownout, blackout);
+        let end = End {
+            outcome: Outcome::Completed,
+            whereabouts: Whereabouts::AtDestination,
+            reason: moved.reason.to_string(),
+            stop: Some(moved.reason),
+            brownout,
+            blackout,
+        };
+        self.record(now, end);
     }
 
-    pub(super) fn give_up(&mut self, now: SimTime, outcome: Outcome, reason: String, paused: Span) {
-        let brownout = (now - self.started).saturating_sub(paused);
-        self.end_badly(now, outcome, reason, brownout, paused);
-    }
-
-    pub(super) fn end_badly(
+    pub(super) fn give_up(
         &mut self,
         now: SimTime,
-        outcome: Outcome,
+        (outcome, whereabouts): (Outcome, Whereabouts),
         reason: String,
-        brownout: Span,
         blackout: Span,
     ) {
-        self.log_end(now, outcome, &reason);
-        self.record(now, outcome, reason, brownout, blackout);
+        let brownout = (now - self.started).saturating_sub(blackout);
+        self.end_badly(now, End { outcome, whereabouts, reason, stop: None, brownout, blackout });
+    }
+
+    pub(super) fn end_badly(&mut self, now: SimTime, end: End) {
+        self.log_end(now, end.outcome, end.whereabouts, &end.reason);
+        self.record(now, end);
     }
 
     pub(super) fn log_completion(&mut self, now: SimTime, blackout: Span) {
@@ -63,45 +82,46 @@ impl MigrationController {
             (Level::Warning, Logged::CompletedAfterLongBlackout, after)
         };
         let id = self.event_id(Some(logged));
-        self.log_as(now, level, id, format!("{} completed{after}", self.what()));
+        self.log_as(now, level, EventKind::Ended, id, format!("{} completed{after}", self.what()));
     }
 
     pub(super) fn log(&mut self, time: SimTime, level: Level, message: String) {
-        self.log_as(time, level, None, message);
+        self.log_as(time, level, EventKind::Note, None, message);
     }
 
-    pub(super) fn log_as(&mut self, time: SimTime, level: Level, event_id: Option<u32>, message: String) {
-        self.outbox.record(Record::Event(EventRecord {
-            time,
-            level,
-            event_id,
-            migration: Some(self.order.migration),
-            vm: Some(self.order.vm.clone()),
-            host: Some(self.order.source.clone()),
-            message,
-            advice: None,
-        }));
-    }
-
-    pub(super) fn record(
+    pub(super) fn log_as(
         &mut self,
-        now: SimTime,
-        outcome: Outcome,
-        reason: String,
-        brownout: Span,
-        blackout: Span,
+        time: SimTime,
+        level: Level,
+        kind: EventKind,
+        event_id: Option<u32>,
+        message: String,
     ) {
+        let event = self.event(time, level, message).of_kind(kind).with_id(event_id);
+        self.outbox.record(Record::Event(event));
+    }
+
+    /// An event of this migration, which its source logs.
+    pub(super) fn event(&self, time: SimTime, level: Level, message: String) -> EventRecord {
+        let MigrationOrder { migration, vm, source, .. } = &self.order;
+        EventRecord::new(time, level, message).of(*migration, vm).at(source)
+    }
+
+    fn record(&mut self, now: SimTime, end: End) {
+        let End { outcome, whereabouts, reason, stop, brownout, blackout } = end;
         self.state = State::Done(outcome);
-        let (event_id, failure) = (self.failure_event(), self.failure_record(outcome));
+        let (event_id, failure) = (self.failure_event(), self.failure_record());
         self.outbox.record(Record::Migration(MigrationRecord {
             migration: self.order.migration,
             vm: self.order.vm.clone(),
             source: self.order.source.clone(),
             destination: Some(self.order.destination.clone()),
             kind: self.kind(),
-            transport: self.order.transport.clone(),
+            transport: Some(self.order.transport.clone()),
             outcome,
+            whereabouts,
             reason,
+            stop,
             event_id,
             queued: self.order.queued,
             started: Some(self.started),
@@ -110,11 +130,12 @@ impl MigrationController {
             blackout,
             memory_bytes_sent: self.memory_sent() + self.partly_sent,
             storage_bytes_sent: self.storage_sent(),
+            disks: self.order.storage.as_ref().map_or_else(Vec::new, |storage| storage.disks.clone()),
             rounds: self.rounds(),
             transfer: None,
             impact: self.impact.map(Box::new),
             failure,
-            why: None,
+            why: self.order.why.clone(),
         }));
     }
 }

@@ -15,11 +15,12 @@
 use serde::{Deserialize, Serialize};
 use sim_core::{SimTime, Span};
 
+use super::ending::End;
 use super::{MigrationController, State};
 use crate::failures::catalogue::Logged;
-use crate::failures::{Breakage, Failure, FailurePoint, FailureRecord, GuestState, Parties, Side};
+use crate::failures::{Breakage, Failure, FailurePoint, FailureRecord, Parties, Side};
 use crate::page_loop::PagesMoved;
-use crate::records::{EventRecord, Level, MigrationKind, Outcome, Record};
+use crate::records::{EventKind, Level, MigrationKind, Outcome, Record, Whereabouts};
 
 /// What is known of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -94,8 +95,12 @@ impl MigrationController {
         let failure = if side == Side::Source { Failure::SourceDied } else { Failure::DestinationDied };
         let reason = self.failure_message(&failure);
         self.failed_at = Some((failure, FailurePoint::CleanUp));
-        let brownout = moved.paused - self.started;
-        self.end_badly(now, Outcome::Lost, reason, brownout, moved.resumed - moved.paused);
+        let (outcome, whereabouts) = (Outcome::Lost, Whereabouts::Off);
+        let (brownout, blackout) = (moved.paused - self.started, moved.resumed - moved.paused);
+        self.end_badly(
+            now,
+            End { outcome, whereabouts, reason, stop: Some(moved.reason), brownout, blackout },
+        );
     }
 
     /// A host says that something broke.
@@ -117,16 +122,11 @@ impl MigrationController {
     }
 
     /// What of the failure stands in the record.
-    pub(super) fn failure_record(&self, outcome: Outcome) -> Option<Box<FailureRecord>> {
+    pub(super) fn failure_record(&self) -> Option<Box<FailureRecord>> {
         let (failure, point) = self.failed_at.as_ref()?;
-        let guest = match outcome {
-            Outcome::Lost => GuestState::Off,
-            Outcome::Completed => GuestState::AtDestination,
-            Outcome::Failed | Outcome::Cancelled | Outcome::NotStarted => GuestState::AtSource,
-        };
         let evidence = self.event_of(failure.logged()).map(|event| event.evidence);
         let advice = failure.advice(self.parties());
-        Some(Box::new(FailureRecord { point: *point, guest, evidence, advice }))
+        Some(Box::new(FailureRecord { point: *point, evidence, advice }))
     }
 
     /// The event id of the failure, if there was one and the hypervisor logs it.
@@ -136,29 +136,21 @@ impl MigrationController {
     }
 
     /// Logs how a migration ended that did not succeed.
-    pub(super) fn log_end(&mut self, now: SimTime, outcome: Outcome, reason: &str) {
+    pub(super) fn log_end(&mut self, now: SimTime, outcome: Outcome, whereabouts: Whereabouts, reason: &str) {
         let level = match outcome {
             Outcome::Failed | Outcome::Lost => Level::Error,
             Outcome::Completed | Outcome::Cancelled | Outcome::NotStarted => Level::Warning,
         };
         let advice = self.failed_at.as_ref().and_then(|(failure, _)| failure.advice(self.parties()));
-        let message = format!("{} given up{}: {reason}{}", self.what(), self.where_it_was(), left(outcome));
-        let event_id = self.failure_event();
-        let host = match (&self.failed_at, outcome) {
+        let left = left(outcome, whereabouts);
+        let message = format!("{} given up{}: {reason}{left}", self.what(), self.where_it_was());
+        let event = self.event(now, level, message).of_kind(EventKind::Ended).with_id(self.failure_event());
+        let event = match (&self.failed_at, outcome) {
             // The dead log nothing.
-            (Some((Failure::SourceDied, _)), Outcome::Lost) => self.order.destination.clone(),
-            _ => self.order.source.clone(),
+            (Some((Failure::SourceDied, _)), Outcome::Lost) => event.at(&self.order.destination),
+            _ => event,
         };
-        self.outbox.record(Record::Event(EventRecord {
-            time: now,
-            level,
-            event_id,
-            migration: Some(self.order.migration),
-            vm: Some(self.order.vm.clone()),
-            host: Some(host),
-            message,
-            advice: advice.map(Box::new),
-        }));
+        self.outbox.record(Record::Event(event.with_advice(advice)));
     }
 
     /// The number of an event, where the hypervisor is Hyper-V.
@@ -170,21 +162,12 @@ impl MigrationController {
         logged.filter(|_| self.order.policy.logs_as_hyper_v()).map(Logged::event)
     }
 
-    fn warn_of_clean_up(&mut self, now: SimTime, failure: &Failure) {
+    pub(super) fn warn_of_clean_up(&mut self, now: SimTime, failure: &Failure) {
         let reason = failure.message(self.parties());
         let message = format!("{} not cleaned up at {}: {reason}", self.what(), self.order.source);
-        let event_id = self.event_id(Some(Logged::CleanUpFailed));
-        let advice = failure.advice(self.parties()).map(Box::new);
-        self.outbox.record(Record::Event(EventRecord {
-            time: now,
-            level: Level::Warning,
-            event_id,
-            migration: Some(self.order.migration),
-            vm: Some(self.order.vm.clone()),
-            host: Some(self.order.destination.clone()),
-            message,
-            advice,
-        }));
+        let event = self.event(now, Level::Warning, message).at(&self.order.destination);
+        let event = event.with_id(self.event_id(Some(Logged::CleanUpFailed)));
+        self.outbox.record(Record::Event(event.with_advice(failure.advice(self.parties()))));
     }
 
     fn failure_message(&self, failure: &Failure) -> String {
@@ -229,9 +212,14 @@ impl FailurePoint {
     }
 }
 
-fn left(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Lost => "; the guest is off",
-        Outcome::Completed | Outcome::Failed | Outcome::Cancelled | Outcome::NotStarted => "",
+fn left(outcome: Outcome, whereabouts: Whereabouts) -> &'static str {
+    match (outcome, whereabouts) {
+        (Outcome::Lost, Whereabouts::AtDestination) => "; the guest was started anew at the destination",
+        (Outcome::Lost, _) => "; the guest is off",
+        (_, Whereabouts::InDoubt) => {
+            "; it is not known which side has the guest: look before starting either"
+        }
+        (Outcome::Completed, _) => "; the guest runs at the destination all the same",
+        _ => "",
     }
 }

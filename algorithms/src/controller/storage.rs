@@ -11,7 +11,7 @@ use sim_core::{Bytes, SimTime};
 
 use super::failing::Connection;
 use super::{Command, MigrationController, MigrationOrder, State};
-use crate::machine::{Output, Refused};
+use crate::machine::{Refused, Settled, settle_inner};
 use crate::page_loop::PagesMoved;
 use crate::policy::StopReason;
 use crate::records::MigrationKind;
@@ -33,16 +33,9 @@ impl MigrationController {
         let Some(mirror) = &mut self.mirror else {
             return Err(Refused { input: format!("{input:?}"), state: "no disks move".into() });
         };
-        mirror.handle(now, input)?;
-        loop {
-            match mirror.poll() {
-                Output::Command(command) => self.outbox.command(Command::Storage(command)),
-                Output::Record(record) => self.outbox.record(record),
-                Output::Wait(_) => return Ok(()),
-                Output::Done(()) => break,
-            }
-        }
-        match mirror.switch() {
+        let settled = settle_inner(mirror, now, input, &mut self.outbox, Command::Storage)?;
+        let (Settled::Done(()), switch) = (settled, mirror.switch()) else { return Ok(()) };
+        match switch {
             Switch::WithMemory => {
                 self.state = State::Copying;
                 self.begin_memory(now)?;

@@ -10,7 +10,7 @@ use sim_core::Bytes;
 
 use super::{DrainPlan, Inventory, PlanError, PlannedMove};
 use crate::ids::{HostId, Name, StorageId, VmId};
-use crate::orchestrator::{DiskMove, StorageView};
+use crate::orchestrator::StorageView;
 use crate::plan::{DiskTarget, StorageMove};
 use crate::storage_mirror::DiskOrder;
 
@@ -96,20 +96,6 @@ impl DrainPlan {
             Ok(DiskTarget { disk: order.disk, to: self.storage.location(&order.to)? })
         };
         Ok(StorageMove::To(planned.disks.iter().map(target).collect::<Result<_, PlanError>>()?))
-    }
-
-    /// The disks that a migration copies, by their names.
-    pub(crate) fn orders(&self, vm: VmId, moves: &[DiskMove]) -> Vec<DiskOrder> {
-        let disks = &self.inventory.guests[vm.index()].disks;
-        let location = |place: StorageId| self.storage.locations[place.index()].name.clone();
-        let order = |each: &DiskMove| DiskOrder {
-            disk: each.disk,
-            name: disks[each.disk as usize].name.clone(),
-            bytes: each.bytes,
-            from: location(each.from),
-            to: location(each.to),
-        };
-        moves.iter().map(order).collect()
     }
 }
 

@@ -1,10 +1,10 @@
 //! From a plan to an orchestrator: names become numbers, and moves those that the plan has.
 
-use sim_core::Span;
+use sim_core::{SimTime, Span};
 
 use super::{Operation, Rules};
 use crate::drain_plan::{DrainPlan, Inventory, PlanError};
-use crate::machine::Outbox;
+use crate::machine::{Outbox, Settled};
 use crate::orchestrator::{ClusterView, Orchestrator, Reach};
 use crate::plan::{Move, Phase, Placement, Plan};
 
@@ -22,6 +22,9 @@ impl Operation {
             plan,
             rules,
             orchestrator,
+            settled: Settled::Wait(SimTime::MAX),
+            begun: false,
+            wanted: Default::default(),
             under_way: Default::default(),
             question: None,
             stopping: false,
@@ -50,10 +53,10 @@ fn moves(plan: &DrainPlan) -> Result<Plan, PlanError> {
 fn cluster(plan: &DrainPlan) -> Result<ClusterView, PlanError> {
     let mut view = ClusterView::new(Placement::default(), Reach::All);
     for host in &plan.inventory.hosts {
-        view.add_host(host.memory, plan.limit_of(&host.name));
+        view.add_host(host.name.clone(), host.memory, plan.limit_of(&host.name));
     }
     for guest in &plan.inventory.guests {
-        view.add_guest(plan.inventory.host(&guest.host)?, guest.memory);
+        view.add_guest(guest.name.clone(), plan.inventory.host(&guest.host)?, guest.memory);
     }
     view.set_storage(plan.storage_view()?);
     Ok(view)

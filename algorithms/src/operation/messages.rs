@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{MigrationId, Name};
-use crate::records::{MigrationKind, Outcome};
-use crate::storage_mirror::StorageOrder;
+use crate::ids::MigrationId;
+use crate::orchestrator::MoveOrder;
+use crate::records::Outcome;
 
 /// What the operation is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,21 +60,18 @@ pub enum Command {
 /// A migration to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Its number; the same for every attempt.
-    pub migration: MigrationId,
-    /// The guest.
-    pub vm: Name,
-    /// Where it runs.
-    pub source: Name,
-    /// Where it goes.
-    pub destination: Name,
-    /// What is moved, and how.
-    pub kind: MigrationKind,
-    /// The disks that go with it; `None` where it has none, or they stay.
-    pub storage: Option<StorageOrder>,
+    /// What is moved, from where to where; the same for every attempt.
+    pub order: Box<MoveOrder>,
     /// Which attempt, from 1. Before a later one, what the one before has left open between the two hosts is brought to
     /// its end; where that finds the guest at its destination, this is [`Input::Ended`] well.
     pub attempt: u32,
+}
+
+impl Attempt {
+    /// Returns its migration's number.
+    pub fn migration(&self) -> MigrationId {
+        self.order.assignment.migration
+    }
 }
 
 /// How the operation ended.

@@ -11,7 +11,7 @@ use sim_core::{Bytes, SimTime};
 use super::Assignment;
 use super::storage::{DiskMove, StorageView};
 use crate::failover::{Failover, OfflineAction};
-use crate::ids::{HostId, VmId};
+use crate::ids::{HostId, Name, VmId};
 use crate::plan::{Placement, StorageMove};
 use crate::planner::{self, HostView};
 use crate::preflight::facts::HostSettings;
@@ -24,6 +24,8 @@ use no_place::{all_refuse, no_host_for_disks};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterView {
     pub(super) placement: Placement,
+    host_names: Vec<Name>,
+    guest_names: Vec<Name>,
     pub(super) hosts: Vec<HostView>,
     pub(super) slots: Vec<Slots>,
     pub(super) guests: Vec<GuestView>,
@@ -92,6 +94,8 @@ impl ClusterView {
         let (failover, bound, offline) = (Failover::default(), BTreeMap::new(), BTreeMap::new());
         ClusterView {
             placement,
+            host_names: Vec::new(),
+            guest_names: Vec::new(),
             hosts,
             slots,
             guests,
@@ -134,16 +138,33 @@ impl ClusterView {
         &self.storage
     }
 
-    /// Adds the next host: its memory, and how many migrations it allows at a time.
-    pub fn add_host(&mut self, memory: Bytes, limit: Option<u32>) {
+    /// Adds the next host: its name, its memory, and how many migrations it allows at a time.
+    pub fn add_host(&mut self, name: Name, memory: Bytes, limit: Option<u32>) {
+        self.host_names.push(name);
         self.hosts.push(HostView { memory, taken: Bytes::ZERO, guests: 0, open: true });
         self.slots.push(Slots { limit, used: 0 });
     }
 
     /// Adds the next guest. Its host must have been added.
-    pub fn add_guest(&mut self, host: HostId, memory: Bytes) {
+    pub fn add_guest(&mut self, name: Name, host: HostId, memory: Bytes) {
+        self.guest_names.push(name);
         self.guests.push(GuestView { host, memory });
         self.take(host, memory);
+    }
+
+    /// A host's name.
+    pub fn host_name(&self, host: HostId) -> Name {
+        self.host_names[host.index()].clone()
+    }
+
+    /// A guest's name.
+    pub fn guest_name(&self, vm: VmId) -> Name {
+        self.guest_names[vm.index()].clone()
+    }
+
+    /// Whether there is such a host.
+    pub(super) fn has_host(&self, host: HostId) -> bool {
+        host.index() < self.hosts.len()
     }
 
     /// Where a guest runs; of a role that is offline, who owns it.

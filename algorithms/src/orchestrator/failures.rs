@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime};
 
 use super::cluster::NoPlace;
+use super::messages::Declining;
 use super::tasks::{Purpose, RoleTask};
-use super::{Assignment, Declined, Orchestrator, Waiting};
+use super::{Assignment, Orchestrator, Waiting};
 use crate::failover::Priority;
 use crate::ids::{HostId, StorageId, VmId};
 
@@ -33,6 +34,16 @@ pub enum Incident {
 }
 
 impl Orchestrator {
+    /// Whether an incident is about a host or storage that there is.
+    pub(super) fn concerns(&self, incident: Incident) -> bool {
+        match incident {
+            Incident::HostDied(host) | Incident::MemoryTaken(host, _) => self.cluster.has_host(host),
+            Incident::StorageFilled(location)
+            | Incident::StorageLost(location)
+            | Incident::StorageBack(location) => self.cluster.storage().has_location(location),
+        }
+    }
+
     pub(super) fn befall(&mut self, now: SimTime, incident: Incident) {
         match incident {
             Incident::HostDied(host) => self.host_died(now, host),
@@ -115,6 +126,6 @@ impl Orchestrator {
         let Assignment { migration, vm, source, destination, kind, .. } = assignment;
         let NoPlace { reason, refusal } = self.cluster.died(host, host == source).into();
         let destination = Some(destination);
-        self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
+        self.decline(Declining { migration, vm, source, destination, kind, reason, refusal });
     }
 }

@@ -262,7 +262,7 @@ impl Orchestrator {
     }
 
     fn guest_names(&self, vms: &[VmId]) -> String {
-        let names = vms.iter().map(|vm| self.cluster.prerequisites().guest_name(*vm).to_string());
+        let names = vms.iter().map(|vm| self.cluster.guest_name(*vm).to_string());
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -275,10 +275,11 @@ impl Orchestrator {
     }
 
     fn keep(&mut self, time: SimTime, level: Level, vm: Option<VmId>, node: HostId, message: String) {
-        let facts = self.cluster.prerequisites();
-        let (vm, host) = (vm.map(|vm| facts.guest_name(vm)), Some(facts.host_name(node)));
-        let (event_id, migration, advice) = (None, None, None);
-        let event = EventRecord { time, level, event_id, migration, vm, host, message, advice };
+        let event = EventRecord::new(time, level, message).at(&self.cluster.host_name(node));
+        let event = match vm {
+            Some(vm) => event.of_vm(&self.cluster.guest_name(vm)),
+            None => event,
+        };
         self.outbox.record(Record::Event(event));
     }
 }

@@ -6,8 +6,9 @@ use sim_core::SimTime;
 
 use super::cluster::NoPlace;
 use super::lanes::Lane;
+use super::messages::Declining;
 use super::tasks::{Purpose, RoleTask};
-use super::{Assignment, Command, Declined, Line, Orchestrator, Waiting};
+use super::{Assignment, Command, Line, Orchestrator, Waiting};
 use crate::ids::{HostId, MigrationId, VmId};
 use crate::plan::{Move, Phase, StorageMove};
 use crate::records::MigrationKind;
@@ -77,14 +78,15 @@ impl Orchestrator {
         for (migration, vm, destination, kind) in refused {
             let (source, reason) = (self.cluster.host_of(vm), reason.to_string());
             let refusal = None;
-            self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
+            self.decline(Declining { migration, vm, source, destination, kind, reason, refusal });
         }
     }
 
-    pub(super) fn decline(&mut self, declined: Declined) {
-        let (migration, vm) = (declined.migration, declined.vm);
-        let reason = declined.reason.clone();
-        self.outbox.command(Command::Refuse(declined));
+    pub(super) fn decline(&mut self, declining: Declining) {
+        let (migration, vm) = (declining.migration, declining.vm);
+        let reason = declining.reason.clone();
+        let declined = self.declined(declining);
+        self.outbox.command(Command::Refuse(Box::new(declined)));
         self.not_moved(migration, vm, reason);
         self.release_followers(migration);
     }
@@ -130,7 +132,7 @@ impl Orchestrator {
             }
             Err(NoPlace { reason, refusal }) => {
                 let kind = kind_wanted(storage);
-                self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
+                self.decline(Declining { migration, vm, source, destination, kind, reason, refusal });
             }
         }
     }
@@ -152,7 +154,8 @@ impl Orchestrator {
                 } else {
                     cluster.started(assignment);
                     under_way.insert(assignment.migration, *assignment);
-                    outbox.command(Command::Start(*assignment));
+                    let order = cluster.move_order(*assignment, orders.get(&assignment.migration));
+                    outbox.command(Command::Start(Box::new(order)));
                 }
                 chosen.remove(&assignment.migration);
                 queue.pop_front();
@@ -163,7 +166,7 @@ impl Orchestrator {
         for (Assignment { migration, vm, source, destination, kind, .. }, refusal) in refused {
             let (reason, refusal) = (refusal.message.clone(), Some(Box::new(refusal)));
             let destination = Some(destination);
-            self.decline(Declined { migration, vm, source, destination, kind, reason, refusal });
+            self.decline(Declining { migration, vm, source, destination, kind, reason, refusal });
         }
         any
     }

@@ -151,7 +151,7 @@ impl ClusterView {
     /// In words: with whom it would share `host` though they keep away from each other.
     fn company(&self, vm: VmId, host: HostId) -> Option<String> {
         let other = self.clash(vm, host)?;
-        Some(format!("together with {}, from which it keeps away", self.prerequisites().guest_name(other)))
+        Some(format!("together with {}, from which it keeps away", self.guest_name(other)))
     }
 
     fn role(&self, vm: VmId) -> Option<&Role> {
@@ -159,7 +159,7 @@ impl ClusterView {
     }
 
     fn only_obstacle(&self, vm: VmId, host: HostId, obstacle: Obstacle) -> NoPlace {
-        let name = self.prerequisites().host_name(host);
+        let name = self.host_name(host);
         match obstacle {
             Obstacle::Plain(text) => format!("{name}: {text}").into(),
             Obstacle::Memory(free) => self.too_little(vm, free, vec![host]),
@@ -175,7 +175,7 @@ impl ClusterView {
             let text = match obstacle {
                 Some(Obstacle::Plain(text)) => text,
                 Some(Obstacle::Refused(refusal)) => {
-                    let pattern = refusal.message.replace(&*self.prerequisites().host_name(host), "it");
+                    let pattern = refusal.message.replace(&*self.host_name(host), "it");
                     first.get_or_insert(refusal);
                     pattern
                 }
@@ -209,8 +209,7 @@ impl ClusterView {
     }
 
     fn names(&self, hosts: &[HostId]) -> String {
-        let shown =
-            hosts.iter().take(HOSTS_TOLD).map(|host| self.prerequisites().host_name(*host).to_string());
+        let shown = hosts.iter().take(HOSTS_TOLD).map(|host| self.host_name(*host).to_string());
         let shown: Vec<String> = shown.collect();
         match hosts.len().saturating_sub(HOSTS_TOLD) {
             0 => shown.join(", "),

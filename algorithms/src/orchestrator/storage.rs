@@ -17,6 +17,7 @@ use crate::ids::{HostId, MigrationId, Name, StorageId, VmId};
 use crate::plan::{DiskTarget, StorageMove};
 use crate::preflight::Refusal;
 use crate::records::{MigrationKind, Outcome};
+use crate::storage_mirror::DiskOrder;
 use refusals::{already_there, no_path, no_space, not_allowed, not_reachable, offline};
 
 /// Storage locations and disks, kept up to date as migrations are assigned and end.
@@ -107,6 +108,24 @@ impl StorageView {
     /// The disks that a migration moves, while it is queued or under way.
     pub fn moves(&self, migration: MigrationId) -> &[DiskMove] {
         self.moves.get(&migration).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there is such a location.
+    pub(super) fn has_location(&self, location: StorageId) -> bool {
+        location.index() < self.locations.len()
+    }
+
+    /// The same disks by their names.
+    pub fn orders(&self, vm: VmId, moves: &[DiskMove]) -> Vec<DiskOrder> {
+        let location = |at: StorageId| self.locations[at.index()].name.clone();
+        let order = |each: &DiskMove| DiskOrder {
+            disk: each.disk,
+            name: self.disks_of(vm)[each.disk as usize].name.clone(),
+            bytes: each.bytes,
+            from: location(each.from),
+            to: location(each.to),
+        };
+        moves.iter().map(order).collect()
     }
 
     /// The space taken at a location, by what is there and by what is on its way there.

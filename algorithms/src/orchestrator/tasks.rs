@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use sim_core::SimTime;
 
 use super::cluster::{NoPlace, Offline};
-use super::{Assignment, Declined, Line, Orchestrator, Waiting};
+use super::messages::Declining;
+use super::{Assignment, Line, Orchestrator, Waiting};
 use crate::failover::OfflineAction;
 use crate::ids::{HostId, MigrationId, Name, VmId};
 use crate::plan::{Force, RoleMoveType};
@@ -43,29 +44,25 @@ pub(super) enum Purpose {
 pub(super) struct RoleOrder {
     task: RoleTask,
     wanted: Option<HostId>,
-    why: Name,
+    pub(super) why: Name,
     offline: OfflineAction,
     since: Option<SimTime>,
 }
 
-impl Orchestrator {
-    /// Of a role that the cluster moves or was to move: what made it, how, and why to there.
-    pub fn why(&self, migration: MigrationId) -> Option<&Name> {
-        self.orders.get(&migration).map(|order| &order.why)
-    }
-
-    /// How a role goes offline and online in a migration of that kind.
-    pub fn quick(&self, assignment: &Assignment) -> Option<(QuickKind, OfflineAction)> {
-        let order = self.orders.get(&assignment.migration)?;
-        let kind = match assignment.kind {
+impl RoleOrder {
+    /// How far the role goes offline and online in a migration of that kind, and by which action.
+    pub(super) fn quick(&self, kind: MigrationKind) -> Option<(QuickKind, OfflineAction)> {
+        let kind = match kind {
             MigrationKind::Quick => QuickKind::Move,
             MigrationKind::Stop => QuickKind::Stop,
-            MigrationKind::Start => QuickKind::Start { since: order.since? },
+            MigrationKind::Start => QuickKind::Start { since: self.since? },
             MigrationKind::Live | MigrationKind::Storage | MigrationKind::SharedNothing => return None,
         };
-        Some((kind, order.offline))
+        Some((kind, self.offline))
     }
+}
 
+impl Orchestrator {
     pub(super) fn enqueue_role(
         &mut self,
         now: SimTime,
@@ -94,7 +91,7 @@ impl Orchestrator {
             }
             Err(NoPlace { reason, refusal }) => {
                 self.orders.insert(migration, RoleOrder { task, wanted, why, offline, since });
-                self.decline(Declined { migration, vm, source, destination: wanted, kind, reason, refusal });
+                self.decline(Declining { migration, vm, source, destination: wanted, kind, reason, refusal });
             }
         }
     }
@@ -130,7 +127,7 @@ impl Orchestrator {
         kind: MigrationKind,
         chosen: Option<(HostId, String)>,
     ) -> String {
-        let name = |node: &HostId| self.cluster.prerequisites().host_name(*node);
+        let name = |node: &HostId| self.cluster.host_name(*node);
         let role = self.cluster.failover().role(vm);
         let priority = role.map(|role| role.priority).unwrap_or_default();
         let by_priority = match kind {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime};
 
-use super::PageLoop;
+use super::{PageLoop, State};
 use crate::ids::MigrationId;
 use crate::policy::{Policy, RoundsSoFar};
 
@@ -31,9 +31,9 @@ pub struct UnderWay {
 }
 
 impl PageLoop {
-    /// A loop by `policy` that has come so far, and goes on at `now` with what is pending: the rest of a
-    /// pass is a round of its own to it.
-    pub fn under_way(migration: MigrationId, policy: Policy, so_far: &UnderWay, now: SimTime) -> PageLoop {
+    /// Returns a loop by `policy` that has come so far. Told to [begin](crate::page_loop::PageInput::Begin), it goes on
+    /// with what is pending: the rest of a pass is a round of its own to it.
+    pub fn under_way(migration: MigrationId, policy: Policy, so_far: &UnderWay) -> PageLoop {
         let mut pages = PageLoop::new(migration, policy, so_far.memory);
         pages.began = so_far.began;
         pages.total_sent = so_far.sent;
@@ -44,7 +44,7 @@ impl PageLoop {
         seen.throttle.percent = so_far.throttle_percent.min(99);
         (seen.throttle.since, seen.throttle.transferred_before) = (so_far.counted, so_far.sent);
         pages.so_far = seen;
-        pages.state = pages.begin_round(now, so_far.pending);
+        pages.state = State::Found { pending: so_far.pending };
         pages
     }
 }

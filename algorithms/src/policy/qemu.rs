@@ -103,6 +103,13 @@ pub struct Xbzrle {
     pub encoded_share: f64,
 }
 
+impl Default for Xbzrle {
+    /// QEMU's cache of 64 MiB; that differences take a quarter of a page is an assumption.
+    fn default() -> Xbzrle {
+        Xbzrle { cache: Bytes::from_mib(64), encoded_share: 0.25 }
+    }
+}
+
 impl Default for Qemu {
     fn default() -> Qemu {
         Qemu {

@@ -8,7 +8,7 @@ use sim_core::Bytes;
 
 use super::facts::{Administration, Initiation};
 use super::{Pair, Prerequisites, Refusal, Rule, rules};
-use crate::ids::{HostId, Name, VmId};
+use crate::ids::{HostId, VmId};
 use crate::records::MigrationKind;
 
 /// What matters where nothing crosses the network. That a saved state has these prerequisites and no others
@@ -50,20 +50,6 @@ impl Prerequisites {
                 refusals(&pair, &Rule::ALL)
             }
         }
-    }
-
-    /// A host's name; its number where nothing is known of it.
-    pub fn host_name(&self, host: HostId) -> Name {
-        self.hosts
-            .get(host.index())
-            .map_or_else(|| format!("host {}", host.0).into(), |facts| facts.name.clone())
-    }
-
-    /// A guest's name; its number where nothing is known of it.
-    pub fn guest_name(&self, vm: VmId) -> Name {
-        self.guests
-            .get(vm.index())
-            .map_or_else(|| format!("guest {}", vm.0).into(), |facts| facts.name.clone())
     }
 }
 

@@ -1,49 +1,72 @@
-//! The record of what never began: nothing but its names and its reason.
+//! The record of what never began: its names and its reason, and nothing sent.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Bytes, SimTime, Span};
 
-use super::{MigrationRecord, Outcome};
-use crate::ids::Name;
-use crate::orchestrator::Declined;
+use super::{EventKind, EventRecord, Level, MigrationKind, MigrationRecord, Outcome, Record, Whereabouts};
+use crate::ids::{MigrationId, Name};
+use crate::preflight::Refusal;
 
-/// The names behind a [`Declined`]'s numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeclinedNames {
-    /// The guest's.
+/// A move that was asked for and will not take place. Whoever finds that out makes one of these; there is no other
+/// way to such a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeverBegun {
+    /// Its number.
+    pub migration: MigrationId,
+    /// The VM.
     pub vm: Name,
-    /// That of the host where it stays.
+    /// Where it stays.
     pub source: Name,
-    /// That of the host where it should have gone, if that was said.
+    /// Where it should have gone, if that was said.
     pub destination: Option<Name>,
-    /// The transport's.
-    pub transport: Name,
+    /// What was to be moved.
+    pub kind: MigrationKind,
+    /// Why not.
+    pub reason: String,
+    /// Where the VM is: at its source, unless that has died or it was stopped.
+    pub whereabouts: Whereabouts,
+    /// The event id that the hypervisor would log, where it logs one.
+    pub event_id: Option<u32>,
+    /// Of what a failover cluster was to move: what made it, how, and why to there.
+    pub why: Option<Name>,
 }
 
-impl MigrationRecord {
-    /// The record of a move that was asked for at `queued` and will not take place.
-    pub fn never_begun(declined: &Declined, names: DeclinedNames, queued: SimTime) -> MigrationRecord {
-        MigrationRecord {
-            migration: declined.migration,
-            vm: names.vm,
-            source: names.source,
-            destination: names.destination,
-            kind: declined.kind,
-            transport: names.transport,
+impl NeverBegun {
+    /// Returns the record of the move, which was given up at `now`.
+    pub fn record(self, now: SimTime) -> Record {
+        Record::Migration(MigrationRecord {
+            migration: self.migration,
+            vm: self.vm,
+            source: self.source,
+            destination: self.destination,
+            kind: self.kind,
+            transport: None,
             outcome: Outcome::NotStarted,
-            reason: declined.reason.clone(),
-            event_id: declined.refusal.as_ref().map(|refusal| refusal.event.id),
-            queued,
+            whereabouts: self.whereabouts,
+            reason: self.reason,
+            stop: None,
+            event_id: self.event_id,
+            queued: now,
             started: None,
             total: Span::ZERO,
             brownout: Span::ZERO,
             blackout: Span::ZERO,
             memory_bytes_sent: Bytes::ZERO,
             storage_bytes_sent: Bytes::ZERO,
+            disks: Vec::new(),
             rounds: 0,
             transfer: None,
             impact: None,
             failure: None,
-            why: None,
-        }
+            why: self.why,
+        })
+    }
+
+    /// Returns the line of the log for it: an error where a prerequisite is not met, with what would help.
+    pub fn event(&self, now: SimTime, refusal: Option<&Refusal>) -> Record {
+        let level = if refusal.is_some() { Level::Error } else { Level::Warning };
+        let event = EventRecord::new(now, level, format!("not moved: {}", self.reason));
+        let event = event.of_kind(EventKind::NotMoved).of(self.migration, &self.vm).at(&self.source);
+        Record::Event(event.with_id(self.event_id).with_advice(refusal.map(Into::into)))
     }
 }

@@ -1,8 +1,7 @@
 //! What is set on real QEMU machines, where the scenario's hypervisor is one.
 
-use algorithms::hypervisor_loop::PostCopy;
-use algorithms::levers::{AutoConverge, Compression, QemuLevers};
-use algorithms::policy::{Policy, Qemu};
+use algorithms::levers::{Compression, QemuLevers};
+use algorithms::policy::{AutoConverge, Policy, PostCopyStart, Qemu, Slowing, Xbzrle};
 use models::cluster::Hypervisor;
 use sim_core::Bytes;
 
@@ -41,27 +40,29 @@ impl Checker {
 
 /// What `live` says, and where it says nothing, what the policy does.
 fn levers(file: &LiveFile, policy: &Qemu) -> Result<QemuLevers, Problem> {
-    let of_policy = QemuLevers::of(policy.clone());
+    let slowing = match (file.auto_converge, &policy.slowing) {
+        (Some(true), given @ Slowing::AutoConverge(_)) | (None, given) => given.clone(),
+        (Some(true), _) => Slowing::AutoConverge(AutoConverge::default()),
+        (Some(false), _) => Slowing::Off,
+    };
+    let xbzrle = match &file.xbzrle {
+        None => policy.xbzrle,
+        Some(size) => Some(Xbzrle { cache: cache(size)?, ..policy.xbzrle.unwrap_or_default() }),
+    };
+    let post_copy = file.post_copy_after.as_ref().map_or(Ok(policy.post_copy), post_copy)?;
     Ok(QemuLevers {
-        auto_converge: match file.auto_converge {
-            Some(true) => AutoConverge::On,
-            Some(false) => AutoConverge::Off,
-            None => of_policy.auto_converge,
-        },
-        post_copy: file.post_copy_after.as_ref().map_or(Ok(of_policy.post_copy), post_copy)?,
+        policy: Qemu { slowing, xbzrle, post_copy, ..policy.clone() },
         multifd_channels: file.multifd.as_ref().map(channels).transpose()?,
-        xbzrle_cache: file.xbzrle.as_ref().map(cache).transpose()?.or(of_policy.xbzrle_cache),
-        policy: of_policy.policy,
         compression: file.compression.as_ref().map_or(Ok(Compression::None), |how| compression(how, file))?,
     })
 }
 
-fn post_copy(passes: &At<u32>) -> Result<PostCopy, Problem> {
+fn post_copy(passes: &At<u32>) -> Result<PostCopyStart, Problem> {
     if passes.value == 0 {
         let problem = Problem::at(passes.place, "post-copy follows a pass at least", "must be 1 or more");
         return Err(problem.help("QEMU begins to look at it when a first pass has ended"));
     }
-    Ok(PostCopy::AfterPasses(passes.value))
+    Ok(PostCopyStart::AfterPasses(passes.value))
 }
 
 fn channels(streams: &At<u32>) -> Result<u8, Problem> {

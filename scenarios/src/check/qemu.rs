@@ -113,14 +113,14 @@ fn post_copy(file: &At<PostCopyFile>) -> Result<PostCopyStart, Problem> {
 
 fn xbzrle(file: &At<XbzrleFile>) -> Result<Xbzrle, Problem> {
     let encoded_share = match &file.value.encoded {
-        None => 0.25,
+        None => Xbzrle::default().encoded_share,
         Some(given) if (0.0..=1.0).contains(&given.value) => given.value,
         Some(given) => {
             let message = format!("differences cannot take {} of a page", given.value);
             return Err(Problem::at(given.place, message, "must be from 0 to 1"));
         }
     };
-    Ok(Xbzrle { cache: file.value.cache.unwrap_or(Bytes::from_mib(64)), encoded_share })
+    Ok(Xbzrle { cache: file.value.cache.unwrap_or(Xbzrle::default().cache), encoded_share })
 }
 
 fn dirty_log(file: &At<DirtyLogFile>) -> Result<Tracking, Problem> {

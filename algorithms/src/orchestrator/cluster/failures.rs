@@ -90,7 +90,7 @@ impl ClusterView {
 
     /// Why nothing goes from a dead host, or to it.
     pub(in crate::orchestrator) fn died(&self, host: HostId, is_source: bool) -> Refusal {
-        let name = self.prerequisites.host_name(host);
+        let name = self.host_name(host);
         let message = if is_source {
             format!("{name}, where it ran, has died; it is off")
         } else {
@@ -141,9 +141,9 @@ impl ClusterView {
         let quoted = |name: Name| format!("\"{name}\"");
         let fix = refusal
             .fix
-            .replace("<vm>", &quoted(self.prerequisites.guest_name(vm)))
-            .replace("<source>", &quoted(self.prerequisites.host_name(source)))
-            .replace("<destination>", &quoted(self.prerequisites.host_name(destination)));
+            .replace("<vm>", &quoted(self.guest_name(vm)))
+            .replace("<source>", &quoted(self.host_name(source)))
+            .replace("<destination>", &quoted(self.host_name(destination)));
         Refusal { fix, ..refusal }
     }
 }
