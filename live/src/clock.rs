@@ -1,6 +1,6 @@
 //! Wall-clock time since a run began, as the machines know time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sim_core::{SimTime, Span};
 
@@ -13,17 +13,27 @@ pub(crate) fn span(duration: Duration) -> Span {
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
     began: Instant,
+    began_unix_nanos: u64,
 }
 
 impl WallClock {
     /// A clock that begins now.
     pub fn start() -> WallClock {
-        WallClock { began: Instant::now() }
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let began_unix_nanos = u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX);
+        WallClock { began: Instant::now(), began_unix_nanos }
     }
 
     /// Time since it began.
     pub fn now(&self) -> SimTime {
         SimTime::ZERO + span(self.began.elapsed())
+    }
+
+    /// The time at which an event says that it happened, no later than now. Whoever stamps it must have this computer's
+    /// clock, as whoever is reached over unix sockets does.
+    pub(crate) fn of_event(&self, unix_nanos: Option<u64>) -> SimTime {
+        let stamped = unix_nanos.and_then(|nanos| nanos.checked_sub(self.began_unix_nanos));
+        stamped.map_or(self.now(), |nanos| SimTime::from_nanos(nanos).min(self.now()))
     }
 
     /// How long it is until `time`; nothing where that has passed, `None` for never.

@@ -1,26 +1,26 @@
-//! The live driver: the controller that the simulation runs, told by real hosts, by the wall clock.
+//! An agent as the host of the controller that the simulation runs, told by the wall clock.
 //!
 //! ```text
-//!   host side ── Answer ──▶ drive ── handle ──▶ MigrationController
-//!       ▲                     │  ◀── poll ────────────┘
-//!       └──── carry_out ──────┤
-//!                             └──▶ journal, records
+//!   host side ── Answer ──▶ AgentHost ── settle ──▶ Journalled(MigrationController)
+//!       ▲                     │  ◀── Command, Record ──────────┘
+//!       └──── carry_out ──────┘
 //! ```
 //!
-//! It decides nothing. A host side is whatever carries out commands: it is handed each, must not keep the
-//! driver waiting, and sends its [`Answer`] when it has one; so do those who cancel. Our agents' is
-//! `source`; a hypervisor's goes through the same door.
+//! It decides nothing. The host side is handed each command, must not keep the driver waiting, and sends its
+//! [`Answer`] when it has one; so do those who cancel.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
-use algorithms::machine::Output;
+use algorithms::journal::{Journal, Journalled};
+use algorithms::machine::{Host, WaitingHost, run};
 use algorithms::records::{Outcome, Record};
+use sim_core::SimTime;
 
 use crate::clock::WallClock;
 use crate::error::LiveError;
-use crate::journal::{Journal, Line};
+use crate::journal::Entry;
 
 /// The controller looks at the clock at least this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -35,72 +35,69 @@ pub enum Answer {
     InDoubt(String),
 }
 
+/// The controller with its journal.
+type Controller<J> = Journalled<MigrationController, J>;
+
 /// Drives a migration to its end.
 ///
 /// # Errors
 ///
-/// [`LiveError::InDoubt`] where the host side says so; any other where a journal cannot be written or
+/// [`LiveError::InDoubt`] where the host side says so; any other where the journal cannot be begun or
 /// the host side fails to take a command.
-pub fn drive(
+pub fn drive<J: Journal<Entry, Error = LiveError>>(
     order: MigrationOrder,
     clock: WallClock,
-    journal: &mut Journal,
+    journal: J,
     answers: &Receiver<Answer>,
-    mut carry_out: impl FnMut(Command) -> Result<(), LiveError>,
-    mut keep: impl FnMut(Record),
+    carry_out: impl FnMut(Command) -> Result<(), LiveError>,
+    keep: impl FnMut(Record),
 ) -> Result<Outcome, LiveError> {
-    let guest = order.vm.to_string();
-    let mut controller = MigrationController::new(order);
-    let mut notes = Notes { journal, decided: false };
-    let mut input = Input::Begin;
-    loop {
-        let now = clock.now();
-        match controller.handle(now, input.clone()) {
-            Ok(()) => notes.write(&Line::Told(now, input))?,
-            // The machine is as it was: it waits for what it waited for.
-            Err(refused) => tracing::warn!(%guest, %refused, "a host said what it should not have"),
-        }
-        let until = loop {
-            match controller.poll() {
-                Output::Command(command) => {
-                    notes.write(&Line::Wanted(command))?;
-                    notes.decided |= command == Command::Commit;
-                    carry_out(command)?;
-                }
-                Output::Record(record) => keep(record),
-                Output::Wait(until) => break until,
-                Output::Done(outcome) => {
-                    notes.write(&Line::Ended(outcome))?;
-                    return Ok(outcome);
-                }
-            }
-        };
-        let patience = clock.until(until).unwrap_or(LONGEST_WAIT);
-        input = match answers.recv_timeout(patience) {
-            Ok(Answer::Input(input)) => input,
-            Ok(Answer::InDoubt(reason)) => return Err(LiveError::InDoubt { guest, reason }),
-            Err(RecvTimeoutError::Timeout) => Input::Tick,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(LiveError::InDoubt { guest, reason: "its host side has ended".into() });
-            }
-        };
+    let mut host = AgentHost { guest: order.vm.to_string(), clock, answers, carry_out, keep };
+    let mut controller = Controller::begin(order, journal)?;
+    run(&mut controller, (clock.now(), Input::Begin), &mut host)
+}
+
+struct AgentHost<'a, C, K> {
+    guest: String,
+    clock: WallClock,
+    answers: &'a Receiver<Answer>,
+    carry_out: C,
+    keep: K,
+}
+
+impl<J, C, K> Host<Controller<J>> for AgentHost<'_, C, K>
+where
+    J: Journal<Entry, Error = LiveError>,
+    C: FnMut(Command) -> Result<(), LiveError>,
+    K: FnMut(Record),
+{
+    type Error = LiveError;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, LiveError> {
+        (self.carry_out)(command)?;
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        (self.keep)(record);
     }
 }
 
-/// The journal, without which nothing is decided; and which nothing waits for afterwards.
-struct Notes<'a> {
-    journal: &'a mut Journal,
-    decided: bool,
-}
-
-impl Notes<'_> {
-    fn write(&mut self, line: &Line) -> Result<(), LiveError> {
-        match self.journal.write(line) {
-            Err(error) if self.decided => {
-                tracing::error!(%error, "the journal is not complete; the guest arrives all the same");
-                Ok(())
-            }
-            written => written,
-        }
+impl<J, C, K> WaitingHost<Controller<J>> for AgentHost<'_, C, K>
+where
+    J: Journal<Entry, Error = LiveError>,
+    C: FnMut(Command) -> Result<(), LiveError>,
+    K: FnMut(Record),
+{
+    fn wait(&mut self, until: SimTime) -> Result<(SimTime, Input), LiveError> {
+        let patience = self.clock.until(until).unwrap_or(LONGEST_WAIT);
+        let in_doubt = |reason: String| LiveError::InDoubt { guest: self.guest.clone(), reason };
+        let input = match self.answers.recv_timeout(patience) {
+            Ok(Answer::Input(input)) => input,
+            Ok(Answer::InDoubt(reason)) => return Err(in_doubt(reason)),
+            Err(RecvTimeoutError::Timeout) => Input::Tick,
+            Err(RecvTimeoutError::Disconnected) => return Err(in_doubt("its host side has ended".into())),
+        };
+        Ok((self.clock.now(), input))
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use algorithms::machine::Refused;
+use algorithms::journal::NotReplayed;
 use thiserror::Error;
 
 use crate::protocol::ProtocolError;
@@ -56,9 +56,14 @@ pub enum LiveError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A state machine was told what cannot be.
-    #[error(transparent)]
-    Refused(#[from] Refused),
+    /// A journal does not fit the machine that it is told to.
+    #[error("{path}: {source}")]
+    Replay {
+        /// The journal.
+        path: String,
+        /// In what.
+        source: NotReplayed,
+    },
     /// The guest was handed over, and whether the destination runs it is not known.
     #[error("{guest} stands still until it is known where it runs: {reason}; run `migtwin live recover`")]
     InDoubt {
