@@ -360,7 +360,7 @@ impl Recorded for MigrationController {
 
     fn stage(command: &Command) -> Stage {
         match command {
-            Command::Commit | Command::Loop(LoopCommand::Resume) => Stage::Decides,
+            Command::Commit | Command::Loop(LoopCommand::Resume | LoopCommand::LeavePaused) => Stage::Decides,
             Command::EndMirror | Command::Finish | Command::Abort => Stage::Ends,
             Command::Prepare | Command::Page(_) | Command::Loop(_) | Command::Storage(_) => Stage::GoesOn,
         }

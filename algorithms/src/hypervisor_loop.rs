@@ -8,6 +8,12 @@
 //!                                       └─ PostCopy ▶ Resuming ─Resumed▶ Pulling ─Sent▶ Done    post-copy
 //! ```
 //!
+//! Others may pause the VM while it is copied, and let it go on ([`LoopInput::PausedByOther`],
+//! [`LoopInput::ResumedByOther`]). The hypervisor migrates a paused VM as any other. One that is paused when the
+//! hypervisor stops it arrives paused: [`LoopCommand::LeavePaused`] takes the place of [`LoopCommand::Resume`], and
+//! [`LoopInput::ArrivedPaused`] that of [`LoopInput::Resumed`]. Such a pause is not the migration's: it counts neither
+//! as blackout nor for a deadline.
+//!
 //! [`PageLoop`](crate::page_loop::PageLoop) decides what is sent and when to stop. Here the hypervisor
 //! decides that, and this machine makes of what it tells the same records, so that planned and actual can
 //! be compared. What is left to decide is the hand-over: the guest is resumed at the destination once the
@@ -37,8 +43,13 @@ pub enum LoopInput {
         /// By how much the guest is held back now, in percent.
         throttle_percent: u32,
     },
-    /// The guest stands still at the source.
+    /// The hypervisor has stopped the guest at the source, to hand it over. It may have been paused by somebody before.
     Stopped,
+    /// Somebody else has paused the guest at the source, or it was found paused there. It may be told more than once, and
+    /// later than [`LoopInput::Stopped`], where only later counts show whose pause it was.
+    PausedByOther,
+    /// Somebody else has let the guest go on at the source.
+    ResumedByOther,
     /// The hypervisor waits for leave to hand over; the guest stands still.
     AtSwitchover,
     /// The destination may run the guest and pull what it lacks.
@@ -53,6 +64,8 @@ pub enum LoopInput {
     },
     /// The guest runs at the destination.
     Resumed,
+    /// All that the destination needs to run the guest is there; it is paused, as somebody left it.
+    ArrivedPaused,
     /// Pause the guest as soon as may be, whatever is still dirty.
     ForcePause,
     /// It is later than [`HypervisorLoop::wakes`], perhaps.
@@ -72,6 +85,9 @@ pub enum LoopCommand {
     SwitchOver,
     /// Start the guest at the destination; answer [`LoopInput::Resumed`].
     Resume,
+    /// The guest is the destination's, where it stays paused, as somebody left it; answer [`LoopInput::ArrivedPaused`],
+    /// or [`LoopInput::Resumed`] where somebody has let it go on there.
+    LeavePaused,
 }
 
 /// The state machine.
@@ -84,6 +100,8 @@ pub struct HypervisorLoop {
     rounds: u32,
     sent: Bytes,
     forced: bool,
+    /// Whether somebody else has paused the guest, and nobody has let it go on since.
+    paused_by_other: bool,
     /// By how much the guest is held back since the last count, in percent.
     throttle_percent: u32,
     state: State,
@@ -99,7 +117,7 @@ enum State {
     Stopped {
         at: SimTime,
     },
-    /// The guest was told to start at the destination; `last` is the round under way in post-copy.
+    /// The guest is the destination's, and was told to start there or to stay paused.
     Resuming {
         stopped: SimTime,
         pulling: bool,
@@ -141,6 +159,24 @@ impl Machine for HypervisorLoop {
                 State::Copying { began: now }
             }
             (State::Copying { .. }, LoopInput::Stopped) => State::Stopped { at: now },
+            (state @ (State::Copying { .. } | State::Stopped { .. }), LoopInput::PausedByOther) => {
+                self.paused_by_other = true;
+                state
+            }
+            (state @ State::Copying { .. }, LoopInput::ResumedByOther) => {
+                self.paused_by_other = false;
+                state
+            }
+            // It was not the hypervisor that had stopped it, which would not have let it go on.
+            (State::Stopped { at }, LoopInput::ResumedByOther) => {
+                self.paused_by_other = false;
+                State::Copying { began: at }
+            }
+            // Once it is handed over, what others do to it is no matter of this migration.
+            (
+                state @ (State::Resuming { .. } | State::Pulling { .. }),
+                LoopInput::PausedByOther | LoopInput::ResumedByOther,
+            ) => state,
             // The last count, of what the guest wrote until it stood still: no round of its own.
             (state @ State::Stopped { .. }, LoopInput::Pass { .. }) => state,
             (state @ State::Stopped { .. }, LoopInput::AtSwitchover) => {
@@ -149,22 +185,31 @@ impl Machine for HypervisorLoop {
             }
             (State::Stopped { at }, LoopInput::PostCopy { sent }) if sent >= self.sent => {
                 self.round(RoundPhase::StopAndCopy, at, now, sent, Bytes::ZERO);
-                self.outbox.command(LoopCommand::Resume);
+                self.hand_over();
                 State::Resuming { stopped: at, pulling: true }
             }
             (State::Stopped { at }, LoopInput::Sent { sent }) if sent >= self.sent => {
                 self.round(RoundPhase::StopAndCopy, at, now, sent, Bytes::ZERO);
-                self.outbox.command(LoopCommand::Resume);
+                self.hand_over();
                 State::Resuming { stopped: at, pulling: false }
             }
-            (State::Resuming { stopped, pulling: false }, LoopInput::Resumed) => self.done(stopped, now),
-            (State::Resuming { stopped, pulling: true }, LoopInput::Resumed) => {
-                State::Pulling { stopped, resumed: now }
+            (State::Resuming { stopped, pulling }, LoopInput::Resumed) => {
+                let stopped = if self.paused_by_other { now } else { stopped };
+                self.paused_by_other = false;
+                self.runs(stopped, now, pulling)
+            }
+            (State::Resuming { pulling, .. }, LoopInput::ArrivedPaused) if self.paused_by_other => {
+                self.runs(now, now, pulling)
             }
             // All was pulled before the destination was seen to run.
             (State::Resuming { stopped, pulling: true }, LoopInput::Sent { sent }) => {
                 self.sent = sent.max(self.sent);
                 State::Resuming { stopped, pulling: false }
+            }
+            // It had arrived paused, and somebody has let it go on there.
+            (state @ State::Pulling { .. }, LoopInput::Resumed) if self.paused_by_other => {
+                self.paused_by_other = false;
+                state
             }
             (State::Pulling { stopped, resumed }, LoopInput::Sent { sent }) => {
                 self.sent = sent.max(self.sent);
@@ -197,7 +242,7 @@ impl HypervisorLoop {
     /// A loop that waits for [`LoopInput::Begin`].
     pub fn new(migration: MigrationId, post_copy: PostCopyStart) -> HypervisorLoop {
         let (sent, state, outbox) = (Bytes::ZERO, State::Idle, Outbox::new());
-        let (rounds, forced, throttle_percent) = (0, false, 0);
+        let (rounds, forced, paused_by_other, throttle_percent) = (0, false, false, 0);
         let post_copy_at = SimTime::MAX;
         HypervisorLoop {
             migration,
@@ -206,6 +251,7 @@ impl HypervisorLoop {
             rounds,
             sent,
             forced,
+            paused_by_other,
             throttle_percent,
             state,
             outbox,
@@ -227,15 +273,21 @@ impl HypervisorLoop {
         self.rounds
     }
 
-    /// When the guest stood still, while it does.
+    /// Since when the guest has stood still for this migration, while it does; nothing where somebody else has paused it.
     pub fn paused_since(&self) -> Option<SimTime> {
         match self.state {
+            _ if self.paused_by_other => None,
             State::Stopped { at } | State::Resuming { stopped: at, .. } => Some(at),
             State::Idle | State::Copying { .. } | State::Pulling { .. } | State::Done(_) => None,
         }
     }
 
-    /// Whether the guest was told to start at the destination: from then on the source must not go on.
+    /// Whether somebody else has paused the guest, and nobody has let it go on since.
+    pub fn is_paused_by_other(&self) -> bool {
+        self.paused_by_other
+    }
+
+    /// Whether the guest is the destination's: from then on the source must not go on.
     pub fn is_handed_over(&self) -> bool {
         matches!(self.state, State::Resuming { .. } | State::Pulling { .. } | State::Done(_))
     }
@@ -248,6 +300,17 @@ impl HypervisorLoop {
         {
             self.outbox.command(LoopCommand::StartPostCopy);
         }
+    }
+
+    /// The guest is the destination's from now on.
+    fn hand_over(&mut self) {
+        let command = if self.paused_by_other { LoopCommand::LeavePaused } else { LoopCommand::Resume };
+        self.outbox.command(command);
+    }
+
+    /// The guest is there and runs, or stays paused as it was left.
+    fn runs(&self, stopped: SimTime, resumed: SimTime, pulling: bool) -> State {
+        if pulling { State::Pulling { stopped, resumed } } else { self.done(stopped, resumed) }
     }
 
     fn done(&self, paused: SimTime, resumed: SimTime) -> State {

@@ -279,6 +279,7 @@ impl QuickMigration {
             total,
             brownout: total.saturating_sub(blackout),
             blackout,
+            paused_by_others: false,
             memory_bytes_sent: Bytes::ZERO,
             storage_bytes_sent: self.written,
             disks: Vec::new(),

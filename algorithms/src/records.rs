@@ -118,6 +118,10 @@ pub struct MigrationRecord {
     pub brownout: Span,
     /// The pause: the guest runs nowhere. Also called downtime.
     pub blackout: Span,
+    /// Whether somebody else has paused the VM and nobody has let it go on: it is paused where it is. That pause is not
+    /// in `blackout`, which is zero where the VM arrived paused: nothing was measured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused_by_others: bool,
     /// Memory sent over the network, all rounds together.
     pub memory_bytes_sent: Bytes,
     /// Disk content written at the destination: copied, and mirrored there meanwhile. Where the

@@ -70,6 +70,7 @@ fn migrations(frame: &Frame) -> Result<Vec<RunRecords>, String> {
             storage_bytes_sent: frame.bytes("storage_bytes_sent", row)?,
             rounds: frame.number("rounds", row)? as u32,
             transfer: None,
+            paused_by_others: false,
             impact: None,
             failure: None,
             why: None,

@@ -133,6 +133,7 @@ impl MigrationController {
             disks: self.order.storage.as_ref().map_or_else(Vec::new, |storage| storage.disks.clone()),
             rounds: self.rounds(),
             transfer: None,
+            paused_by_others: self.is_paused_by_other(),
             impact: self.impact.map(Box::new),
             failure,
             why: self.order.why.clone(),

@@ -10,6 +10,7 @@ use crate::hypervisor_loop::{HypervisorLoop, LoopInput};
 use crate::machine::{Refused, Settled, settle_inner};
 use crate::page_loop::{PageInput, PageLoop, PagesMoved, UnderWay};
 use crate::policy::{Policy, PostCopyStart};
+use crate::records::{EventKind, Level};
 
 /// Whose loop it is, and where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +90,14 @@ impl MemoryLoop {
         }
     }
 
+    /// Whether somebody else has paused the VM.
+    fn is_paused_by_other(&self) -> bool {
+        match self {
+            MemoryLoop::Own(_) => false,
+            MemoryLoop::Hypervisor(watched) => watched.is_paused_by_other(),
+        }
+    }
+
     pub(super) fn total_sent(&self) -> Bytes {
         match self {
             MemoryLoop::Own(pages) => pages.total_sent(),
@@ -112,7 +121,7 @@ impl MigrationController {
     ///
     /// [`Refused`] where memory is not being copied, or the VM has been paused.
     pub fn stand_in(&self, policy: Policy, so_far: &UnderWay, now: SimTime) -> Result<Self, Refused> {
-        let paused = self.paused_since().is_some() || self.is_handed_over();
+        let paused = self.paused_since().is_some() || self.is_paused_by_other() || self.is_handed_over();
         let watched = matches!(self.memory, MemoryLoop::Hypervisor(_));
         if !watched || self.state != State::Copying || paused {
             let input = "a page loop in the hypervisor's place".into();
@@ -172,9 +181,31 @@ impl MigrationController {
         let MemoryLoop::Hypervisor(watched) = &mut self.memory else {
             return Err(Refused { input: format!("{input:?}"), state: "the page loop is our own".into() });
         };
+        let paused = watched.is_paused_by_other();
         let settled = settle_inner(watched, now, input, &mut self.outbox, Command::Loop)?;
+        self.note_pause(now, paused, input);
         self.memory_settled(settled);
         Ok(())
+    }
+
+    /// The log says who else has paused the VM or let it go on; `before` is whether it was paused so.
+    fn note_pause(&mut self, now: SimTime, before: bool, input: LoopInput) {
+        let (vm, source) = (self.order.vm.clone(), self.order.source.clone());
+        let message = match (before, self.is_paused_by_other(), input) {
+            (false, true, _) => format!("somebody has paused {vm} at {source}: it is moved as it is"),
+            (true, false, LoopInput::Resumed) => format!("somebody has let {vm} go on where it has arrived"),
+            (true, false, _) => format!("somebody has let {vm} go on at {source}"),
+            (true, true, LoopInput::ArrivedPaused) => {
+                format!("{vm} has arrived paused, as somebody left it: it runs when somebody lets it go on")
+            }
+            (false, false, _) | (true, true, _) => return,
+        };
+        self.log_as(now, Level::Warning, EventKind::PausedByOthers, None, message);
+    }
+
+    /// Whether somebody else has paused the VM, and nobody has let it go on since.
+    pub fn is_paused_by_other(&self) -> bool {
+        self.memory.is_paused_by_other()
     }
 
     fn memory_settled(&mut self, settled: Settled<PagesMoved>) {

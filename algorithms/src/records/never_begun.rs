@@ -51,6 +51,7 @@ impl NeverBegun {
             total: Span::ZERO,
             brownout: Span::ZERO,
             blackout: Span::ZERO,
+            paused_by_others: false,
             memory_bytes_sent: Bytes::ZERO,
             storage_bytes_sent: Bytes::ZERO,
             disks: Vec::new(),

@@ -118,6 +118,7 @@ fn migration_record(migration: MigrationId, json: MigrationJson, rounds: usize) 
         storage_bytes_sent: Bytes::new(json.storage_bytes_sent),
         rounds: rounds as u32,
         transfer: json.transfer.map(|transfer| Box::new(transfer_record(transfer))),
+        paused_by_others: false,
         impact: json.impact.map(|impact| Box::new(impact_record(&impact))),
         failure: json.failure.map(|failure| Box::new(failure.into_owned())),
         why: json.why.map(name),
