@@ -18,10 +18,10 @@ mod row;
 use std::fmt;
 
 use algorithms::failures::catalogue::Evidence;
-use algorithms::failures::{FailurePoint, FailureRecord, GuestState};
+use algorithms::failures::{FailurePoint, FailureRecord};
 use algorithms::records::{
     Advice, EventRecord, GuestRecord, ImpactRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome,
-    Power, ResourceKind, ResourceRecord, RoundPhase, RoundRecord, RunRecord, RunRecords, TransferRecord,
+    Power, ResourceKind, ResourceRecord, RoundPhase, RoundRecord, RunRecord, RunRecords, TransferRecord, Whereabouts,
 };
 use row::Row;
 use sha2::{Digest, Sha256};
@@ -92,7 +92,7 @@ fn migration(record: &MigrationRecord) -> String {
         .with("source", &record.source)
         .with_some("destination", record.destination.as_ref())
         .with("kind", kind(record.kind))
-        .with("transport", &record.transport)
+        .with_some("transport", record.transport.as_ref())
         .with("outcome", outcome(record.outcome))
         .with("reason", &record.reason)
         .with_some("event_id", record.event_id)
@@ -106,7 +106,7 @@ fn migration(record: &MigrationRecord) -> String {
         .with("rounds", record.rounds);
     let row = with_transfer(row, record.transfer.as_deref());
     let row = with_impact(row, record.impact.as_deref());
-    let row = with_failure(row, record.failure.as_deref());
+    let row = with_failure(row, record.failure.as_deref(), record.whereabouts);
     row.with_some("why", record.why.as_ref()).end()
 }
 
@@ -153,7 +153,7 @@ fn with_impact(row: Row, impact: Option<&ImpactRecord>) -> Row {
         .with("post_copy.waited", post_copy.waited.as_nanos())
 }
 
-fn with_failure(row: Row, failure: Option<&FailureRecord>) -> Row {
+fn with_failure(row: Row, failure: Option<&FailureRecord>, whereabouts: Whereabouts) -> Row {
     let Some(failure) = failure else { return row.without("failure") };
     let point = match failure.point {
         FailurePoint::Preparation => "preparation".to_owned(),
@@ -162,10 +162,11 @@ fn with_failure(row: Row, failure: Option<&FailureRecord>) -> Row {
         FailurePoint::Pause => "pause".to_owned(),
         FailurePoint::CleanUp => "clean-up".to_owned(),
     };
-    let guest = match failure.guest {
-        GuestState::AtSource => "at the source",
-        GuestState::AtDestination => "at the destination",
-        GuestState::Off => "off",
+    let guest = match whereabouts {
+        Whereabouts::AtSource => "at the source",
+        Whereabouts::AtDestination => "at the destination",
+        Whereabouts::Off => "off",
+        Whereabouts::InDoubt => "in doubt",
     };
     let evidence = failure.evidence.map(|evidence| match evidence {
         Evidence::Documented => "documented",
@@ -246,7 +247,6 @@ fn guest(record: &GuestRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use algorithms::failures::GuestState;
     use algorithms::ids::MigrationId;
     use models::world::{RunOptions, simulate};
     use sim_core::{Bytes, SimTime, Span};
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(changed(|records| records.events[0].message.push('.')), ["events"]);
         assert_eq!(changed(|records| records.guests[0].host = "elsewhere".into()), ["guests"]);
         let failure = |records: &mut RunRecords| {
-            records.migrations[0].failure.as_mut().unwrap().guest = GuestState::Off;
+            records.migrations[0].whereabouts = Whereabouts::Off;
         };
         assert_eq!(changed(failure), ["migrations"]);
     }
