@@ -78,7 +78,7 @@ fn live(policy: Policy, reality: Reality, most: usize) -> (Vec<Happening>, Optio
             Command::Page(PageCommand::Count { unsent }) => {
                 let seconds = now.since(counted).as_secs_f64() * speed;
                 counted = now;
-                let fresh = -reality.set * (-reality.touched * seconds / reality.set).exp_m1();
+                let fresh = -reality.set * sim_core::math::exp_m1(-reality.touched * seconds / reality.set);
                 let fresh = fresh * (1.0 - (unsent.as_f64() / reality.set).min(1.0));
                 Input::Page(PageInput::Counted { dirty: unsent + Bytes::from_f64_floor(fresh) })
             }
@@ -198,7 +198,7 @@ fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Happen
             (now, sent) = (now + 0.05, sent + reality.rate * 0.05 * 4104.0 / 4096.0);
         }
         pending = pending.max(0.0);
-        let fresh = -reality.set * (-reality.touched * (now - began) / reality.set).exp_m1();
+        let fresh = -reality.set * sim_core::math::exp_m1(-reality.touched * (now - began) / reality.set);
         pending += fresh * (1.0 - (pending / unsent_of).min(1.0));
         if pending < threshold {
             tell(now, Input::Loop(LoopInput::Stopped));
