@@ -118,7 +118,7 @@ impl WaitingHost<Journalled<MigrationController, Notes>> for Hosts {
                 let seconds = self.now.since(self.counted).as_secs_f64() * self.speed;
                 self.counted = self.now;
                 let Reality { touched, set, .. } = self.reality;
-                let fresh = -set * (-touched * seconds / set).exp_m1();
+                let fresh = -set * sim_core::math::exp_m1(-touched * seconds / set);
                 let fresh = fresh * (1.0 - (unsent.as_f64() / set).min(1.0));
                 Input::Page(PageInput::Counted { dirty: unsent + Bytes::from_f64_floor(fresh) })
             }
@@ -243,7 +243,7 @@ fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Entry>
             (now, sent) = (now + 0.05, sent + reality.rate * 0.05 * 4104.0 / 4096.0);
         }
         pending = pending.max(0.0);
-        let fresh = -reality.set * (-reality.touched * (now - began) / reality.set).exp_m1();
+        let fresh = -reality.set * sim_core::math::exp_m1(-reality.touched * (now - began) / reality.set);
         pending += fresh * (1.0 - (pending / unsent_of).min(1.0));
         if pending < threshold {
             tell(now, Input::Loop(LoopInput::Stopped));
