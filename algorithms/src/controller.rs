@@ -262,7 +262,7 @@ impl Machine for MigrationController {
             (State::Aborting { outcome, reason, paused }, Input::Aborted { sent, whereabouts }) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
                 self.note_partly_sent(sent);
-                self.give_up(now, (found(outcome, whereabouts), whereabouts), reason, paused);
+                self.give_up(now, found(outcome, whereabouts), reason, paused);
             }
             // The VM runs at the destination: what is left undone there is to be looked at, and nothing to wait for.
             (State::Finishing(moved), Input::Failed { reason }) => {
@@ -371,13 +371,16 @@ impl Recorded for MigrationController {
     }
 }
 
-/// How a migration that was given up ends, by where the host found the VM.
-fn found(outcome: Outcome, whereabouts: Whereabouts) -> Outcome {
+/// How a migration that was given up ends, and where its VM is, by where the host found that.
+fn found(outcome: Outcome, whereabouts: Whereabouts) -> (Outcome, Whereabouts) {
     match (outcome, whereabouts) {
-        (Outcome::Lost, _) | (_, Whereabouts::Off) => Outcome::Lost,
-        (_, Whereabouts::AtDestination) => Outcome::Completed,
-        (_, Whereabouts::InDoubt) => Outcome::Failed,
-        (outcome, Whereabouts::AtSource) => outcome,
+        // What its memory never followed to, or what died with its host, goes on nowhere.
+        (Outcome::Lost, Whereabouts::AtSource) => (Outcome::Lost, Whereabouts::Off),
+        (Outcome::Lost, elsewhere) => (Outcome::Lost, elsewhere),
+        (_, Whereabouts::Off) => (Outcome::Lost, Whereabouts::Off),
+        (_, Whereabouts::AtDestination) => (Outcome::Completed, Whereabouts::AtDestination),
+        (_, Whereabouts::InDoubt) => (Outcome::Failed, Whereabouts::InDoubt),
+        (outcome, Whereabouts::AtSource) => (outcome, Whereabouts::AtSource),
     }
 }
 

@@ -50,6 +50,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::SimTime;
 use thiserror::Error;
 
+use crate::ids::{MigrationId, Name};
 use crate::records::{EventKind, EventRecord, Record};
 
 /// A state machine without a clock: it is told what happened and when, and says what to do.
@@ -199,8 +200,16 @@ impl Refused {
 
     /// Returns what is recorded of it.
     pub fn record(&self, now: SimTime) -> Record {
-        let event = EventRecord::warning(now, format!("ignored: {self}"));
-        Record::Event(event.of_kind(EventKind::InputRefused))
+        Record::Event(self.event(now))
+    }
+
+    /// Returns what is recorded of it where it concerns a migration of a VM.
+    pub fn record_of(&self, now: SimTime, migration: MigrationId, vm: &Name) -> Record {
+        Record::Event(self.event(now).of(migration, vm))
+    }
+
+    fn event(&self, now: SimTime) -> EventRecord {
+        EventRecord::warning(now, format!("ignored: {self}")).of_kind(EventKind::InputRefused)
     }
 }
 

@@ -2,7 +2,7 @@
 //! simulated futures.
 //!
 //! ```text
-//!  happenings ──▶ Situation ─┬─ controller, as it stands ─┐
+//!  journal ─────▶ Situation ─┬─ controller, as it stands ─┐
 //!                            └─ Evidence: rate, dirtying ─┴─▶ N futures ──▶ odds, for every lever
 //! ```
 //!
@@ -18,9 +18,12 @@ mod future;
 mod lever;
 mod watched;
 
-use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
-use algorithms::hypervisor_loop::{LoopCommand, LoopInput, PostCopy};
-use algorithms::machine::{Output, Refused};
+use std::convert::Infallible;
+
+use algorithms::controller::{Command, Input, LoopOwner, MigrationController, MigrationOrder};
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
+use algorithms::journal::{Entry, EntryOf};
+use algorithms::machine::{Host, Refused, Settled, settle};
 use algorithms::policy::{Policy, StopReason};
 use algorithms::records::{MigrationRecord, Outcome, Record};
 use serde::Serialize;
@@ -29,15 +32,6 @@ use sim_core::{Quantiles, SimTime, Streams, replicate};
 pub use evidence::Evidence;
 pub use lever::Lever;
 use watched::Watched;
-
-/// What a controller was told or wanted, in order: a journal's lines.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
-    /// It was told this at this time.
-    Told(SimTime, Input),
-    /// It wanted this done.
-    Wanted(Command),
-}
 
 /// A migration at a moment.
 #[derive(Debug, Clone)]
@@ -55,14 +49,17 @@ pub struct Situation {
 /// Why there is no forecast.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForecastError {
-    /// The happenings are not those of such a migration.
-    #[error("line {line}: {why}")]
+    /// The journal is not that of such a migration.
+    #[error("entry {entry} of the journal: {why}")]
     NotReplayed {
-        /// Which happening, from 1.
-        line: usize,
+        /// Which, from 1; the order is the first.
+        entry: usize,
         /// What the controller said.
         why: Refused,
     },
+    /// The controller refused what a simulated host said: a fault of this program.
+    #[error("a simulated future went wrong: {0}; please report this with the journal")]
+    Refused(Refused),
     /// It is over.
     #[error("the migration had ended by then: nothing is left to forecast; ask for an earlier time by --at")]
     Ended,
@@ -128,53 +125,36 @@ pub struct Band {
 }
 
 impl Situation {
-    /// The migration of `order` after everything that had happened up to `at`.
+    /// The migration of `order` after everything that its journal's `entries` say of the time up to `at`. What the
+    /// controller wanted it says again by itself.
     ///
     /// # Errors
     ///
-    /// [`ForecastError::NotReplayed`] where the controller refuses what it is said to have been told.
+    /// [`ForecastError::NotReplayed`] where the controller refuses what it took in then;
+    /// [`ForecastError::NotOurLoop`] where the page loop is the hypervisor's, by other rules than QEMU's.
     pub fn of(
         order: MigrationOrder,
-        happenings: &[Happening],
+        entries: &[EntryOf<MigrationController>],
         at: SimTime,
     ) -> Result<Situation, ForecastError> {
-        Situation::after(MigrationController::new(order), None, happenings, at)
-    }
-
-    /// The same, of a migration whose page loop is the hypervisor's own, which was to go over to post-copy
-    /// `post_copy`. What it does next follows from the order's rules, which must be QEMU's.
-    ///
-    /// # Errors
-    ///
-    /// As [`Situation::of`], and [`ForecastError::NotOurLoop`] for other rules than QEMU's.
-    pub fn of_hypervisor(
-        order: MigrationOrder,
-        post_copy: PostCopy,
-        happenings: &[Happening],
-        at: SimTime,
-    ) -> Result<Situation, ForecastError> {
-        let watched = Watched::new(&order.policy, order.memory).ok_or(ForecastError::NotOurLoop)?;
-        let controller = MigrationController::of_hypervisor(order, post_copy);
-        Situation::after(controller, Some(watched), happenings, at)
-    }
-
-    fn after(
-        controller: MigrationController,
-        watched: Option<Watched>,
-        happenings: &[Happening],
-        at: SimTime,
-    ) -> Result<Situation, ForecastError> {
-        let (now, evidence) = (SimTime::ZERO, Evidence::default());
+        let watched = match order.page_loop {
+            LoopOwner::Own => None,
+            LoopOwner::Hypervisor => {
+                Some(Watched::new(&order.policy, order.memory).ok_or(ForecastError::NotOurLoop)?)
+            }
+        };
+        let (controller, now) = (MigrationController::new(order), SimTime::ZERO);
+        let evidence = Evidence::default();
         let mut situation = Situation { controller, now, asked: None, evidence, watched, ended: None };
-        for (happening, line) in happenings.iter().zip(1..) {
-            match happening {
-                Happening::Told(time, _) if *time > at => break,
-                Happening::Told(time, input) => {
-                    let refused = |why| ForecastError::NotReplayed { line, why };
-                    situation.told(*time, input.clone()).map_err(refused)?;
-                }
-                // The controller says the same by itself.
-                Happening::Wanted(_) => {}
+        for (place, entry) in entries.iter().enumerate() {
+            let Entry::Told(time, input) = entry else { continue };
+            if *time > at {
+                break;
+            }
+            let refused = situation.told(*time, input);
+            let was_refused = matches!(entries.get(place + 1), Some(Entry::Refused(_)));
+            if let Some(why) = refused.filter(|_| !was_refused) {
+                return Err(ForecastError::NotReplayed { entry: place + 2, why });
             }
         }
         if at < SimTime::MAX {
@@ -183,44 +163,38 @@ impl Situation {
         Ok(situation)
     }
 
-    fn told(&mut self, time: SimTime, input: Input) -> Result<(), Refused> {
-        if let Some((command, since)) = &self.asked {
-            self.evidence.answered(command, &input, *since, time);
+    /// Tells the controller, and learns from what that comes to; why it was refused, if it was.
+    fn told(&mut self, time: SimTime, input: &Input) -> Option<Refused> {
+        let mut look = Look::default();
+        let Ok(settled) = settle(&mut self.controller, time, input.clone(), &mut look);
+        if look.refused.is_some() {
+            return look.refused;
         }
-        let answered = !matches!(input, Input::Tick | Input::Cancel { .. });
-        let pass = match &input {
-            Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent }) => {
-                Some((*sent, *dirty, *throttle_percent))
-            }
-            _ => None,
-        };
-        self.controller.handle(time, input)?;
         self.now = time;
-        if let (Some(watched), Some(pass)) = (&mut self.watched, pass) {
-            watched.pass(time, pass, &mut self.evidence);
+        if let Some((command, since)) = &self.asked {
+            self.evidence.answered(command, input, *since, time);
         }
-        if answered {
+        if let (Some(watched), Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent })) =
+            (&mut self.watched, input)
+        {
+            watched.pass(time, (*sent, *dirty, *throttle_percent), &mut self.evidence);
+        }
+        if !matches!(input, Input::Tick | Input::Cancel { .. }) {
             self.asked = None;
         }
-        loop {
-            match self.controller.poll() {
-                Output::Command(command) => {
-                    self.evidence.asked(&command);
-                    if let (Some(watched), Command::Loop(LoopCommand::Start)) = (&mut self.watched, command) {
-                        watched.begin(time);
-                    }
-                    if future::is_answered(&command) {
-                        self.asked = Some((command, time));
-                    }
-                }
-                Output::Record(_) => {}
-                Output::Wait(_) => return Ok(()),
-                Output::Done(outcome) => {
-                    self.ended = Some(outcome);
-                    return Ok(());
-                }
+        for command in look.commands {
+            self.evidence.asked(&command);
+            if let (Some(watched), Command::Loop(LoopCommand::Start)) = (&mut self.watched, command) {
+                watched.begin(time);
+            }
+            if future::is_answered(&command) {
+                self.asked = Some((command, time));
             }
         }
+        if let Settled::Done(outcome) = settled {
+            self.ended = Some(outcome);
+        }
+        None
     }
 
     /// Simulates `futures` futures for each lever that the migration has.
@@ -248,7 +222,8 @@ impl Situation {
             Some(_) => lever::of_hypervisor(self.controller.order()),
             None => lever::levers(self.controller.order()),
         };
-        let lines = levers.into_iter().map(|lever| self.odds(lever, seed, futures.max(1))).collect();
+        let lines = levers.into_iter().map(|lever| self.odds(lever, seed, futures.max(1)));
+        let lines = lines.collect::<Result<Vec<Odds>, ForecastError>>()?;
         Ok(Forecast {
             schema: 1,
             vm: self.controller.order().vm.to_string(),
@@ -272,35 +247,50 @@ impl Situation {
     }
 
     /// The odds with `lever` pulled now. Every lever meets the same luck.
-    fn odds(&self, lever: Lever, seed: u64, futures: u32) -> Odds {
+    fn odds(&self, lever: Lever, seed: u64, futures: u32) -> Result<Odds, ForecastError> {
         let one = |number| future::run(self, &lever, &self.evidence.draw(Streams::new(seed, number)));
         let ends = replicate(futures, one, |_| ());
+        let ends = ends.into_iter().collect::<Result<Vec<Option<MigrationRecord>>, Refused>>();
+        let ends = ends.map_err(ForecastError::Refused)?;
         let completed: Vec<&MigrationRecord> =
             ends.iter().flatten().filter(|record| record.outcome == Outcome::Completed).collect();
-        let by_itself = StopReason::Converged.to_string();
-        let converged = completed.iter().filter(|record| record.reason == by_itself).count();
+        let converged = completed.iter().filter(|record| record.stop == Some(StopReason::Converged)).count();
         let share = |count: usize| count as f64 / f64::from(futures);
         let end = |record: &&MigrationRecord| {
             record.started.map_or(0.0, SimTime::as_secs_f64) + record.total.as_secs_f64()
         };
-        Odds {
+        Ok(Odds {
             completes: share(completed.len()),
             converges: share(converged),
             finish_s: band(completed.iter().map(end)),
             blackout_s: band(completed.iter().map(|record| record.blackout.as_secs_f64())),
             lever,
-        }
+        })
+    }
+}
+
+/// A host that only notes what is wanted, and what was refused.
+#[derive(Default)]
+struct Look {
+    commands: Vec<Command>,
+    refused: Option<Refused>,
+}
+
+impl Host<MigrationController> for Look {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        self.commands.push(command);
+        Ok(None)
+    }
+
+    fn record(&mut self, _: Record) {}
+
+    fn refused(&mut self, _: SimTime, refused: Refused) {
+        self.refused = Some(refused);
     }
 }
 
 fn band(values: impl Iterator<Item = f64>) -> Option<Band> {
     Quantiles::of(values).map(|all| Band { p50: all.p50, p95: all.p95 })
-}
-
-/// The migration's own record among what it left.
-fn record_of(record: Record) -> Option<MigrationRecord> {
-    match record {
-        Record::Migration(migration) => Some(migration),
-        _ => None,
-    }
 }

@@ -3,24 +3,17 @@
 //! Real hosts are asked for one migration at a time. Which disks go with a guest, and where to, is decided
 //! here as in a simulated plan: by the orchestrator.
 
+use std::convert::Infallible;
+
 use algorithms::ids::{HostId, VmId};
-use algorithms::machine::Output;
-use algorithms::orchestrator::{Command, DiskMove, Input, Orchestrator};
+use algorithms::machine::{Host, settle};
+use algorithms::orchestrator::{Command, Input, MoveOrder, Orchestrator};
 use algorithms::plan::{Move, Phase, Plan, StorageMove};
-use algorithms::records::MigrationKind;
+use algorithms::records::Record;
 use sim_core::{SimTime, Span};
 
 use crate::cluster::ClusterModel;
 use crate::preflight::cluster_view;
-
-/// What a move comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneMove {
-    /// What is moved, and how.
-    pub kind: MigrationKind,
-    /// The disks that are copied, in their order.
-    pub disks: Vec<DiskMove>,
-}
 
 /// The model with nothing to do but this move.
 pub fn alone(model: &ClusterModel, vm: VmId, destination: HostId, storage: StorageMove) -> ClusterModel {
@@ -53,23 +46,32 @@ pub fn storage_move(
     }
 }
 
-/// What the only move of this model's plan comes to.
+/// What the only move of this model's plan comes to: how it is to be carried out, names, disks and kind included.
 ///
 /// # Errors
 ///
 /// Why it would not be begun, in a sentence.
-pub fn resolve(model: &ClusterModel) -> Result<OneMove, String> {
+pub fn resolve(model: &ClusterModel) -> Result<Box<MoveOrder>, String> {
     let mut orchestrator = Orchestrator::new(model.plan.clone(), cluster_view(model));
-    orchestrator.handle(SimTime::ZERO, Input::Begin).map_err(|refused| refused.to_string())?;
-    loop {
-        match orchestrator.poll() {
-            Output::Command(Command::Start(assignment)) => {
-                let disks = orchestrator.cluster().storage().moves(assignment.migration).to_vec();
-                return Ok(OneMove { kind: assignment.kind, disks });
-            }
-            Output::Command(Command::Refuse(declined)) => return Err(declined.reason),
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(()) => return Err("its plan has no move".into()),
-        }
+    let mut first = First(None);
+    let Ok(_) = settle(&mut orchestrator, SimTime::ZERO, Input::Begin, &mut first);
+    match first.0 {
+        Some(Command::Start(order)) => Ok(order),
+        Some(Command::Refuse(declined)) => Err(declined.never_begun.reason),
+        None => Err("its plan has no move".into()),
     }
+}
+
+/// A host that only looks at what would be done first.
+struct First(Option<Command>);
+
+impl Host<Orchestrator> for First {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        self.0.get_or_insert(command);
+        Ok(None)
+    }
+
+    fn record(&mut self, _: Record) {}
 }

@@ -9,11 +9,10 @@ use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryDisk, InventoryGuest, InventoryHost, PlannedLocation,
     PlannedMove, PlannedStay, PlannedStorage,
 };
-use algorithms::ids::{HostId, Name, StorageId, VmId};
-use algorithms::orchestrator::{ClusterView, DiskMove};
+use algorithms::ids::{HostId, Name, VmId};
+use algorithms::orchestrator::ClusterView;
 use algorithms::plan::{Phase, Placement, Plan, StorageMove};
-use algorithms::records::{MigrationKind, MigrationRecord, Outcome, RunRecords};
-use algorithms::storage_mirror::DiskOrder;
+use algorithms::records::{MigrationRecord, Outcome, RunRecords};
 use sim_core::{Quantiles, replicate};
 
 use crate::cluster::ClusterModel;
@@ -119,27 +118,6 @@ impl Asked<'_> {
             format!("{reason}; its disks cannot go to {}", refused.join(", "))
         }
     }
-
-    /// The disks that go with a guest: by the rule that the simulated orchestrator goes by.
-    fn disks(&self, record: &MigrationRecord, destination: &Name) -> Vec<DiskOrder> {
-        let guest = self.model.guests.iter().position(|guest| guest.name == record.vm);
-        let host = self.model.hosts.iter().position(|host| host.name == *destination);
-        let Some((vm, host)) = guest.zip(host).filter(|_| record.kind == MigrationKind::SharedNothing) else {
-            return vec![];
-        };
-        let guest = &self.model.guests[vm];
-        let (vm, destination) = (VmId(vm as u32), HostId(host as u32));
-        let location = |place: StorageId| self.model.storage[place.index()].name.clone();
-        let order = |each: DiskMove| DiskOrder {
-            disk: each.disk,
-            name: guest.disks[each.disk as usize].name.clone(),
-            bytes: each.bytes,
-            from: location(each.from),
-            to: location(each.to),
-        };
-        let moves = self.view.storage().plan(vm, guest.host, destination, &self.storage);
-        moves.unwrap_or_default().into_iter().map(order).collect()
-    }
 }
 
 /// Storage, where there is any.
@@ -210,7 +188,7 @@ fn planned_move(
         vm: record.vm.clone(),
         destination: destination.clone(),
         kind: record.kind,
-        disks: asked.disks(record, destination),
+        disks: record.disks.clone(),
         reason: asked.reason(&record.vm),
         completes: same.len() as f64 / runs.len() as f64,
         start_s: expected(same.iter().filter_map(|each| Some(each.started?.as_secs_f64()))),
@@ -231,8 +209,6 @@ fn reasons(model: &ClusterModel) -> BTreeMap<Name, String> {
         Placement::MostFreeMemory => "the most free memory of the hosts that take it",
         Placement::FewestVms => "the fewest guests of the hosts that take it",
     };
-    // Where the plan cannot be followed without running it, it runs all the same.
-    let moves = preflight(model).map(|preflight| preflight.moves).unwrap_or_default();
     let reason = |checked: crate::preflight::CheckedMove| {
         let refusing = checked.refused.iter().map(|each| &*model.hosts[each.destination.index()].name);
         let refusing: Vec<&str> = refusing.collect();
@@ -240,7 +216,7 @@ fn reasons(model: &ClusterModel) -> BTreeMap<Name, String> {
             if refusing.is_empty() { String::new() } else { format!("; refused by {}", refusing.join(", ")) };
         (model.guests[checked.vm.index()].name.clone(), format!("{rule}{refused}"))
     };
-    moves.into_iter().map(reason).collect()
+    preflight(model).moves.into_iter().map(reason).collect()
 }
 
 fn expected(seconds: impl Iterator<Item = f64>) -> Expected {

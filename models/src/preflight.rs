@@ -5,15 +5,16 @@
 //! that are still on their way take memory that here is free again.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use algorithms::ids::{HostId, Name, VmId};
-use algorithms::machine::{Output, Refused};
+use algorithms::machine::{Host, Settled, settle};
 use algorithms::orchestrator::{
-    Assignment, ClusterView, Command, Declined, Input, Orchestrator, StorageView,
+    Assignment, ClusterView, Command, Declined, Input, MoveOrder, Orchestrator, StorageView,
 };
 use algorithms::preflight::facts::{GuestFacts, HostFacts};
 use algorithms::preflight::{Finding, Prerequisites, Refusal, Rule};
-use algorithms::records::{MigrationKind, Outcome};
+use algorithms::records::{MigrationKind, NeverBegun, Outcome, Record};
 use sim_core::{Bytes, SimTime};
 
 use crate::cluster::ClusterModel;
@@ -62,79 +63,81 @@ impl Preflight {
 }
 
 /// Checks the model's plan.
-///
-/// # Errors
-///
-/// [`Refused`] where the orchestrator does not take what it was told: a model that
-/// [`simulate`](crate::world::simulate) would not run either.
-pub fn preflight(model: &ClusterModel) -> Result<Preflight, Refused> {
-    let mut orchestrator = Orchestrator::new(model.plan.clone(), cluster_view(model));
+pub fn preflight(model: &ClusterModel) -> Preflight {
+    let view = cluster_view(model);
+    let mut orchestrator = Orchestrator::new(model.plan.clone(), view.clone());
     let named = named_destinations(model);
-    let mut preflight = Preflight::default();
-    let mut now = SimTime::ZERO;
-    orchestrator.handle(now, Input::Begin)?;
-    loop {
-        match orchestrator.poll() {
-            Output::Command(Command::Start(assignment)) => {
-                let Assignment { migration, vm, source, destination, kind, .. } = assignment;
-                let why = orchestrator.why(migration).cloned();
-                let others = if why.is_some() {
-                    // It has its place; a role that is stopped has none, and its reason says why.
-                    Vec::new()
-                } else if kind == MigrationKind::Storage || named.contains(&(vm, destination)) {
-                    Vec::new()
-                } else {
-                    others(model, source)
-                };
-                let refused = refused_by(orchestrator.cluster(), vm, source, &others);
-                preflight.moves.push(CheckedMove {
-                    vm,
-                    source,
-                    result: Ok(destination),
-                    refusal: None,
-                    refused,
-                    kind,
-                    why,
-                });
-                orchestrator.handle(now, Input::Ended { migration, outcome: Outcome::Completed })?;
+    let mut rehearsal = Rehearsal { model, view, named, preflight: Preflight::default() };
+    let mut next = (SimTime::ZERO, Input::Begin);
+    // Where nothing is left to wait for, the plan waits for what cannot come: all that it moves has been told.
+    while let Ok(Settled::Wait(until)) = settle(&mut orchestrator, next.0, next.1, &mut rehearsal)
+        && until < SimTime::MAX
+    {
+        next = (until, Input::Tick);
+    }
+    rehearsal.preflight
+}
+
+/// Hosts that migrate in no time at all. What rules say of a move is asked of the cluster as it was at first, but for
+/// its memory.
+struct Rehearsal<'a> {
+    model: &'a ClusterModel,
+    view: ClusterView,
+    named: BTreeSet<(VmId, HostId)>,
+    preflight: Preflight,
+}
+
+impl Host<Orchestrator> for Rehearsal<'_> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        Ok(match command {
+            Command::Start(order) => Some(self.started(*order)),
+            Command::Refuse(declined) => {
+                let checked = self.declined(*declined);
+                self.preflight.moves.push(checked);
+                None
             }
-            Output::Command(Command::Refuse(declined)) => {
-                let Declined { migration, vm, source, destination, kind, reason, refusal } = declined;
-                let why = orchestrator.why(migration).cloned();
-                let asked = match destination {
-                    _ if kind == MigrationKind::Storage => Vec::new(),
-                    Some(host) => vec![host],
-                    None => others(model, source),
-                };
-                let mut refused = match &why {
-                    None => refused_by(orchestrator.cluster(), vm, source, &asked),
-                    Some(_) => role_refused_by(orchestrator.cluster(), vm, source, (&asked, kind)),
-                };
-                let (memory, other) = match refusal {
-                    Some(refusal) if refusal.rule == Rule::Memory => (Some(refusal), None),
-                    other => (None, other),
-                };
-                let refusal = other.filter(|it| Rule::OF_THE_CLUSTER.contains(&it.rule)).map(|it| *it);
-                if let (Some(refusal), Some(destination)) = (memory, destination) {
-                    refused.push(RefusedBy { destination, refusals: vec![*refusal] });
-                }
-                preflight.moves.push(CheckedMove {
-                    vm,
-                    source,
-                    result: Err(reason),
-                    refusal,
-                    refused,
-                    kind,
-                    why,
-                });
-            }
-            Output::Record(_) => {}
-            Output::Wait(until) if until < SimTime::MAX => {
-                now = until;
-                orchestrator.handle(now, Input::Tick)?;
-            }
-            Output::Wait(_) | Output::Done(()) => return Ok(preflight),
+        })
+    }
+
+    fn record(&mut self, _: Record) {}
+}
+
+impl Rehearsal<'_> {
+    fn started(&mut self, order: MoveOrder) -> Input {
+        let Assignment { migration, vm, source, destination, kind, .. } = order.assignment;
+        // A role has its place; one that is stopped has none, and its reason says why.
+        let chosen =
+            order.why.is_none() && kind != MigrationKind::Storage && !self.named.contains(&(vm, destination));
+        let others = if chosen { others(self.model, source) } else { Vec::new() };
+        let refused = refused_by(&self.view, vm, source, &others);
+        let (result, refusal, why) = (Ok(destination), None, order.why);
+        self.preflight.moves.push(CheckedMove { vm, source, result, refusal, refused, kind, why });
+        Input::Ended { migration, outcome: Outcome::Completed }
+    }
+
+    fn declined(&self, declined: Declined) -> CheckedMove {
+        let Declined { vm, source, destination, refusal, never_begun } = declined;
+        let NeverBegun { kind, reason, why, .. } = never_begun;
+        let asked = match destination {
+            _ if kind == MigrationKind::Storage => Vec::new(),
+            Some(host) => vec![host],
+            None => others(self.model, source),
+        };
+        let mut refused = match &why {
+            None => refused_by(&self.view, vm, source, &asked),
+            Some(_) => role_refused_by(&self.view, vm, source, (&asked, kind)),
+        };
+        let (memory, other) = match refusal {
+            Some(refusal) if refusal.rule == Rule::Memory => (Some(refusal), None),
+            other => (None, other),
+        };
+        let refusal = other.filter(|it| Rule::OF_THE_CLUSTER.contains(&it.rule)).map(|it| *it);
+        if let (Some(refusal), Some(destination)) = (memory, destination) {
+            refused.push(RefusedBy { destination, refusals: vec![*refusal] });
         }
+        CheckedMove { vm, source, result: Err(reason), refusal, refused, kind, why }
     }
 }
 
@@ -156,10 +159,10 @@ pub fn cluster_view(model: &ClusterModel) -> ClusterView {
     let mut view = view.with_failover(model.failover.clone());
     for host in &model.hosts {
         let limits = [host.migration_limit, model.administration.maximum_parallel_migrations];
-        view.add_host(host.memory, limits.into_iter().flatten().min());
+        view.add_host(host.name.clone(), host.memory, limits.into_iter().flatten().min());
     }
     for guest in &model.guests {
-        view.add_guest(guest.host, guest.memory);
+        view.add_guest(guest.name.clone(), guest.host, guest.memory);
     }
     if !model.storage.is_empty() {
         view.set_storage(storage_view(model));

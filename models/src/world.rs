@@ -15,7 +15,6 @@ mod check;
 mod fabric;
 mod failing;
 mod guest;
-mod log;
 mod migrating;
 mod quick;
 mod sending;
@@ -23,15 +22,14 @@ mod storing;
 mod waiting;
 mod way;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 
-use algorithms::controller;
+use algorithms::controller::{self, MigrationController};
 use algorithms::ids::{HostId, MigrationId, Name};
-use algorithms::machine::Output;
-use algorithms::orchestrator::{self, Declined, Orchestrator};
-use algorithms::records::{
-    Advice, DeclinedNames, EventRecord, Level, MigrationRecord, Origin, Record, RunRecord, RunRecords,
-};
+use algorithms::machine::{Host, Settled, settle};
+use algorithms::orchestrator::{self, Orchestrator};
+use algorithms::records::{Origin, Record, RecordCollector, RunRecord, RunRecords};
 use sim_core::{ActivityId, EventQueue, Fluid, SimTime, Span, Streams};
 
 use crate::cluster::ClusterModel;
@@ -40,7 +38,6 @@ use background::Background;
 pub use check::ModelError;
 use fabric::Fabric;
 use failing::{Failing, Trigger};
-use log::Log;
 use migrating::{Migrating, Step};
 use quick::Quick;
 use storing::Storing;
@@ -102,7 +99,13 @@ struct World<'a> {
     background: Vec<Background>,
     orchestrator: Orchestrator,
     orchestrator_tick: SimTime,
+    /// What the orchestrator is still to be told at this time, in order.
+    for_orchestrator: VecDeque<orchestrator::Input>,
+    /// Whether what it wants is being done just now.
+    orchestrating: bool,
     /// By number; those that have ended are gone.
+    controllers: Vec<Option<Box<MigrationController>>>,
+    /// The host side of each.
     migrations: Vec<Option<Box<Migrating>>>,
     /// Roles that go offline or come online.
     quicks: BTreeMap<MigrationId, Box<Quick>>,
@@ -114,7 +117,7 @@ struct World<'a> {
     preparing_until: Vec<SimTime>,
     /// What breaks; `None` where nothing can.
     failing: Option<Box<Failing>>,
-    log: Log,
+    log: RecordCollector,
     done: bool,
     last_end: SimTime,
 }
@@ -157,13 +160,16 @@ impl<'a> World<'a> {
             background: Vec::new(),
             orchestrator: Orchestrator::new(model.plan.clone(), cluster_view(model)),
             orchestrator_tick: SimTime::MAX,
+            for_orchestrator: VecDeque::new(),
+            orchestrating: false,
+            controllers: Vec::new(),
             migrations: Vec::new(),
             quicks: BTreeMap::new(),
             owners: Vec::new(),
             compressing: vec![Vec::new(); model.hosts.len()],
             preparing_until: vec![SimTime::ZERO; model.hosts.len()],
             failing: Failing::new(model, &Streams::new(options.seed, options.replication)),
-            log: Log::default(),
+            log: RecordCollector::default(),
             done: false,
             last_end: SimTime::ZERO,
         }
@@ -222,11 +228,11 @@ impl<'a> World<'a> {
     fn give_up(&mut self, time: SimTime, reason: String) {
         self.now = time;
         self.tell_orchestrator(orchestrator::Input::Stop);
-        for index in 0..self.migrations.len() {
-            if let Some(under_way) = &self.migrations[index] {
+        for index in 0..self.controllers.len() {
+            if let Some(controller) = &self.controllers[index] {
                 let reason = reason.clone();
                 // Where memory follows its guest there is nothing left to call off: the rest never comes.
-                let input = match under_way.controller.is_handed_over() {
+                let input = match controller.is_handed_over() {
                     true => controller::Input::Failed { reason },
                     false => controller::Input::Cancel { reason },
                 };
@@ -266,30 +272,41 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Hands `input` to the orchestrator and does what it then wants.
+    /// Hands `input` to the orchestrator and does what it then wants. What it is told meanwhile, since a migration that it
+    /// started has ended at once, has its turn after that.
     fn tell_orchestrator(&mut self, input: orchestrator::Input) {
-        if let Err(refused) = self.orchestrator.handle(self.now, input) {
-            panic!("the driver told the orchestrator what cannot be: {refused}");
+        self.for_orchestrator.push_back(input);
+        if std::mem::replace(&mut self.orchestrating, true) {
+            return;
         }
-        loop {
-            match self.orchestrator.poll() {
-                Output::Command(orchestrator::Command::Start(assignment)) => self.start(assignment),
-                Output::Command(orchestrator::Command::Refuse(declined)) => self.decline(declined),
-                Output::Record(record) => self.log.keep(record),
-                Output::Wait(until) => {
-                    if until < self.orchestrator_tick {
-                        self.orchestrator_tick = until;
-                        self.queue.schedule(until.max(self.now), Event::OrchestratorTick);
+        while let Some(input) = self.for_orchestrator.pop_front() {
+            let mut desk = Desk { wanted: Vec::new(), log: &mut self.log };
+            let Ok(settled) = settle(&mut self.orchestrator, self.now, input, &mut desk);
+            for command in desk.wanted {
+                match command {
+                    orchestrator::Command::Start(order) => self.start(order),
+                    orchestrator::Command::Refuse(declined) => {
+                        declined.records(self.now).into_iter().for_each(|record| self.log.keep(record));
                     }
-                    return;
                 }
-                Output::Done(()) => {
-                    self.done = true;
-                    // A plan that services nodes goes on until the last is done.
-                    if self.model.plan.phases.iter().any(|phase| !phase.nodes.is_empty()) {
-                        self.last_end = self.now;
-                    }
-                    return;
+            }
+            self.wait_for_orchestrator(settled);
+        }
+        self.orchestrating = false;
+    }
+
+    fn wait_for_orchestrator(&mut self, settled: Settled<()>) {
+        match settled {
+            Settled::Wait(until) if until < self.orchestrator_tick => {
+                self.orchestrator_tick = until;
+                self.queue.schedule(until.max(self.now), Event::OrchestratorTick);
+            }
+            Settled::Wait(_) => {}
+            Settled::Done(()) => {
+                self.done = true;
+                // A plan that services nodes goes on until the last is done.
+                if self.model.plan.phases.iter().any(|phase| !phase.nodes.is_empty()) {
+                    self.last_end = self.now;
                 }
             }
         }
@@ -297,30 +314,6 @@ impl<'a> World<'a> {
 
     fn host_name(&self, host: HostId) -> Name {
         self.model.hosts[host.index()].name.clone()
-    }
-
-    /// A move that will not take place leaves its records here; it never had a controller.
-    fn decline(&mut self, declined: Declined) {
-        let refusal = declined.refusal.as_deref();
-        let names = DeclinedNames {
-            vm: self.model.guests[declined.vm.index()].name.clone(),
-            source: self.host_name(declined.source),
-            destination: declined.destination.map(|host| self.host_name(host)),
-            transport: self.model.transport.name.clone(),
-        };
-        self.log.keep(Record::Event(EventRecord {
-            time: self.now,
-            level: if refusal.is_some() { Level::Error } else { Level::Warning },
-            event_id: refusal.map(|refusal| refusal.event.id),
-            migration: Some(declined.migration),
-            vm: Some(names.vm.clone()),
-            host: Some(names.source.clone()),
-            message: format!("not moved: {}", declined.reason),
-            advice: refusal.map(|refusal| Box::new(Advice::from(refusal))),
-        }));
-        let why = self.orchestrator.why(declined.migration).cloned();
-        let record = MigrationRecord::never_begun(&declined, names, self.now);
-        self.log.keep(Record::Migration(MigrationRecord { why, ..record }));
     }
 
     /// An activity has completed.
@@ -346,6 +339,30 @@ impl<'a> World<'a> {
             origin: Origin::Planned,
             makespan: self.last_end.since(SimTime::ZERO),
         };
-        self.log.records(run, guests)
+        assert_eq!(self.log.missing().count(), 0, "every migration that was asked for leaves a record");
+        self.log.finish(run, guests)
+    }
+}
+
+/// Where the orchestrator's commands are laid down; they are done when it has said all that it has to say.
+struct Desk<'a> {
+    wanted: Vec<orchestrator::Command>,
+    log: &'a mut RecordCollector,
+}
+
+impl Host<Orchestrator> for Desk<'_> {
+    type Error = Infallible;
+
+    fn carry_out(
+        &mut self,
+        _: SimTime,
+        command: orchestrator::Command,
+    ) -> Result<Option<orchestrator::Input>, Infallible> {
+        self.wanted.push(command);
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.log.keep(record);
     }
 }

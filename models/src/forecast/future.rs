@@ -1,13 +1,15 @@
 //! One future: the controller goes on, and is answered as fast as was drawn.
 
+use std::convert::Infallible;
+
 use algorithms::controller::{Command, Input, MigrationController};
-use algorithms::machine::{Output, Refused};
+use algorithms::machine::{self, Host, Refused, Settled, WaitingHost, settle};
 use algorithms::page_loop::{PageCommand, PageInput};
-use algorithms::records::MigrationRecord;
+use algorithms::records::{MigrationRecord, Record, Whereabouts};
 use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
 use super::evidence::Draw;
-use super::{Lever, Situation, record_of};
+use super::{Lever, Situation};
 
 /// A future with more steps than this does not end.
 const MOST_STEPS: u32 = 200_000;
@@ -22,89 +24,143 @@ pub(super) fn is_answered(command: &Command) -> bool {
 }
 
 /// The migration's record at its end; `None` where it does not end.
-pub(super) fn run(situation: &Situation, lever: &Lever, draw: &Draw) -> Option<MigrationRecord> {
+///
+/// # Errors
+///
+/// What the controller refused of its host's answers, which no future may hide.
+pub(super) fn run(
+    situation: &Situation,
+    lever: &Lever,
+    draw: &Draw,
+) -> Result<Option<MigrationRecord>, Refused> {
     let policy = match lever {
         Lever::Rules { policy, .. } => policy,
         _ => &situation.controller.order().policy,
     };
-    let is_watched = situation.watched.is_some();
+    let mut controller = situation.stand_in(policy)?;
+    let so_far = situation.now.since(SimTime::ZERO);
     let mut future = Future {
-        controller: situation.stand_in(policy).ok()?,
+        memory: controller.order().memory,
         now: situation.now,
+        horizon: situation.now + so_far * TIMES_SO_FAR + ON_TOP,
+        steps: 0,
         // What stands in for a hypervisor's loop says by itself what it wants.
-        asked: situation.asked.filter(|_| !is_watched),
+        asked: situation.asked.filter(|_| situation.watched.is_none()),
         draw: *draw,
         unlimited: false,
         record: None,
+        refused: None,
     };
-    // What a controller refuses now has no effect: the lever is not there any more.
-    future.pull(lever).ok()?;
-    let so_far = situation.now.since(SimTime::ZERO);
-    let horizon = situation.now + so_far * TIMES_SO_FAR + ON_TOP;
-    for _ in 0..MOST_STEPS {
-        let until = match future.drain() {
-            Polled::Wait(until) => until,
-            Polled::Done => return future.record,
-        };
-        let answer = future.asked.map(|(command, since)| future.answer_time(&command, since));
-        let next = answer.unwrap_or(SimTime::MAX).min(until);
-        if next > horizon {
-            return None;
-        }
-        future.now = next.max(future.now);
-        let answered = answer.is_some_and(|answer| answer <= future.now);
-        let input = if answered { future.answer() } else { Input::Tick };
-        future.controller.handle(future.now, input).ok()?;
+    // A lever that is not there any more has no effect: what it stands for is refused, and that is no answer's fault.
+    let pull = future.pull(lever);
+    let Ok(settled) = settle(&mut controller, situation.now, pull, &mut Pulled(&mut future));
+    let Settled::Wait(until) = settled else { return Ok(future.record) };
+    let ended = future.wait(until).and_then(|next| machine::run(&mut controller, next, &mut future));
+    match (future.refused, ended) {
+        (Some(refused), _) => Err(refused),
+        (None, Ok(_)) => Ok(future.record),
+        (None, Err(NoEnd)) => Ok(None),
     }
-    None
 }
 
-enum Polled {
-    Wait(SimTime),
-    Done,
-}
+/// It goes on for too long.
+struct NoEnd;
 
+/// A host that answers as fast as was drawn.
 struct Future {
-    controller: MigrationController,
+    memory: Bytes,
     now: SimTime,
+    horizon: SimTime,
+    steps: u32,
     asked: Option<(Command, SimTime)>,
     draw: Draw,
     /// Whether limits on the rate no longer count for the network that was seen.
     unlimited: bool,
     record: Option<MigrationRecord>,
+    refused: Option<Refused>,
+}
+
+/// The same while a lever is pulled.
+struct Pulled<'a>(&'a mut Future);
+
+impl Host<MigrationController> for Pulled<'_> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, now: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        self.0.begin(now, command);
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.0.keep(record);
+    }
+
+    fn refused(&mut self, _: SimTime, _: Refused) {}
+}
+
+impl Host<MigrationController> for Future {
+    type Error = NoEnd;
+
+    fn carry_out(&mut self, now: SimTime, command: Command) -> Result<Option<Input>, NoEnd> {
+        self.begin(now, command);
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.keep(record);
+    }
+
+    fn refused(&mut self, _: SimTime, refused: Refused) {
+        self.refused.get_or_insert(refused);
+    }
+}
+
+impl WaitingHost<MigrationController> for Future {
+    fn wait(&mut self, until: SimTime) -> Result<(SimTime, Input), NoEnd> {
+        let answer = self.asked.map(|(command, since)| self.answer_time(&command, since));
+        let next = answer.unwrap_or(SimTime::MAX).min(until);
+        self.steps += 1;
+        if next > self.horizon || self.steps > MOST_STEPS || self.refused.is_some() {
+            return Err(NoEnd);
+        }
+        self.now = next.max(self.now);
+        let answered = answer.is_some_and(|answer| answer <= self.now);
+        let input = if answered { self.answer() } else { Input::Tick };
+        Ok((self.now, input))
+    }
 }
 
 impl Future {
-    fn pull(&mut self, lever: &Lever) -> Result<(), Refused> {
+    /// Changes what the lever changes of the hosts; what the controller is told of it.
+    fn pull(&mut self, lever: &Lever) -> Input {
         match lever {
-            Lever::Nothing => Ok(()),
+            Lever::Nothing => Input::Tick,
             Lever::TwiceTheRate => {
                 self.draw.rate *= 2.0;
                 self.unlimited = true;
-                Ok(())
+                Input::Tick
             }
             Lever::HalfTheSpeed => {
                 self.draw.speed *= 0.5;
-                Ok(())
+                Input::Tick
             }
-            Lever::PauseNow => self.controller.handle(self.now, Input::Page(PageInput::ForcePause)),
-            Lever::Rules { policy, .. } => {
-                self.controller.handle(self.now, Input::Adjust { policy: policy.clone() })
-            }
+            Lever::PauseNow => Input::Page(PageInput::ForcePause),
+            Lever::Rules { policy, .. } => Input::Adjust { policy: policy.clone() },
         }
     }
 
-    fn drain(&mut self) -> Polled {
-        loop {
-            match self.controller.poll() {
-                Output::Command(Command::Page(PageCommand::Throttle { percent })) => {
-                    self.draw.speed = 1.0 - f64::from(percent) / 100.0;
-                }
-                Output::Command(command) => self.asked = Some((command, self.now)),
-                Output::Record(record) => self.record = record_of(record).or(self.record.take()),
-                Output::Wait(until) => return Polled::Wait(until),
-                Output::Done(_) => return Polled::Done,
+    fn begin(&mut self, now: SimTime, command: Command) {
+        match command {
+            Command::Page(PageCommand::Throttle { percent }) => {
+                self.draw.speed = 1.0 - f64::from(percent) / 100.0;
             }
+            command => self.asked = Some((command, now)),
+        }
+    }
+
+    fn keep(&mut self, record: Record) {
+        if let Record::Migration(migration) = record {
+            self.record = Some(migration);
         }
     }
 
@@ -135,7 +191,7 @@ impl Future {
             Command::Page(command) => Input::Page(self.page_answer(command)),
             Command::Commit => Input::Page(PageInput::Resumed),
             Command::Finish => Input::Finished,
-            Command::Abort => Input::Aborted { sent: Bytes::ZERO },
+            Command::Abort => Input::Aborted { sent: Bytes::ZERO, whereabouts: Whereabouts::AtSource },
             Command::EndMirror => Input::MirrorEnded { written: Bytes::ZERO },
             // There is no forecast while disks are copied, or of a hypervisor's own loop.
             Command::Storage(_) | Command::Loop(_) => Input::Tick,
@@ -151,7 +207,7 @@ impl Future {
             PageCommand::Count { unsent } => {
                 let span = self.now.since(self.draw.counted.min(self.now));
                 self.draw.counted = self.now;
-                let most = self.controller.order().memory;
+                let most = self.memory;
                 PageInput::Counted { dirty: self.draw.dirty_after(unsent, span, most) }
             }
             PageCommand::Pause => PageInput::Paused,

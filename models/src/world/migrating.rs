@@ -1,11 +1,13 @@
 //! What a migration's commands cost, and when they are answered.
 
-use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use std::convert::Infallible;
+
+use algorithms::controller::{Command, Input, LoopOwner, MigrationController};
 use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
-use algorithms::orchestrator::{self, Assignment, DiskMove};
+use algorithms::machine::{Host, Refused, Settled, settle};
+use algorithms::orchestrator::{self, Assignment, DiskMove, MigrationRules, MoveOrder};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
-use algorithms::records::{EventRecord, Level, Outcome, Record};
+use algorithms::records::{EventRecord, Outcome, Record, Whereabouts};
 use algorithms::storage_mirror::{MirrorCommand, MirrorInput};
 use sim_core::{Bandwidth, Bytes, EventKey, SimTime, Span};
 
@@ -15,9 +17,8 @@ use super::sending::{Account, Flow};
 use super::way::Way;
 use super::{Event, World};
 
-/// A migration under way.
+/// The host side of a migration under way.
 pub(super) struct Migrating {
-    pub(super) controller: MigrationController,
     pub(super) assignment: Assignment,
     pub(super) way: Way,
     pub(super) account: Account,
@@ -92,18 +93,24 @@ impl Step {
 
 impl World<'_> {
     /// A migration begins: its controller is made, told to begin, and followed.
-    pub(super) fn start(&mut self, assignment: Assignment) {
-        if let Some((kind, offline)) = self.orchestrator.quick(&assignment) {
-            return self.start_quick(assignment, kind, offline);
+    pub(super) fn start(&mut self, order: Box<MoveOrder>) {
+        if let Some(quick) = order.quick_migration() {
+            return self.start_quick(order.assignment, quick);
         }
+        let assignment = order.assignment;
         let way = self.way(&assignment);
-        self.say_how(&assignment, &way);
-        let order = self.order(&assignment, &way);
+        self.say_how(&order, &way);
+        let rules = MigrationRules {
+            transport: way.name.clone(),
+            policy: self.model.hypervisor.policy.clone(),
+            deadline: self.model.hypervisor.deadline,
+            page_loop: LoopOwner::Own,
+        };
+        let controller = MigrationController::new(order.migration(rules));
         let migrating = Migrating {
-            controller: MigrationController::new(order),
             way,
             account: Account::default(),
-            disks: self.orchestrator.cluster().storage().moves(assignment.migration).to_vec(),
+            disks: order.disks,
             assignment,
             guest: self.guest_under_way(&assignment),
             step: None,
@@ -113,6 +120,8 @@ impl World<'_> {
         };
         let slots = self.migrations.len().max(assignment.migration.index() + 1);
         self.migrations.resize_with(slots, || None);
+        self.controllers.resize_with(slots, || None);
+        self.controllers[assignment.migration.index()] = Some(Box::new(controller));
         self.begin_watched(Box::new(migrating));
     }
 
@@ -144,66 +153,47 @@ impl World<'_> {
         }
     }
 
-    /// Hands `input` to the controller and does what it wants, until it waits or has ended.
+    /// Hands `input`, if any, to the controller and does what it wants, until it waits or has ended.
     ///
-    /// A command that takes no time is answered here, when the controller has said all it has to
-    /// say; the others are answered by events.
+    /// A command that takes no time is answered at once; the others are answered by events.
     pub(super) fn follow(&mut self, mut migrating: Box<Migrating>, input: Option<Input>) {
-        let mut answer = input;
-        loop {
-            if let Some(input) = answer.take()
-                && let Err(refused) = migrating.controller.handle(self.now, input)
-            {
-                panic!("the driver told a migration what cannot be: {refused}");
-            }
-            loop {
-                match migrating.controller.poll() {
-                    Output::Command(command) => {
-                        assert!(answer.is_none(), "a controller waits for one answer at a time");
-                        answer = self.carry_out(&mut migrating, command);
-                    }
-                    Output::Record(record) => self.keep(&migrating, record),
-                    Output::Wait(until) => {
-                        self.wake(&mut migrating, until);
-                        break;
-                    }
-                    Output::Done(outcome) => return self.ended(&migrating, outcome),
-                }
-            }
-            if answer.is_none() {
-                let index = migrating.assignment.migration.index();
+        let index = migrating.assignment.migration.index();
+        let Some(input) = input else {
+            self.migrations[index] = Some(migrating);
+            return;
+        };
+        let Some(mut controller) = self.controllers[index].take() else { return };
+        let now = self.now;
+        let mut side = Side { world: self, migrating: &mut migrating };
+        let Ok(settled) = settle(&mut *controller, now, input, &mut side);
+        match settled {
+            Settled::Wait(until) => {
+                self.wake(&mut migrating, until);
+                self.controllers[index] = Some(controller);
                 self.migrations[index] = Some(migrating);
-                return;
             }
+            Settled::Done(outcome) => self.ended(&migrating, outcome),
         }
     }
 
     /// Keeps a record; a migration's own with what its sending took.
     fn keep(&mut self, migrating: &Migrating, record: Record) {
-        let record = match record {
+        self.log.keep(match record {
             Record::Migration(mut record) => {
                 record.transfer = Some(Box::new(self.transfer_record(migrating)));
                 record.impact = self.impact(migrating, &record).map(Box::new);
                 Record::Migration(record)
             }
             other => other,
-        };
-        self.keep_with_why(migrating.assignment.migration, record);
+        });
     }
 
     /// Where the way is not the one that was asked for, the log says why.
-    fn say_how(&mut self, assignment: &Assignment, way: &Way) {
+    fn say_how(&mut self, order: &MoveOrder, way: &Way) {
         if let Some(message) = way.said.clone() {
-            self.log.keep(Record::Event(EventRecord {
-                time: self.now,
-                level: Level::Information,
-                event_id: None,
-                migration: Some(assignment.migration),
-                vm: Some(self.model.guests[assignment.vm.index()].name.clone()),
-                host: Some(self.host_name(assignment.source)),
-                advice: None,
-                message,
-            }));
+            let event = EventRecord::information(self.now, message);
+            let event = event.of(order.assignment.migration, &order.vm).at(&order.source);
+            self.log.keep(Record::Event(event));
         }
     }
 
@@ -335,8 +325,10 @@ impl World<'_> {
             sent = flow.bytes.saturating_sub(Bytes::from_f64_floor(left.ceil()));
         }
         migrating.sending = Sending::Nothing;
-        self.resume_guest_io(migrating.assignment.vm);
-        Input::Aborted { sent }
+        let vm = migrating.assignment.vm;
+        self.resume_guest_io(vm);
+        let whereabouts = if self.is_off(vm) { Whereabouts::Off } else { Whereabouts::AtSource };
+        Input::Aborted { sent, whereabouts }
     }
 
     fn wake(&mut self, migrating: &mut Migrating, until: SimTime) {
@@ -345,20 +337,28 @@ impl World<'_> {
             self.queue.schedule(until.max(self.now), Event::Tick(migrating.assignment.migration));
         }
     }
+}
 
-    fn order(&self, assignment: &Assignment, way: &Way) -> MigrationOrder {
-        let guest = &self.model.guests[assignment.vm.index()];
-        MigrationOrder {
-            migration: assignment.migration,
-            vm: guest.name.clone(),
-            source: self.host_name(assignment.source),
-            destination: self.host_name(assignment.destination),
-            transport: way.name.clone(),
-            memory: guest.memory,
-            policy: self.model.hypervisor.policy.clone(),
-            deadline: self.model.hypervisor.deadline,
-            queued: assignment.queued,
-            storage: self.storage_order(assignment),
-        }
+/// The modelled hosts of one migration.
+struct Side<'a, 'm> {
+    world: &'a mut World<'m>,
+    migrating: &'a mut Migrating,
+}
+
+impl Host<MigrationController> for Side<'_, '_> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        Ok(self.world.carry_out(self.migrating, command))
+    }
+
+    fn record(&mut self, record: Record) {
+        self.world.keep(self.migrating, record);
+    }
+
+    fn refused(&mut self, now: SimTime, refused: Refused) {
+        let Assignment { migration, vm, .. } = self.migrating.assignment;
+        let vm = &self.world.model.guests[vm.index()].name;
+        self.world.log.keep(refused.record_of(now, migration, vm));
     }
 }

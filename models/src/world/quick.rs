@@ -4,13 +4,14 @@
 //! and read from there; it shares that device with everything else. Without disks, nothing is known of the
 //! device, and [`UNKNOWN_STORAGE_BYTES_PER_SEC`] stands for it.
 
-use algorithms::failover::OfflineAction;
+use std::convert::Infallible;
+
 use algorithms::ids::{HostId, MigrationId, VmId};
-use algorithms::machine::Output;
+use algorithms::machine::{Host, Settled, settle};
 use algorithms::orchestrator::{self, Assignment};
-use algorithms::quick_migration::{QuickCommand, QuickInput, QuickKind, QuickMigration, QuickOrder};
+use algorithms::quick_migration::{QuickCommand, QuickInput, QuickMigration, QuickOrder};
 use algorithms::records::{MigrationKind, Outcome, Record};
-use sim_core::{ActivityId, Bytes, Demand, EventKey, Span};
+use sim_core::{ActivityId, Bytes, Demand, EventKey, SimTime, Span};
 
 use super::storing::{COPY_BLOCK, DISK_CORE_SECONDS_PER_GB, LOCAL_COPY_BYTES_PER_SEC, Uses, take};
 use super::way::BYTES_PER_GB;
@@ -22,6 +23,11 @@ const UNKNOWN_STORAGE_BYTES_PER_SEC: f64 = 1e9;
 /// A role on its way.
 pub(super) struct Quick {
     machine: QuickMigration,
+    side: QuickSide,
+}
+
+/// Its host side.
+struct QuickSide {
     assignment: Assignment,
     going: Going,
 }
@@ -58,28 +64,17 @@ enum Way {
 
 impl World<'_> {
     /// A role goes offline or comes online: its machine is made, told to begin, and followed.
-    pub(super) fn start_quick(&mut self, assignment: Assignment, kind: QuickKind, offline: OfflineAction) {
-        let guest = &self.model.guests[assignment.vm.index()];
-        let order = QuickOrder {
-            migration: assignment.migration,
-            vm: guest.name.clone(),
-            source: self.host_name(assignment.source),
-            destination: self.host_name(assignment.destination),
-            memory: guest.memory,
-            queued: assignment.queued,
-            kind,
-            offline,
-        };
-        let quick = Quick { machine: QuickMigration::new(order), assignment, going: Going::Nothing };
-        self.follow_quick(Box::new(quick), QuickInput::Begin);
+    pub(super) fn start_quick(&mut self, assignment: Assignment, order: QuickOrder) {
+        let side = QuickSide { assignment, going: Going::Nothing };
+        self.follow_quick(Box::new(Quick { machine: QuickMigration::new(order), side }), QuickInput::Begin);
     }
 
     /// A step has taken its time, or a saved state is across.
     pub(super) fn quick_step_done(&mut self, migration: MigrationId) {
         let Some(mut quick) = self.quicks.remove(&migration) else { return };
-        let (Going::Step(_, then) | Going::State(_, then)) = quick.going else { return };
-        quick.going = Going::Nothing;
-        match self.come_to(&mut quick, then) {
+        let (Going::Step(_, then) | Going::State(_, then)) = quick.side.going else { return };
+        quick.side.going = Going::Nothing;
+        match self.come_to(&mut quick.side, then) {
             Some(input) => self.follow_quick(quick, input),
             None => _ = self.quicks.insert(migration, quick),
         }
@@ -87,7 +82,8 @@ impl World<'_> {
 
     /// Quick migrations from a host that has died, or to it, are given up.
     pub(super) fn cancel_quicks_at(&mut self, host: HostId, reason: &str) {
-        let ends = |quick: &Quick| quick.assignment.source == host || quick.assignment.destination == host;
+        let ends =
+            |quick: &Quick| quick.side.assignment.source == host || quick.side.assignment.destination == host;
         let concerned: Vec<MigrationId> =
             self.quicks.iter().filter(|(_, quick)| ends(quick)).map(|(migration, _)| *migration).collect();
         for migration in concerned {
@@ -103,22 +99,13 @@ impl World<'_> {
 
     /// Hands `input` to the machine and does what it wants, until it waits or has ended.
     fn follow_quick(&mut self, mut quick: Box<Quick>, input: QuickInput) {
-        let migration = quick.assignment.migration;
-        let mut answer = Some(input);
-        while let Some(input) = answer.take() {
-            if let Err(refused) = quick.machine.handle(self.now, input) {
-                panic!("the driver told a quick migration what cannot be: {refused}");
-            }
-            loop {
-                match quick.machine.poll() {
-                    Output::Command(command) => answer = self.carry_out_quick(&mut quick, command),
-                    Output::Record(record) => self.keep_with_why(migration, record),
-                    Output::Wait(_) => break,
-                    Output::Done(outcome) => return self.quick_ended(migration, outcome),
-                }
-            }
+        let migration = quick.side.assignment.migration;
+        let (now, Quick { machine, side }) = (self.now, &mut *quick);
+        let Ok(settled) = settle(machine, now, input, &mut Sides { world: self, side });
+        match settled {
+            Settled::Wait(_) => _ = self.quicks.insert(migration, quick),
+            Settled::Done(outcome) => self.quick_ended(migration, outcome),
         }
-        self.quicks.insert(migration, quick);
     }
 
     fn quick_ended(&mut self, migration: MigrationId, outcome: Outcome) {
@@ -126,18 +113,7 @@ impl World<'_> {
         self.tell_orchestrator(orchestrator::Input::Ended { migration, outcome });
     }
 
-    /// Keeps a record; a migration's own with what made the cluster move it.
-    pub(super) fn keep_with_why(&mut self, migration: MigrationId, record: Record) {
-        self.log.keep(match record {
-            Record::Migration(mut record) => {
-                record.why = self.orchestrator.why(migration).cloned();
-                Record::Migration(record)
-            }
-            other => other,
-        });
-    }
-
-    fn carry_out_quick(&mut self, quick: &mut Quick, command: QuickCommand) -> Option<QuickInput> {
+    fn carry_out_quick(&mut self, quick: &mut QuickSide, command: QuickCommand) -> Option<QuickInput> {
         let (timing, settings) = (self.model.hypervisor.timing, self.model.failover.settings);
         match command {
             QuickCommand::Save { bytes } => self.spend_on_quick(quick, timing.pause, Then::Write(bytes)),
@@ -167,7 +143,7 @@ impl World<'_> {
         }
     }
 
-    fn spend_on_quick(&mut self, quick: &mut Quick, span: Span, then: Then) -> Option<QuickInput> {
+    fn spend_on_quick(&mut self, quick: &mut QuickSide, span: Span, then: Then) -> Option<QuickInput> {
         if span == Span::ZERO {
             return self.come_to(quick, then);
         }
@@ -176,7 +152,7 @@ impl World<'_> {
         None
     }
 
-    fn come_to(&mut self, quick: &mut Quick, then: Then) -> Option<QuickInput> {
+    fn come_to(&mut self, quick: &mut QuickSide, then: Then) -> Option<QuickInput> {
         let vm = quick.assignment.vm;
         match then {
             Then::Write(bytes) => {
@@ -197,7 +173,7 @@ impl World<'_> {
         }
     }
 
-    fn begin_state(&mut self, quick: &mut Quick, bytes: Bytes, way: Way, then: Then) {
+    fn begin_state(&mut self, quick: &mut QuickSide, bytes: Bytes, way: Way, then: Then) {
         let Assignment { migration, vm, source, destination, .. } = quick.assignment;
         let host = if way == Way::ToStorage { source } else { destination };
         let (uses, cap) = self.state_load(vm, host, way);
@@ -224,5 +200,23 @@ impl World<'_> {
             take(&mut uses, Some(self.fabric.cpu(host)), DISK_CORE_SECONDS_PER_GB / BYTES_PER_GB);
         }
         (uses, cap)
+    }
+}
+
+/// The modelled hosts of one quick migration.
+struct Sides<'a, 'm> {
+    world: &'a mut World<'m>,
+    side: &'a mut QuickSide,
+}
+
+impl Host<QuickMigration> for Sides<'_, '_> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: QuickCommand) -> Result<Option<QuickInput>, Infallible> {
+        Ok(self.world.carry_out_quick(self.side, command))
+    }
+
+    fn record(&mut self, record: Record) {
+        self.world.log.keep(record);
     }
 }

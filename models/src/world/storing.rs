@@ -8,8 +8,7 @@
 use algorithms::controller::Input;
 use algorithms::ids::{StorageId, VmId};
 use algorithms::orchestrator::{Assignment, DiskMove};
-use algorithms::records::{MigrationKind, ResourceKind};
-use algorithms::storage_mirror::{DiskOrder, StorageOrder, Switch};
+use algorithms::records::ResourceKind;
 use sim_core::{ActivityId, Bytes, Demand, Fluid, ResourceId};
 
 use super::World;
@@ -243,25 +242,6 @@ impl World<'_> {
         }
         self.resume_guest_io(vm);
         Input::MirrorEnded { written: Bytes::from_f64_floor(written) }
-    }
-
-    /// The disks that move, as the controller is to know them.
-    pub(super) fn storage_order(&self, assignment: &Assignment) -> Option<StorageOrder> {
-        let switch = match assignment.kind {
-            MigrationKind::Live | MigrationKind::Quick | MigrationKind::Stop | MigrationKind::Start => {
-                return None;
-            }
-            MigrationKind::Storage => Switch::WhenCopied,
-            MigrationKind::SharedNothing => Switch::WithMemory,
-        };
-        let guest = &self.model.guests[assignment.vm.index()];
-        let moves = self.orchestrator.cluster().storage().moves(assignment.migration);
-        let location = |id: StorageId| self.model.storage[id.index()].name.clone();
-        let disks = moves.iter().map(|&DiskMove { disk, from, to, bytes }| {
-            let name = guest.disks[disk as usize].name.clone();
-            DiskOrder { disk, name, bytes, from: location(from), to: location(to) }
-        });
-        Some(StorageOrder { disks: disks.collect(), switch })
     }
 
     fn disk_processors(&self, assignment: &Assignment, uses: &mut Uses) {

@@ -187,16 +187,9 @@ impl World<'_> {
         };
         let refusal = self.orchestrator.cluster().death_of(host);
         let hyper_v = self.model.hypervisor.policy.logs_as_hyper_v();
-        let event = EventRecord {
-            time: self.now,
-            level: Level::Error,
-            event_id: hyper_v.then_some(refusal.event.id),
-            migration: None,
-            vm: None,
-            host: Some(self.host_name(host)),
-            message: format!("the host has died; {off}"),
-            advice: Some(Box::new((&refusal).into())),
-        };
+        let event = EventRecord::error(self.now, format!("the host has died; {off}"));
+        let event = event.at(&self.host_name(host)).with_id(hyper_v.then_some(refusal.event.id));
+        let event = event.with_advice(Some((&refusal).into()));
         self.log.keep(Record::Event(event));
     }
 
@@ -294,9 +287,11 @@ impl World<'_> {
     }
 
     fn say(&mut self, level: Level, host: Option<HostId>, message: String) {
-        let host = host.map(|host| self.host_name(host));
-        let (time, event_id, migration, vm, advice) = (self.now, None, None, None, None);
-        let event = EventRecord { time, level, event_id, migration, vm, host, message, advice };
+        let event = EventRecord::new(self.now, level, message);
+        let event = match host {
+            Some(host) => event.at(&self.host_name(host)),
+            None => event,
+        };
         self.log.keep(Record::Event(event));
     }
 }
