@@ -120,14 +120,25 @@ enum State {
     /// The guest is the destination's, and was told to start there or to stay paused.
     Resuming {
         stopped: SimTime,
-        pulling: bool,
+        rest: Rest,
     },
-    /// It runs there, and what it lacks follows; or followed before it was seen to run.
+    /// It runs there, and what it lacks follows.
     Pulling {
         stopped: SimTime,
         resumed: SimTime,
     },
     Done(PagesMoved),
+}
+
+/// What is left to come when the guest is told to start at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Rest {
+    /// Nothing: all was sent before.
+    Nothing,
+    /// What the guest lacks, in post-copy.
+    Follows,
+    /// The same, which came before the guest was seen to run.
+    HasFollowed,
 }
 
 impl Machine for HypervisorLoop {
@@ -136,6 +147,11 @@ impl Machine for HypervisorLoop {
     type Done = PagesMoved;
 
     fn handle(&mut self, now: SimTime, input: LoopInput) -> Result<(), Refused> {
+        if let LoopInput::PausedByOther | LoopInput::ResumedByOther = input {
+            let after = self.after_others(input == LoopInput::PausedByOther);
+            self.state = after.ok_or_else(|| Refused::of(&input, &self.state))?;
+            return Ok(());
+        }
         self.state = match (self.state, input) {
             (State::Idle, LoopInput::Begin) => {
                 self.outbox.command(LoopCommand::Start);
@@ -159,24 +175,6 @@ impl Machine for HypervisorLoop {
                 State::Copying { began: now }
             }
             (State::Copying { .. }, LoopInput::Stopped) => State::Stopped { at: now },
-            (state @ (State::Copying { .. } | State::Stopped { .. }), LoopInput::PausedByOther) => {
-                self.paused_by_other = true;
-                state
-            }
-            (state @ State::Copying { .. }, LoopInput::ResumedByOther) => {
-                self.paused_by_other = false;
-                state
-            }
-            // It was not the hypervisor that had stopped it, which would not have let it go on.
-            (State::Stopped { at }, LoopInput::ResumedByOther) => {
-                self.paused_by_other = false;
-                State::Copying { began: at }
-            }
-            // Once it is handed over, what others do to it is no matter of this migration.
-            (
-                state @ (State::Resuming { .. } | State::Pulling { .. }),
-                LoopInput::PausedByOther | LoopInput::ResumedByOther,
-            ) => state,
             // The last count, of what the guest wrote until it stood still: no round of its own.
             (state @ State::Stopped { .. }, LoopInput::Pass { .. }) => state,
             (state @ State::Stopped { .. }, LoopInput::AtSwitchover) => {
@@ -186,35 +184,17 @@ impl Machine for HypervisorLoop {
             (State::Stopped { at }, LoopInput::PostCopy { sent }) if sent >= self.sent => {
                 self.round(RoundPhase::StopAndCopy, at, now, sent, Bytes::ZERO);
                 self.hand_over();
-                State::Resuming { stopped: at, pulling: true }
+                State::Resuming { stopped: at, rest: Rest::Follows }
             }
             (State::Stopped { at }, LoopInput::Sent { sent }) if sent >= self.sent => {
                 self.round(RoundPhase::StopAndCopy, at, now, sent, Bytes::ZERO);
                 self.hand_over();
-                State::Resuming { stopped: at, pulling: false }
+                State::Resuming { stopped: at, rest: Rest::Nothing }
             }
-            (State::Resuming { stopped, pulling }, LoopInput::Resumed) => {
-                let stopped = if self.paused_by_other { now } else { stopped };
-                self.paused_by_other = false;
-                self.runs(stopped, now, pulling)
-            }
-            (State::Resuming { pulling, .. }, LoopInput::ArrivedPaused) if self.paused_by_other => {
-                self.runs(now, now, pulling)
-            }
-            // All was pulled before the destination was seen to run.
-            (State::Resuming { stopped, pulling: true }, LoopInput::Sent { sent }) => {
-                self.sent = sent.max(self.sent);
-                State::Resuming { stopped, pulling: false }
-            }
-            // It had arrived paused, and somebody has let it go on there.
-            (state @ State::Pulling { .. }, LoopInput::Resumed) if self.paused_by_other => {
-                self.paused_by_other = false;
-                state
-            }
-            (State::Pulling { stopped, resumed }, LoopInput::Sent { sent }) => {
-                self.sent = sent.max(self.sent);
-                self.done(stopped, resumed)
-            }
+            (
+                state @ (State::Resuming { .. } | State::Pulling { .. }),
+                LoopInput::Resumed | LoopInput::ArrivedPaused | LoopInput::Sent { .. },
+            ) => self.at_destination(now, state, input)?,
             // Counts go on in post-copy; they end no round of pre-copy.
             (state @ (State::Resuming { .. } | State::Pulling { .. }), LoopInput::Pass { .. }) => state,
             (state @ State::Copying { .. }, LoopInput::ForcePause) => {
@@ -308,14 +288,59 @@ impl HypervisorLoop {
         self.outbox.command(command);
     }
 
-    /// The guest is there and runs, or stays paused as it was left.
-    fn runs(&self, stopped: SimTime, resumed: SimTime, pulling: bool) -> State {
-        if pulling { State::Pulling { stopped, resumed } } else { self.done(stopped, resumed) }
+    /// The state after what is told of a guest that was handed over.
+    fn at_destination(&mut self, now: SimTime, state: State, input: LoopInput) -> Result<State, Refused> {
+        Ok(match (state, input) {
+            (State::Resuming { stopped, rest }, LoopInput::Resumed) => {
+                let stopped = if self.paused_by_other { now } else { stopped };
+                self.paused_by_other = false;
+                self.arrived(stopped, now, rest)
+            }
+            (State::Resuming { rest, .. }, LoopInput::ArrivedPaused) if self.paused_by_other => {
+                self.arrived(now, now, rest)
+            }
+            (State::Resuming { stopped, rest: Rest::Follows }, LoopInput::Sent { sent }) => {
+                self.sent = sent.max(self.sent);
+                State::Resuming { stopped, rest: Rest::HasFollowed }
+            }
+            // It had arrived paused, and somebody has let it go on there.
+            (state @ State::Pulling { .. }, LoopInput::Resumed) if self.paused_by_other => {
+                self.paused_by_other = false;
+                state
+            }
+            (State::Pulling { stopped, resumed }, LoopInput::Sent { sent }) => {
+                self.sent = sent.max(self.sent);
+                followed(stopped, resumed)
+            }
+            (state, input) => return Err(Refused::of(&input, &state)),
+        })
     }
 
-    fn done(&self, paused: SimTime, resumed: SimTime) -> State {
-        let reason = if self.forced { StopReason::Forced } else { StopReason::Converged };
-        State::Done(PagesMoved { reason, paused, resumed })
+    /// The guest is there, and runs or stays paused as it was left.
+    fn arrived(&self, paused: SimTime, resumed: SimTime, rest: Rest) -> State {
+        match rest {
+            Rest::Nothing => {
+                let reason = if self.forced { StopReason::Forced } else { StopReason::Converged };
+                State::Done(PagesMoved { reason, paused, resumed })
+            }
+            Rest::Follows => State::Pulling { stopped: paused, resumed },
+            Rest::HasFollowed => followed(paused, resumed),
+        }
+    }
+
+    /// The state after others have paused the guest or let it go on, if that may be told in this one.
+    fn after_others(&mut self, paused: bool) -> Option<State> {
+        match self.state {
+            State::Idle | State::Done(_) => return None,
+            // Once it is handed over, what others do to it at the source is no matter of this migration.
+            State::Resuming { .. } | State::Pulling { .. } => return Some(self.state),
+            State::Copying { .. } | State::Stopped { .. } => self.paused_by_other = paused,
+        }
+        match self.state {
+            // It was not the hypervisor that had stopped it, which would not have let it go on.
+            State::Stopped { at } if !paused => Some(State::Copying { began: at }),
+            state => Some(state),
+        }
     }
 
     fn round(&mut self, phase: RoundPhase, start: SimTime, now: SimTime, sent: Bytes, dirty: Bytes) {
@@ -334,4 +359,9 @@ impl HypervisorLoop {
             throttle_percent: self.throttle_percent,
         }));
     }
+}
+
+/// The end of a loop whose rest has followed the guest.
+fn followed(paused: SimTime, resumed: SimTime) -> State {
+    State::Done(PagesMoved { reason: StopReason::PostCopy, paused, resumed })
 }
