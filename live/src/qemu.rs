@@ -10,10 +10,9 @@
 //! - [`rom`]: a guest of our own that needs no operating system; [`pages`]: proof that its memory arrived.
 //! - [`process`]: QEMU processes, two of them a [`pair`]; [`accelerator`]: whether KVM really boots a guest here.
 //! - [`attach`]: machines that others have started, and `command_line`: those that are started like them.
-//! - [`driver`]: one migration; [`levers`]: what of QEMU's is set for it; [`disks`]: mirrors over NBD.
-//! - [`standing`]: who runs the guest after something broke, and what to do about it.
+//! - [`driver`]: one migration; [`levers`]: what of QEMU's is set for it; [`disks`]: their mirrors.
+//! - [`resolution`]: which machine has the guest after something broke, and what makes exactly that one run it.
 //! - [`recover`]: runs that were cut short, brought to their end.
-//! - [`storage_move`]: disks that move without their guest.
 //! - [`run`]: a scenario's moves, each between two QEMU processes of this machine.
 //!
 //! QEMU owns the page loop. Its passes come from `MIGRATION_PASS` events and `query-migrate`, and become the
@@ -37,10 +36,9 @@ pub mod pair;
 pub mod process;
 pub mod qmp;
 pub mod recover;
+pub mod resolution;
 pub mod rom;
 pub mod run;
-pub mod standing;
 mod status;
-pub mod storage_move;
 
 pub use error::QemuError;

@@ -1,83 +1,80 @@
-//! One migration between two QEMU machines: the controller's commands done over QMP, and what the machines
-//! say told to the controller.
+//! QEMU as the host of the controller that the simulation runs: its commands done over QMP, and what the machines say
+//! told to it.
 //!
-//! Nothing is decided here but how QEMU is asked. Each input and each command goes to the journal before
-//! it takes effect, so that it knows at any moment what was ordered.
+//! ```text
+//!  Journalled(MigrationController) ◀── settle ── Driver ◀── queue ◀── answers, events of both machines
+//!               └────────── Command ──────────────▶ │ ─── QMP ──▶ source, destination
+//! ```
+//!
+//! There is one driver for all that moves: memory, disks together with it, or disks alone, to other images of the same
+//! machine. What differs is in [`To`] and in the tables of `commands`; [`disks`](super::disks) has the mirrors of both.
+//!
+//! Nothing is decided here but how QEMU is asked. A QMP command takes real time, so that no answer is told at the time
+//! of its command: it joins the queue with the time at which it came. A command that fails is told as a failure, and
+//! nothing else ends a drive: whatever goes wrong ends in `Abort`, which leaves exactly one machine with the VM.
+//!
+//! The machines may have other clients, who pause the VM, let it go on or cancel the migration: `events` tells their
+//! doing from QEMU's own.
 
-mod carry_out;
-mod listen;
-mod undo;
+mod commands;
+mod events;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
-use algorithms::machine::Output;
-use algorithms::records::{Outcome, Record};
-use sim_core::SimTime;
+use algorithms::journal::{Journal, Journalled};
+use algorithms::machine::{Host, Refused, WaitingHost, run};
+use algorithms::records::{EventRecord, Outcome, Record};
+use sim_core::{Bytes, SimTime};
 
-use super::QemuError;
-use super::disks::{Mirrors, NbdAddress};
+use super::disks::{Copies, Images, Mirrors, NbdAddress};
 use super::levers::Levers;
 use super::qmp::{Notice, Qmp, Side};
-use super::standing::Remedy;
-use crate::journal::Line;
+use super::resolution::{WhoRuns, alone};
+use crate::clock::WallClock;
+use crate::error::LiveError;
+use crate::journal::Entry;
 
 /// How often the wish to cancel is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Time since a run began, by the clock that QEMU stamps its events with.
-#[derive(Debug, Clone, Copy)]
-pub struct RunClock {
-    began: Instant,
-    began_unix_nanos: u64,
-}
-
-impl RunClock {
-    /// A clock that begins now.
-    pub fn start() -> RunClock {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let began_unix_nanos = u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX);
-        RunClock { began: Instant::now(), began_unix_nanos }
-    }
-
-    /// The time.
-    pub fn now(&self) -> SimTime {
-        SimTime::ZERO + crate::clock::span(self.began.elapsed())
-    }
-
-    /// The time at which an event says that it happened, no later than now: machines that we talk to over
-    /// unix sockets have our clock.
-    fn of_event(&self, unix_nanos: Option<u64>) -> SimTime {
-        let stamped = unix_nanos.and_then(|nanos| nanos.checked_sub(self.began_unix_nanos));
-        stamped.map_or(self.now(), |nanos| SimTime::from_nanos(nanos).min(self.now()))
-    }
-}
 
 /// A migration to drive.
 pub struct Migration<'a> {
     /// Who, from where, to where.
     pub order: MigrationOrder,
-    /// What of QEMU's is set.
-    pub levers: &'a Levers,
-    /// The machine that runs the guest.
+    /// The machine that runs the VM.
     pub source: &'a mut Qmp,
-    /// The machine that waits for it: started with `-incoming defer -S`.
-    pub destination: &'a mut Qmp,
-    /// What both say by themselves.
+    /// Where it goes.
+    pub to: To<'a>,
+    /// What the machines say by themselves.
     pub notices: &'a Receiver<(Side, Notice)>,
-    /// The destination's address as the source reaches it; the port is chosen by the system.
-    pub address: &'a str,
-    /// Where the destination takes in disks; needed where the order moves some.
-    pub nbd: Option<NbdAddress>,
     /// The run's clock.
-    pub clock: RunClock,
+    pub clock: WallClock,
     /// Set by whoever wants the migration given up.
     pub cancel: &'a AtomicBool,
-    /// Keeps the journal: sees each input before the controller does, and each command before it is done.
-    pub journal: &'a mut dyn FnMut(&Line),
+    /// Where the journal is written.
+    pub journal: &'a mut dyn Journal<Entry, Error = LiveError>,
+}
+
+/// Where a VM or its disks go.
+pub enum To<'a> {
+    /// The VM goes to another machine.
+    Machine {
+        /// The machine, which waits for it: started with `-incoming defer -S`.
+        destination: &'a mut Qmp,
+        /// What of QEMU's is set.
+        levers: &'a Levers,
+        /// Its address as the source reaches it; the port is chosen by the system.
+        address: &'a str,
+        /// Where it takes in disks; needed where the order moves some.
+        nbd: Option<NbdAddress>,
+    },
+    /// The VM stays, and these disks go to other images: [`Switch::WhenCopied`](algorithms::storage_mirror::Switch).
+    Images(BTreeMap<u32, Images>),
 }
 
 /// How a migration ended.
@@ -87,143 +84,183 @@ pub struct Ended {
     pub outcome: Outcome,
     /// What it left: rounds, events, and the migration itself last.
     pub records: Vec<Record>,
-    /// Who runs the guest.
-    pub standing: Remedy,
+    /// Who runs the VM.
+    pub runs: WhoRuns,
 }
 
-/// Drives `migration` to its end.
+/// Drives `migration` to its end. Whatever the machines do is no error: it is an outcome.
 ///
 /// # Errors
 ///
-/// Where the controller and the driver do not understand each other, which is a mistake in this program.
-/// Whatever the machines do is no error: it is an outcome.
-pub fn migrate(migration: Migration<'_>) -> Result<Ended, QemuError> {
-    let controller = MigrationController::of_hypervisor(migration.order.clone(), migration.levers.post_copy);
-    (migration.journal)(&Line::order(&migration.order, Some(migration.levers.post_copy)));
-    let mirrors = migration.nbd.clone().map(Mirrors::new);
+/// Where the journal cannot be begun: nothing was done then.
+pub fn migrate(migration: Migration<'_>) -> Result<Ended, LiveError> {
+    let Migration { order, source, to, notices, clock, cancel, journal } = migration;
+    let (destination, copies) = match to {
+        To::Machine { destination, levers, address, nbd } => {
+            (Some(Destination { qmp: destination, levers, address, port: None }), nbd.map(Copies::Destination))
+        }
+        To::Images(images) => (None, Some(Copies::Images(images))),
+    };
+    let mut controller = Controller::begin(order.clone(), journal)?;
     let mut driver = Driver {
-        migration,
-        controller,
-        mirrors,
+        order,
+        source,
+        destination,
+        mirrors: copies.map(Mirrors::to),
+        notices,
+        clock,
+        cancel,
         watch: Watch::default(),
         last: SimTime::ZERO,
-        commands: VecDeque::new(),
-        answers: VecDeque::new(),
+        queue: VecDeque::new(),
         records: Vec::new(),
-        standing: None,
+        runs: None,
     };
-    driver.run()
+    let Ok(outcome) = run(&mut controller, (clock.now(), Input::Begin), &mut driver);
+    let runs = driver.runs.unwrap_or_else(|| alone(driver.source));
+    Ok(Ended { outcome, records: driver.records, runs })
 }
 
-/// What was seen of a migration, beside what the controller knows.
+/// The controller with its journal.
+type Controller<'a> = Journalled<MigrationController, &'a mut dyn Journal<Entry, Error = LiveError>>;
+
+/// The machine that the VM goes to.
+struct Destination<'a> {
+    qmp: &'a mut Qmp,
+    levers: &'a Levers,
+    address: &'a str,
+    /// The port at which it waits.
+    port: Option<u16>,
+}
+
+/// What was seen of a migration, besides what the controller knows.
 #[derive(Debug, Default)]
 struct Watch {
-    /// The port at which the destination waits.
-    port: Option<u16>,
+    /// The source was told to migrate.
     started: bool,
-    stopped: bool,
+    /// What the source said last of its migration.
+    migration: String,
+    /// Who has stopped the VM at the source.
+    stopped: Stopped,
+    /// The controller was told that the VM is stopped for the switchover.
+    told_stopped: bool,
+    /// QEMU waits for leave to hand over.
     switching_over: bool,
+    /// It was given leave.
+    continued: bool,
+    /// In post-copy, as each side says.
     post_copy: bool,
+    post_copy_there: bool,
     told_post_copy: bool,
-    /// The guest was told to start at the destination.
-    resuming: bool,
-    /// When the destination ran it before it was told to: without `-S`, or because somebody had said `cont` to it.
+    /// The VM was told to start at the destination, or to stay paused there.
+    handed_over: bool,
+    /// Since when the destination runs the VM without having been told: without `-S`, or because somebody said `cont`.
     ran_early: Option<SimTime>,
+    /// The destination has run the VM, by whoever's order.
+    ran_there: bool,
+    /// Somebody has paused it there.
+    paused_there: bool,
     throttle: u64,
     cancelled: bool,
-    sent: sim_core::Bytes,
+    sent: Bytes,
 }
 
+/// Who has stopped the VM at the source, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Stopped {
+    /// Nobody: it runs.
+    #[default]
+    Not,
+    /// Somebody else.
+    ByOther,
+    /// QEMU, for the switchover. It counts once more after that; a second count shows that somebody else had stopped it.
+    ByQemu {
+        /// Counts since.
+        counts: u32,
+    },
+}
+
+/// The controller's host.
 struct Driver<'a> {
-    migration: Migration<'a>,
-    controller: MigrationController,
+    order: MigrationOrder,
+    source: &'a mut Qmp,
+    /// None where only disks move.
+    destination: Option<Destination<'a>>,
+    /// None where no disks move.
     mirrors: Option<Mirrors>,
+    notices: &'a Receiver<(Side, Notice)>,
+    clock: WallClock,
+    cancel: &'a AtomicBool,
     watch: Watch,
     /// Time never goes back, whatever events are stamped with.
     last: SimTime,
-    commands: VecDeque<Command>,
-    answers: VecDeque<(SimTime, Input)>,
+    /// What the controller is told next, and when that happened.
+    queue: VecDeque<(SimTime, Input)>,
     records: Vec<Record>,
-    standing: Option<Remedy>,
+    runs: Option<WhoRuns>,
+}
+
+impl Host<Controller<'_>> for Driver<'_> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        let done = self.command(command);
+        match done.unwrap_or_else(|error| Some(Input::Failed { reason: error.to_string() })) {
+            Some(answer) => self.happened(self.clock.now(), answer),
+            None => {}
+        }
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    fn refused(&mut self, now: SimTime, refused: Refused) {
+        self.records.push(refused.record_of(now, self.order.migration, &self.order.vm));
+    }
+}
+
+impl WaitingHost<Controller<'_>> for Driver<'_> {
+    fn wait(&mut self, until: SimTime) -> Result<(SimTime, Input), Infallible> {
+        let (at, input) = self.next(until);
+        self.last = self.last.max(at);
+        Ok((self.last, input))
+    }
 }
 
 impl Driver<'_> {
-    fn run(&mut self) -> Result<Ended, QemuError> {
-        self.tell(self.migration.clock.now(), Input::Begin)?;
+    /// What happens next: what waits to be told, a wish to cancel, something that a machine says, or that it is `until`.
+    fn next(&mut self, until: SimTime) -> (SimTime, Input) {
         loop {
-            match self.drain()? {
-                Next::Done(outcome) => return Ok(self.ended(outcome)),
-                Next::Wait(until) => self.wait(until)?,
+            if let Some(next) = self.queue.pop_front() {
+                return next;
+            }
+            let now = self.clock.now();
+            if self.cancel.load(Ordering::Relaxed) && !self.watch.cancelled {
+                self.watch.cancelled = true;
+                return (now, Input::Cancel { reason: "asked for".into() });
+            }
+            if until <= now {
+                return (now, Input::Tick);
+            }
+            let patience = self.clock.until(until).unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
+            match self.notices.recv_timeout(patience) {
+                Ok((side, notice)) => self.listen(side, notice),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Both connections' threads have ended; each has said so before.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(patience),
             }
         }
     }
 
-    /// Has the controller's commands done and tells it the answers, until it waits for something to happen.
-    fn drain(&mut self) -> Result<Next, QemuError> {
-        loop {
-            let next = self.poll();
-            if let Some(command) = self.commands.pop_front() {
-                (self.migration.journal)(&Line::Wanted(command));
-                let answer = self.carry_out(command);
-                self.answers.extend(answer.map(|input| (self.migration.clock.now(), input)));
-            } else if let Some((at, input)) = self.answers.pop_front() {
-                self.tell(at, input)?;
-            } else {
-                return Ok(next);
-            }
-        }
+    /// The controller is told that this happened then, after all that happened before.
+    fn happened(&mut self, at: SimTime, input: Input) {
+        self.queue.push_back((at, input));
     }
 
-    fn poll(&mut self) -> Next {
-        loop {
-            match self.controller.poll() {
-                Output::Command(command) => self.commands.push_back(command),
-                Output::Record(record) => self.records.push(record),
-                Output::Wait(until) => return Next::Wait(until),
-                Output::Done(outcome) => return Next::Done(outcome),
-            }
-        }
+    /// Keeps an event of this migration, which one of its hosts logs.
+    fn log(&mut self, event: EventRecord) {
+        self.records.push(Record::Event(event.of(self.order.migration, &self.order.vm)));
     }
-
-    /// Waits for something to happen, or for the time at which the controller wants to be woken.
-    fn wait(&mut self, until: SimTime) -> Result<(), QemuError> {
-        if self.migration.cancel.load(Ordering::Relaxed) && !self.watch.cancelled {
-            self.watch.cancelled = true;
-            return self.tell(self.migration.clock.now(), Input::Cancel { reason: "asked for".into() });
-        }
-        let now = self.migration.clock.now();
-        if until <= now {
-            return self.tell(now, Input::Tick);
-        }
-        let patience = Duration::from_nanos((until - now).as_nanos()).min(LOOK_EVERY);
-        match self.migration.notices.recv_timeout(patience) {
-            Ok((side, notice)) => {
-                self.listen(side, notice);
-                Ok(())
-            }
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            // Both connections' threads are gone; each has said so before.
-            Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(patience);
-                Ok(())
-            }
-        }
-    }
-
-    fn tell(&mut self, at: SimTime, input: Input) -> Result<(), QemuError> {
-        self.last = self.last.max(at);
-        (self.migration.journal)(&Line::Told(self.last, input.clone()));
-        Ok(self.controller.handle(self.last, input)?)
-    }
-
-    fn ended(&mut self, outcome: Outcome) -> Ended {
-        (self.migration.journal)(&Line::Ended(outcome));
-        let standing = self.standing.unwrap_or(Remedy::DestinationRuns);
-        Ended { outcome, records: std::mem::take(&mut self.records), standing }
-    }
-}
-
-enum Next {
-    Wait(SimTime),
-    Done(Outcome),
 }

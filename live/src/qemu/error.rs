@@ -82,7 +82,7 @@ pub enum QemuError {
     /// What is to be kept on disk could not be.
     #[error("{0}")]
     Kept(#[from] crate::error::LiveError),
-    /// The controller refused what the driver told it.
-    #[error("the controller refused: {0}")]
-    Controller(#[from] algorithms::machine::Refused),
+    /// Somebody else has done to a machine what a migration cannot go on with.
+    #[error("{0}")]
+    Others(String),
 }

@@ -4,14 +4,13 @@
 //! sent what still sits in socket buffers. What the QEMU at hand does not have is an error that says so,
 //! rather than a migration that silently does without.
 
-use algorithms::hypervisor_loop::PostCopy;
-use algorithms::policy::Slowing;
+use algorithms::policy::{PostCopyStart, Slowing};
 use serde_json::{Map, Value, json};
 
 use super::QemuError;
 use super::qmp::Qmp;
 
-pub use algorithms::levers::{AutoConverge, Compression, QemuLevers as Levers};
+pub use algorithms::levers::{Compression, QemuLevers as Levers};
 
 /// Whether disks are mirrored, which QEMU's `pause-before-switchover` is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +44,10 @@ fn capabilities(levers: &Levers, disks: Disks) -> Vec<&'static str> {
             names.push(name)
         }
     };
-    add(levers.auto_converge == AutoConverge::On, "auto-converge");
-    add(levers.post_copy != PostCopy::Never, "postcopy-ram");
+    add(matches!(levers.policy.slowing, Slowing::AutoConverge(_)), "auto-converge");
+    add(levers.policy.post_copy != PostCopyStart::Never, "postcopy-ram");
     add(levers.multifd_channels.is_some(), "multifd");
-    add(levers.xbzrle_cache.is_some(), "xbzrle");
+    add(levers.policy.xbzrle.is_some(), "xbzrle");
     add(levers.compression == Compression::Threads, "compress");
     add(disks == Disks::Mirrored, "pause-before-switchover");
     names
@@ -62,11 +61,11 @@ fn parameters(levers: &Levers) -> Map<String, Value> {
     set("max-bandwidth", limit.into());
     let millis = levers.policy.downtime_limit.as_nanos() / 1_000_000;
     set("downtime-limit", millis.min(LONGEST_DOWNTIME_LIMIT_MS).into());
-    if levers.post_copy != PostCopy::Never {
+    if levers.policy.post_copy != PostCopyStart::Never {
         let limit = levers.policy.max_postcopy_bandwidth.map_or(0, |limit| limit.bits_per_sec() / 8);
         set("max-postcopy-bandwidth", limit.into());
     }
-    if let (AutoConverge::On, Slowing::AutoConverge(rules)) = (levers.auto_converge, &levers.policy.slowing) {
+    if let Slowing::AutoConverge(rules) = &levers.policy.slowing {
         set("throttle-trigger-threshold", rules.trigger_percent.into());
         set("cpu-throttle-initial", rules.initial_percent.into());
         set("cpu-throttle-increment", rules.increment_percent.into());
@@ -75,8 +74,8 @@ fn parameters(levers: &Levers) -> Map<String, Value> {
     if let Some(channels) = levers.multifd_channels {
         set("multifd-channels", channels.into());
     }
-    if let Some(cache) = levers.xbzrle_cache {
-        set("xbzrle-cache-size", cache.get().into());
+    if let Some(xbzrle) = levers.policy.xbzrle {
+        set("xbzrle-cache-size", xbzrle.cache.get().into());
     }
     match levers.compression {
         Compression::Zlib => set("multifd-compression", "zlib".into()),
@@ -106,7 +105,7 @@ fn known_capabilities(qmp: &mut Qmp) -> Result<Vec<String>, QemuError> {
 
 #[cfg(test)]
 mod tests {
-    use algorithms::policy::Qemu;
+    use algorithms::policy::{Qemu, Xbzrle};
     use sim_core::{Bandwidth, Bytes, Span};
 
     use super::*;
@@ -136,21 +135,22 @@ mod tests {
         assert!(capabilities(&levers, Disks::Shared).contains(&"auto-converge"));
         let set = super::parameters(&levers);
         assert_eq!((&set["cpu-throttle-initial"], &set["cpu-throttle-increment"]), (&40.into(), &10.into()));
-        let off = Levers { auto_converge: AutoConverge::Off, ..levers };
+        let off = Levers::of(Qemu { slowing: Slowing::Off, ..Qemu::default() });
+        assert!(!capabilities(&off, Disks::Shared).contains(&"auto-converge"));
         assert!(!super::parameters(&off).contains_key("cpu-throttle-initial"));
     }
 
     #[test]
     fn events_and_the_return_path_are_always_on() {
         assert_eq!(capabilities(&Levers::default(), Disks::Shared), ["events", "return-path"]);
-        let all = Levers {
-            auto_converge: AutoConverge::On,
-            post_copy: PostCopy::AfterPasses(1),
-            multifd_channels: Some(4),
-            xbzrle_cache: Some(Bytes::from_mib(64)),
-            compression: Compression::Threads,
-            ..Levers::default()
+        let policy = Qemu {
+            slowing: Slowing::AutoConverge(algorithms::policy::AutoConverge::default()),
+            post_copy: PostCopyStart::AfterPasses(1),
+            xbzrle: Some(Xbzrle { cache: Bytes::from_mib(64), ..Xbzrle::default() }),
+            ..Qemu::default()
         };
+        let all = Levers { policy, multifd_channels: Some(4), compression: Compression::Threads };
+        assert_eq!(super::parameters(&all)["xbzrle-cache-size"], 64 << 20);
         assert_eq!(capabilities(&all, Disks::Mirrored).len(), 8);
     }
 }

@@ -1,9 +1,9 @@
 //! A run on QEMU machines that was cut short, brought to an end in which exactly one machine runs each
 //! guest: `migtwin live recover --qemu DIR`.
 //!
-//! The machines outlive who drove them, and QEMU goes on by itself with what it was told. So what is under
-//! way is first stopped, then both ends are looked at, and [`remedy`] says the rest; whether
-//! the guest was told to start at the destination stands in the journal, which is written before it is told.
+//! The machines outlive who drove them, and QEMU goes on by itself with what it was told. Both ends are looked at and
+//! brought to one end by [`Machines::settle`], as by a driver that gives up. Whether the guest was told to start at the
+//! destination, and whether somebody had paused it, is in the journal, which is written first.
 //!
 //! | the source says | done |
 //! |---|---|
@@ -17,21 +17,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
 
-use algorithms::controller::Command;
-use algorithms::hypervisor_loop::LoopCommand;
+use algorithms::controller::{Command, Input};
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
+use algorithms::journal::Entry;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::QemuError;
 use super::process::operator_socket;
-use super::qmp::{Qmp, Side};
-use super::standing::{Condition, HandOver, Remedy, condition, go_on, remedy};
-use super::status::MigrationStatus;
+use super::qmp::{Notices, Qmp, Side};
+use super::resolution::{HandOver, Machines, WhoRuns, Wish};
 use crate::error::LiveError;
 use crate::files;
-use crate::journal::{self, Line};
+use crate::journal;
 use crate::process;
 
 /// What the files end with that say which machines a migration is between.
@@ -39,15 +36,6 @@ const SUFFIX: &str = ".move";
 
 /// More of them than this are no run of ours.
 const MOST_MOVES: usize = 100_000;
-
-/// How long a destination may take to pull what it lacks.
-const PULLED_WITHIN: Duration = Duration::from_secs(60);
-
-/// How long the rest of a guest may take that was handed over, but for the memory that follows.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long block jobs may take to end that are ended by force.
-const JOBS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// A migration of a run, kept beside its journal before it begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,14 +67,14 @@ pub struct Recovered {
     /// Which.
     pub vm: String,
     /// Who runs it.
-    pub standing: Remedy,
-    /// The QMP socket of the machine that runs it, where one does.
+    pub runs: WhoRuns,
+    /// The QMP socket of the machine that has it, where one does.
     pub socket: Option<PathBuf>,
 }
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.vm, self.standing)?;
+        write!(f, "{}: {}", self.vm, self.runs)?;
         match &self.socket {
             Some(socket) => write!(f, " ({})", socket.display()),
             None => Ok(()),
@@ -109,16 +97,13 @@ pub fn recover(directory: &Path) -> Result<Vec<Recovered>, LiveError> {
     }
     let mut recovered: Vec<Recovered> = Vec::new();
     for note in last_of_each(notes(directory)?) {
-        let hand_over = hand_over(&note.journal)?;
-        let mut source = open(&note.source);
-        let mut destination = note.destination.as_deref().and_then(open);
-        let standing = settle(source.as_mut(), destination.as_mut(), hand_over);
-        let socket = match standing {
-            Remedy::SourceRuns => Some(note.source),
-            Remedy::DestinationRuns => note.destination,
-            _ => None,
+        let runs = settle(&note)?;
+        let socket = match runs {
+            WhoRuns::Source | WhoRuns::SourcePaused => Some(note.source),
+            WhoRuns::Destination | WhoRuns::DestinationPaused => note.destination,
+            WhoRuns::InDoubt | WhoRuns::Lost | WhoRuns::Both => None,
         };
-        recovered.push(Recovered { vm: note.vm, standing, socket });
+        recovered.push(Recovered { vm: note.vm, runs, socket });
     }
     Ok(recovered)
 }
@@ -146,145 +131,62 @@ fn notes(directory: &Path) -> Result<Vec<MoveNote>, LiveError> {
     paths.iter().map(|path| files::read(path)).collect()
 }
 
-/// Whether the guest was told to start at the destination. A journal that does not exist never told anything.
-fn hand_over(journal: &Path) -> Result<HandOver, LiveError> {
-    if !journal.exists() {
-        return Ok(HandOver::NotOrdered);
-    }
-    let ordered = |line: &Line| matches!(line, Line::Wanted(Command::Loop(LoopCommand::Resume)));
-    let lines = journal::read(journal)?;
-    Ok(if lines.iter().any(ordered) { HandOver::Ordered } else { HandOver::NotOrdered })
+/// Brings one migration to its end.
+fn settle(note: &MoveNote) -> Result<WhoRuns, LiveError> {
+    let (hand_over, wish) = told(&note.journal)?;
+    let (tell, notices) = channel();
+    let mut source = open(&note.source, Side::Source, tell.clone());
+    let mut destination = note.destination.as_deref().and_then(|path| open(path, Side::Destination, tell));
+    let machines = Machines {
+        source: source.as_mut(),
+        destination: destination.as_mut(),
+        notices: &notices,
+        hand_over,
+        wish,
+        ran: false,
+    };
+    Ok(machines.settle())
 }
 
-/// A connection to the machine at `socket`, or to its second one; `None` where it is gone.
-fn open(socket: &Path) -> Option<Qmp> {
+/// Returns whether the guest was told to start at the destination or to stay paused there, and whether somebody had
+/// paused it. A journal that does not exist never told anything.
+fn told(journal: &Path) -> Result<(HandOver, Wish), LiveError> {
+    let (mut hand_over, mut wish) = (HandOver::NotOrdered, Wish::Running);
+    if !journal.exists() {
+        return Ok((hand_over, wish));
+    }
+    for entry in journal::read(journal)? {
+        match entry {
+            Entry::Wanted(Command::Loop(LoopCommand::Resume | LoopCommand::LeavePaused)) => {
+                hand_over = HandOver::Ordered;
+            }
+            Entry::Told(_, Input::Loop(LoopInput::PausedByOther)) => wish = Wish::Paused,
+            Entry::Told(_, Input::Loop(LoopInput::ResumedByOther | LoopInput::Resumed)) => wish = Wish::Running,
+            _ => {}
+        }
+    }
+    Ok((hand_over, wish))
+}
+
+/// Connects to the machine at `socket`, or to its second one; `None` where it is gone.
+fn open(socket: &Path, side: Side, notices: Notices) -> Option<Qmp> {
     let second = operator_socket(socket);
     let socket = if second.exists() { second } else { socket.to_path_buf() };
-    // Nobody listens to what it says by itself.
-    socket.exists().then(|| Qmp::connect(&socket, Side::Source, "recovery", channel().0).ok()).flatten()
-}
-
-/// Has exactly one of the two run the guest, where that can be known; `None` is a machine that is gone.
-pub fn settle(
-    mut source: Option<&mut Qmp>,
-    mut destination: Option<&mut Qmp>,
-    hand_over: HandOver,
-) -> Remedy {
-    let post_copy = source.as_deref_mut().is_some_and(is_in_post_copy);
-    // What was handed over in QEMU's own way, or may be, cannot be taken back.
-    let hand_over = if post_copy { HandOver::Ordered } else { hand_over };
-    if let (Some(source), HandOver::NotOrdered) = (source.as_deref_mut(), hand_over) {
-        // Where it refuses, its condition says what is to be done.
-        let _ = stop_sending(source);
-    }
-    let there = destination.as_deref_mut().map_or(Condition::Gone, |machine| match hand_over {
-        HandOver::Ordered => arrived(machine),
-        HandOver::NotOrdered => condition(machine),
-    });
-    let here = source.as_deref_mut().map_or(Condition::Gone, condition);
-    match remedy(here, there, hand_over) {
-        found @ (Remedy::SourceRuns | Remedy::ResumeSource) => {
-            // Ended before the source goes on, so that nobody can start it any more.
-            let _ = quit(destination);
-            runs_then(found == Remedy::ResumeSource, source, Remedy::SourceRuns)
-        }
-        found @ (Remedy::DestinationRuns | Remedy::ResumeDestination) => {
-            if let Some(destination) = destination.as_deref_mut() {
-                // There is one only where disks were mirrored.
-                let _ = destination.execute("nbd-server-stop", json!({}));
-            }
-            let standing =
-                runs_then(found == Remedy::ResumeDestination, destination, Remedy::DestinationRuns);
-            if standing == Remedy::DestinationRuns && source.as_deref_mut().is_none_or(has_given_all) {
-                let _ = quit(source);
-            }
-            standing
-        }
-        other => other,
-    }
-}
-
-/// What a destination is at to which the guest was handed over: in post-copy it is still taking in the guest's devices for
-/// a moment after the source has said that it stands still.
-fn arrived(destination: &mut Qmp) -> Condition {
-    let until = Instant::now() + ARRIVES_WITHIN;
-    loop {
-        let found = condition(destination);
-        if found != Condition::Receiving || Instant::now() > until {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Lets a machine go on, where it has to; `runs` if it runs then.
-fn runs_then(has_to: bool, machine: Option<&mut Qmp>, runs: Remedy) -> Remedy {
-    let Some(machine) = machine else { return Remedy::Lost };
-    let found = if has_to { go_on(machine) } else { condition(machine) };
-    match found {
-        Condition::Running => runs,
-        Condition::Gone => Remedy::Lost,
-        Condition::Standing | Condition::Receiving => Remedy::InDoubt,
-    }
-}
-
-fn quit(machine: Option<&mut Qmp>) -> Result<(), QemuError> {
-    machine.map_or(Ok(()), |machine| machine.execute("quit", json!({})).map(drop))
-}
-
-fn is_in_post_copy(source: &mut Qmp) -> bool {
-    MigrationStatus::of(source).is_ok_and(|status| status.status.starts_with("postcopy"))
-}
-
-/// Waits until the destination has pulled what it lacks; whether the source is needed no more.
-fn has_given_all(source: &mut Qmp) -> bool {
-    let until = Instant::now() + PULLED_WITHIN;
-    while Instant::now() < until {
-        match MigrationStatus::of(source) {
-            Ok(status) if status.is_over() => return true,
-            Ok(_) => std::thread::sleep(Duration::from_millis(20)),
-            Err(_) => return true,
-        }
-    }
-    false
-}
-
-/// Gives up what the source sends, memory and disks.
-fn stop_sending(source: &mut Qmp) -> Result<(), QemuError> {
-    super::status::cancel(source)?;
-    let mut jobs = mirrors(source)?;
-    for job in &jobs {
-        source.execute("block-job-cancel", json!({"device": job, "force": true}))?;
-    }
-    let until = Instant::now() + JOBS_END_WITHIN;
-    while !jobs.is_empty() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(20));
-        let left = mirrors(source)?;
-        for ended in jobs.iter().filter(|job| !left.contains(job)) {
-            let disk = ended.replacen("mirror", "", 1);
-            for copy in [format!("copy{disk}"), format!("disk{disk}m")] {
-                // One that is left does no harm but to the next migration, which would say so.
-                let _ = source.execute("blockdev-del", json!({"node-name": copy}));
-            }
-        }
-        jobs = left;
-    }
-    Ok(())
-}
-
-/// The mirrors of ours that run at a machine.
-fn mirrors(source: &mut Qmp) -> Result<Vec<String>, QemuError> {
-    let answer = source.execute("query-block-jobs", json!({}))?;
-    let device = |job: &Value| job.get("device")?.as_str().map(String::from);
-    let jobs = answer.as_array().into_iter().flatten().filter_map(device);
-    Ok(jobs.filter(|job| job.starts_with("mirror")).collect())
+    socket.exists().then(|| Qmp::connect(&socket, side, "recovery", notices).ok()).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::UnixStream;
+
+    fn settle(source: &mut Qmp, destination: &mut Qmp) -> WhoRuns {
+        let (hand_over, notices) = (HandOver::Ordered, &channel().1);
+        let (source, destination) = (Some(source), Some(destination));
+        Machines { source, destination, notices, hand_over, wish: Wish::Running, ran: false }.settle()
+    }
 
     /// A machine that gives these answers to a command, the last of them for good, and `{}` to all others.
     fn machine(answers: Vec<(&'static str, Vec<Value>)>) -> Qmp {
@@ -323,14 +225,14 @@ mod tests {
     fn a_destination_that_still_takes_in_devices_in_post_copy_is_waited_for() {
         let there = states(&["inmigrate", "inmigrate", "paused", "running"]);
         let mut destination = machine(vec![("query-status", there)]);
-        let found = settle(Some(&mut source()), Some(&mut destination), HandOver::Ordered);
-        assert_eq!(found, Remedy::DestinationRuns);
+        let found = settle(&mut source(), &mut destination);
+        assert_eq!(found, WhoRuns::Destination);
     }
 
     #[test]
     fn one_that_never_gets_them_leaves_it_in_doubt() {
         let mut destination = machine(vec![("query-status", states(&["inmigrate"]))]);
-        let found = settle(Some(&mut source()), Some(&mut destination), HandOver::Ordered);
-        assert_eq!(found, Remedy::InDoubt);
+        let found = settle(&mut source(), &mut destination);
+        assert_eq!(found, WhoRuns::InDoubt);
     }
 }

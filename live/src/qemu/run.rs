@@ -16,18 +16,18 @@ mod guests;
 mod moving;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::Scope;
 use std::time::Duration;
 
 use algorithms::ids::{MigrationId, VmId};
 use algorithms::levers::QemuLevers;
-use algorithms::machine::Output;
-use algorithms::orchestrator::{Assignment, Command, Declined, Input, Orchestrator};
-use algorithms::records::{
-    DeclinedNames, EventRecord, Level, MigrationRecord, Origin, Outcome, Record, RunRecord, RunRecords,
-};
+use algorithms::machine::{Host, WaitingHost};
+use algorithms::orchestrator::{Command, Input, MoveOrder, Orchestrator};
+use algorithms::records::{MigrationKind, Origin, Outcome, Record, RecordCollector, RunRecord, RunRecords};
 use models::cluster::ClusterModel;
 use models::preflight::cluster_view;
 use sim_core::SimTime;
@@ -35,9 +35,9 @@ use sim_core::SimTime;
 use super::QemuError;
 use super::accelerator::Accelerator;
 use super::attach::Attached;
-use super::driver::RunClock;
 use super::pages::Verified;
-use super::standing::Remedy;
+use super::resolution::WhoRuns;
+use crate::clock::WallClock;
 use crate::machine::ProcessorTime;
 use guests::Home;
 pub use guests::MeasuredGuest;
@@ -83,7 +83,7 @@ pub struct QemuRun {
 #[derive(Debug)]
 pub struct RealMove {
     /// Who runs the guest.
-    pub standing: Remedy,
+    pub runs: WhoRuns,
     /// The proof that its memory is whole, or what stands against it; `None` for guests of others, whose memory
     /// says nothing of itself.
     pub pages: Option<Result<Verified, QemuError>>,
@@ -96,9 +96,11 @@ pub struct RealMove {
 /// What a migration's thread tells.
 enum News {
     /// It has ended so, leaving these records.
-    Ended(Assignment, Result<(Outcome, Vec<Record>), QemuError>),
+    Ended(Box<MoveOrder>, Result<(Outcome, Vec<Record>), QemuError>),
     /// Its guest is to be had again; `None` where it is lost.
-    Home(Assignment, Option<Box<Home>>, Option<RealMove>),
+    Home(VmId, Option<Box<Home>>),
+    /// What was seen of it.
+    Seen(MigrationId, RealMove),
 }
 
 /// Carries out the plan of `model`.
@@ -112,227 +114,149 @@ pub fn run(model: &ClusterModel, options: RunOptions<'_>) -> Result<QemuRun, Qem
         return Err(QemuError::Scenario(words.into()));
     }
     let mut homes = guests::boot(model, &options)?;
-    let measured = guests::measure(&mut homes, options.measure_for)?;
+    let guests = guests::measure(&mut homes, options.measure_for)?;
     let (tell, news) = channel();
-    let mut running = Running {
-        model,
-        options,
-        orchestrator: Orchestrator::new(model.plan.clone(), cluster_view(model)),
-        clock: RunClock::start(),
-        homes,
-        waiting: Vec::new(),
-        log: Log::default(),
-        under_way: 0,
-        done: false,
-    };
+    let (mut orchestrator, clock) =
+        (Orchestrator::new(model.plan.clone(), cluster_view(model)), WallClock::start());
     let processors = ProcessorTime::now();
-    std::thread::scope(|scope| running.carry_out(scope, &tell, &news))?;
-    let steal = processors.steal_since();
-    Ok(running.log.finish(model, measured, steal))
+    let (log, moves) = std::thread::scope(|scope| {
+        let mut running = Running {
+            model,
+            options,
+            scope,
+            tell,
+            news,
+            clock,
+            homes,
+            waiting: Vec::new(),
+            log: RecordCollector::default(),
+            moves: BTreeMap::new(),
+            under_way: 0,
+            stopped: false,
+        };
+        let Ok(()) = algorithms::machine::run(&mut orchestrator, (clock.now(), Input::Begin), &mut running);
+        running.wait_for_guests();
+        (running.log, running.moves)
+    });
+    let run = RunRecord {
+        scenario: model.name.clone(),
+        alternative: model.alternative.clone(),
+        seed: 0,
+        replication: 0,
+        origin: Origin::Actual,
+        makespan: log.makespan(),
+    };
+    Ok(QemuRun { records: log.finish(run, vec![]), guests, moves, steal: processors.steal_since() })
 }
 
-/// A plan while it is carried out.
-struct Running<'a> {
+/// A plan while it is carried out: the orchestrator's host.
+struct Running<'scope, 'env, 'a> {
     model: &'a ClusterModel,
     options: RunOptions<'a>,
-    orchestrator: Orchestrator,
-    clock: RunClock,
+    scope: &'scope Scope<'scope, 'env>,
+    tell: Sender<News>,
+    news: Receiver<News>,
+    clock: WallClock,
     homes: BTreeMap<VmId, Box<Home>>,
     /// To be started once their guests are to be had again.
-    waiting: Vec<Assignment>,
-    log: Log,
+    waiting: Vec<Box<MoveOrder>>,
+    log: RecordCollector,
+    moves: BTreeMap<MigrationId, RealMove>,
     /// Threads that have not given their guest back.
     under_way: usize,
-    done: bool,
+    stopped: bool,
 }
 
-impl<'a> Running<'a> {
-    fn carry_out<'scope>(
-        &mut self,
-        scope: &'scope std::thread::Scope<'scope, '_>,
-        tell: &Sender<News>,
-        news: &Receiver<News>,
-    ) -> Result<(), QemuError>
-    where
-        'a: 'scope,
-    {
-        let mut stopped = false;
-        let mut wake = self.tell(Input::Begin, scope, tell)?;
-        while !self.done || self.under_way > 0 {
-            if self.options.cancel.load(Ordering::Relaxed) && !stopped {
-                stopped = true;
-                wake = self.tell(Input::Stop, scope, tell)?;
-            }
-            let now = self.clock.now();
-            if wake <= now && !self.done {
-                wake = self.tell(Input::Tick, scope, tell)?;
-                continue;
-            }
-            let patience = if wake == SimTime::MAX { LOOK_EVERY } else { until(now, wake).min(LOOK_EVERY) };
-            match news.recv_timeout(patience) {
-                Ok(News::Ended(assignment, result)) => {
-                    let outcome = self.log.ended(&assignment, result, self.clock.now(), self.model);
-                    wake =
-                        self.tell(Input::Ended { migration: assignment.migration, outcome }, scope, tell)?;
-                }
-                Ok(News::Home(assignment, home, seen)) => {
-                    self.under_way -= 1;
-                    self.log.moves.extend(seen.map(|seen| (assignment.migration, seen)));
-                    self.homes.extend(home.map(|home| (assignment.vm, home)));
-                    for again in std::mem::take(&mut self.waiting) {
-                        self.start(again, scope, tell);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+impl<'scope, 'a: 'scope> Host<Orchestrator> for Running<'scope, '_, 'a> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, now: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
+        match command {
+            Command::Start(order) => Ok(self.start(order)),
+            Command::Refuse(declined) => {
+                declined.records(now).into_iter().for_each(|record| self.log.keep(record));
+                Ok(None)
             }
         }
-        Ok(())
     }
 
-    /// Tells the orchestrator, and does what it wants; when it wants to be woken.
-    fn tell<'scope>(
-        &mut self,
-        input: Input,
-        scope: &'scope std::thread::Scope<'scope, '_>,
-        tell: &Sender<News>,
-    ) -> Result<SimTime, QemuError>
-    where
-        'a: 'scope,
-    {
-        self.orchestrator.handle(self.clock.now(), input)?;
+    fn record(&mut self, record: Record) {
+        self.log.keep(record);
+    }
+}
+
+impl<'scope, 'a: 'scope> WaitingHost<Orchestrator> for Running<'scope, '_, 'a> {
+    fn wait(&mut self, until: SimTime) -> Result<(SimTime, Input), Infallible> {
         loop {
-            match self.orchestrator.poll() {
-                Output::Command(Command::Start(assignment)) => self.start(assignment, scope, tell),
-                Output::Command(Command::Refuse(declined)) => {
-                    self.log.declined(declined, self.clock.now(), self.model);
-                }
-                Output::Record(record) => self.log.keep(record),
-                Output::Wait(until) => return Ok(until),
-                Output::Done(()) => {
-                    self.done = true;
-                    return Ok(SimTime::MAX);
-                }
+            if self.options.cancel.load(Ordering::Relaxed) && !self.stopped {
+                self.stopped = true;
+                return Ok((self.clock.now(), Input::Stop));
+            }
+            if until <= self.clock.now() {
+                return Ok((self.clock.now(), Input::Tick));
+            }
+            let patience = self.clock.until(until).unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
+            if let Some(input) = self.hear(patience) {
+                return Ok((self.clock.now(), input));
             }
         }
     }
+}
 
-    fn start<'scope>(
-        &mut self,
-        assignment: Assignment,
-        scope: &'scope std::thread::Scope<'scope, '_>,
-        tell: &Sender<News>,
-    ) where
-        'a: 'scope,
-    {
-        let Some(home) = self.homes.remove(&assignment.vm) else {
-            self.waiting.push(assignment);
-            return;
+impl<'scope, 'a: 'scope> Running<'scope, '_, 'a> {
+    /// Starts a migration, or keeps it until its guest is to be had; its end, where it never will begin.
+    fn start(&mut self, order: Box<MoveOrder>) -> Option<Input> {
+        let kind = order.assignment.kind;
+        if let MigrationKind::Quick | MigrationKind::Stop | MigrationKind::Start = kind {
+            let words = format!("QEMU machines do not do this here yet ({kind:?}): only live migrations, with or without disks");
+            return Some(self.never_begun(&order, words));
+        }
+        let Some(home) = self.homes.remove(&order.assignment.vm) else {
+            self.waiting.push(order);
+            return None;
         };
-        let disks = self.orchestrator.cluster().storage().moves(assignment.migration).to_vec();
-        let job = moving::Job {
-            model: self.model,
-            options: self.options,
-            clock: self.clock,
-            assignment,
-            disks,
-            tell: tell.clone(),
-        };
+        let (model, options, clock, tell) = (self.model, self.options, self.clock, self.tell.clone());
+        let job = moving::Job { model, options, clock, order, tell };
         self.under_way += 1;
-        scope.spawn(move || job.carry_out(home));
-    }
-}
-
-fn until(now: SimTime, wake: SimTime) -> Duration {
-    Duration::from_nanos((wake - now).as_nanos())
-}
-
-/// Records as they come.
-#[derive(Default)]
-struct Log {
-    records: Vec<Record>,
-    moves: BTreeMap<MigrationId, RealMove>,
-    last_end: SimTime,
-}
-
-impl Log {
-    fn keep(&mut self, record: Record) {
-        self.records.push(record);
+        self.scope.spawn(move || job.carry_out(home));
+        None
     }
 
-    fn ended(
-        &mut self,
-        assignment: &Assignment,
-        result: Result<(Outcome, Vec<Record>), QemuError>,
-        now: SimTime,
-        model: &ClusterModel,
-    ) -> Outcome {
-        self.last_end = now;
-        match result {
-            Ok((outcome, records)) => {
-                self.records.extend(records);
-                outcome
+    /// Waits so long for news; what the orchestrator is told of it.
+    fn hear(&mut self, patience: Duration) -> Option<Input> {
+        match self.news.recv_timeout(patience) {
+            Ok(News::Ended(order, Ok((outcome, records)))) => {
+                records.into_iter().for_each(|record| self.log.keep(record));
+                Some(Input::Ended { migration: order.assignment.migration, outcome })
             }
-            Err(error) => {
-                let Assignment { migration, vm, source, destination, kind, .. } = *assignment;
-                let (destination, reason) = (Some(destination), error.to_string());
-                let refusal = None;
-                let declined = Declined { migration, vm, source, destination, kind, reason, refusal };
-                self.declined(declined, now, model);
-                Outcome::Failed
+            Ok(News::Ended(order, Err(error))) => Some(self.never_begun(&order, error.to_string())),
+            Ok(News::Home(vm, home)) => {
+                self.under_way -= 1;
+                self.homes.extend(home.map(|home| (vm, home)));
+                // None of them is of a kind that is answered at once: those never wait.
+                std::mem::take(&mut self.waiting).into_iter().find_map(|again| self.start(again))
             }
+            Ok(News::Seen(migration, seen)) => {
+                self.moves.insert(migration, seen);
+                None
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
     }
 
-    /// A move that never had a controller leaves its records here.
-    fn declined(&mut self, declined: Declined, now: SimTime, model: &ClusterModel) {
-        let host = |host: algorithms::ids::HostId| model.hosts[host.index()].name.clone();
-        let names = DeclinedNames {
-            vm: model.guests[declined.vm.index()].name.clone(),
-            source: host(declined.source),
-            destination: declined.destination.map(host),
-            transport: model.transport.name.clone(),
-        };
-        self.keep(Record::Event(EventRecord {
-            time: now,
-            level: Level::Error,
-            event_id: declined.refusal.as_ref().map(|refusal| refusal.event.id),
-            migration: Some(declined.migration),
-            vm: Some(names.vm.clone()),
-            host: Some(names.source.clone()),
-            message: format!("not moved: {}", declined.reason),
-            advice: None,
-        }));
-        self.keep(Record::Migration(MigrationRecord::never_begun(&declined, names, now)));
+    /// The records of a move that never began.
+    fn never_begun(&mut self, order: &MoveOrder, reason: String) -> Input {
+        let (never, now) = (order.never_begun(reason), self.clock.now());
+        self.log.keep(never.event(now, None));
+        self.log.keep(never.record(now));
+        Input::Ended { migration: order.assignment.migration, outcome: Outcome::Failed }
     }
 
-    fn finish(self, model: &ClusterModel, guests: Vec<MeasuredGuest>, steal: f64) -> QemuRun {
-        let run = RunRecord {
-            scenario: model.name.clone(),
-            alternative: model.alternative.clone(),
-            seed: 0,
-            replication: 0,
-            origin: Origin::Actual,
-            makespan: self.last_end.since(SimTime::ZERO),
-        };
-        let mut records = RunRecords {
-            run,
-            migrations: vec![],
-            rounds: vec![],
-            resources: vec![],
-            events: vec![],
-            guests: vec![],
-        };
-        for record in self.records {
-            match record {
-                Record::Round(round) => records.rounds.push(round),
-                Record::Migration(migration) => records.migrations.push(migration),
-                Record::Event(event) => records.events.push(event),
-                Record::Resource(resource) => records.resources.push(resource),
-            }
+    /// The plan is done: all threads give their guests back.
+    fn wait_for_guests(&mut self) {
+        while self.under_way > 0 {
+            // Nothing is asked for any more, so that nothing is answered.
+            let _ = self.hear(LOOK_EVERY);
         }
-        records.migrations.sort_by_key(|migration| migration.migration);
-        records.rounds.sort_by_key(|round| round.start + round.duration);
-        records.events.sort_by_key(|event| event.time);
-        QemuRun { records, guests, moves: self.moves, steal }
     }
 }
