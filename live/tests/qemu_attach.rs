@@ -17,9 +17,9 @@ use live::qemu::attach::Attached;
 use live::qemu::pages::verify;
 use live::qemu::process::{Machine, MachineSpec, QEMU, Role};
 use live::qemu::qmp::{Qmp, Side};
+use live::qemu::resolution::WhoRuns;
 use live::qemu::rom::{self, RomGuest, counters};
 use live::qemu::run::{QemuRun, RunOptions, run};
-use live::qemu::standing::Remedy;
 use qemu_support::*;
 
 /// What a scenario says of the guest of these tests.
@@ -82,7 +82,7 @@ fn migrate(source: &Machine, incoming: Option<PathBuf>, memory_mib: u64) -> Resu
 /// The guest has moved: it works at the socket that the run names, whole, and nowhere else.
 fn check_moved(run: &QemuRun, source: &mut Machine, guest: &RomGuest, directory: &Path) -> Qmp {
     let (record, left) = (&run.records.migrations[0], run.moves.values().next().unwrap());
-    assert_eq!((record.outcome, left.standing), (Outcome::Completed, Remedy::DestinationRuns), "{record:?}");
+    assert_eq!((record.outcome, left.runs), (Outcome::Completed, WhoRuns::Destination), "{record:?}");
     assert!(left.pages.is_none(), "nobody knows what its memory should be");
     for _ in 0..200 {
         if source.has_ended() {

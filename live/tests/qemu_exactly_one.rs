@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use algorithms::controller::{self, Deadline, DeadlineAction, Input};
 use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
-use algorithms::records::Outcome;
-use live::journal::Line;
+use algorithms::records::{Outcome, Whereabouts};
+use live::journal::Entry;
 use live::qemu::pages::verify;
-use live::qemu::recover::settle;
-use live::qemu::standing::{Condition, HandOver, Remedy, condition, remedy};
+use live::qemu::qmp::Qmp;
+use live::qemu::resolution::{Condition, HandOver, Machines, WhoRuns, Wish};
 use qemu_support::*;
 use sim_core::Span;
 
@@ -34,15 +34,21 @@ enum Point {
 const MOST_TRIES: u32 = 10;
 
 /// Whether a journal's entry is that point.
-fn is_at(point: Point, entry: &Line) -> bool {
+fn is_at(point: Point, entry: &Entry) -> bool {
     use controller::Command::{Loop, Prepare};
     matches!(
         (point, entry),
-        (Point::Preparing, Line::Wanted(Prepare))
-            | (Point::FirstPass, Line::Told(_, Input::Loop(LoopInput::Pass { .. })))
-            | (Point::Stopped, Line::Told(_, Input::Loop(LoopInput::Stopped)))
-            | (Point::HandingOver, Line::Wanted(Loop(LoopCommand::Resume)))
+        (Point::Preparing, Entry::Wanted(Prepare))
+            | (Point::FirstPass, Entry::Told(_, Input::Loop(LoopInput::Pass { .. })))
+            | (Point::Stopped, Entry::Told(_, Input::Loop(LoopInput::Stopped)))
+            | (Point::HandingOver, Entry::Wanted(Loop(LoopCommand::Resume)))
     )
+}
+
+/// What recovery does, whose journal says so.
+fn settle(source: Option<&mut Qmp>, destination: Option<&mut Qmp>, hand_over: HandOver) -> WhoRuns {
+    let notices = &std::sync::mpsc::channel().1;
+    Machines { source, destination, notices, hand_over, wish: Wish::Running, ran: false }.settle()
 }
 
 /// SIGKILL, for one of our own processes.
@@ -67,7 +73,7 @@ fn killed_at(
         }
     });
     assert!(done, "{point:?} was never reached: {:?}", left.journal);
-    if left.ended.standing == Remedy::SourceRuns {
+    if left.ended.runs == WhoRuns::Source {
         verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
     }
     (left, pair)
@@ -81,12 +87,12 @@ fn a_destination_killed_before_the_hand_over_leaves_the_source_running() {
     for point in [Point::Preparing, Point::FirstPass, Point::Stopped] {
         let (left, mut pair) = killed_at(point, |pair| pair.destination.pid());
         // The last bytes may all have arrived before it died; then it is as if it was killed afterwards.
-        if left.ended.standing == Remedy::InDoubt {
+        if left.ended.runs == WhoRuns::InDoubt {
             assert_eq!(point, Point::Stopped, "{:?}", left.journal);
             continue;
         }
         assert_eq!(left.ended.outcome, Outcome::Failed, "{point:?}");
-        assert_eq!(left.ended.standing, Remedy::SourceRuns, "{point:?}: {:?}", left.journal);
+        assert_eq!(left.ended.runs, WhoRuns::Source, "{point:?}: {:?}", left.journal);
         assert_eq!(running(&mut pair), 1, "{point:?}");
         assert!(works(&mut pair.source), "{point:?}");
     }
@@ -98,9 +104,10 @@ fn a_destination_killed_at_the_hand_over_leaves_one_copy_that_nobody_starts_by_i
         return;
     }
     let (left, mut pair) = killed_at(Point::HandingOver, |pair| pair.destination.pid());
-    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Failed, Remedy::InDoubt));
+    assert_eq!((left.ended.outcome, left.ended.runs), (Outcome::Failed, WhoRuns::InDoubt));
+    assert_eq!(left.migration().whereabouts, Whereabouts::InDoubt);
     assert_eq!(running(&mut pair), 0);
-    assert_eq!(condition(&mut pair.source.qmp), Condition::Standing, "its copy is whole");
+    assert_eq!(Condition::of_source(&mut pair.source.qmp), Condition::Standing, "its copy is whole");
     // An operator who knows that the destination is dead lets it go on.
     pair.source.qmp.execute("cont", serde_json::json!({})).unwrap();
     assert!(works(&mut pair.source));
@@ -112,7 +119,7 @@ fn a_source_killed_after_all_is_sent_leaves_the_destination_running() {
         return;
     }
     let (left, mut pair) = killed_at(Point::HandingOver, |pair| pair.source.pid());
-    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Completed, Remedy::DestinationRuns));
+    assert_eq!((left.ended.outcome, left.ended.runs), (Outcome::Completed, WhoRuns::Destination));
     assert_eq!(running(&mut pair), 1);
     assert!(works(&mut pair.destination));
 }
@@ -125,11 +132,13 @@ fn a_source_killed_while_it_sends_takes_its_guest_with_it_and_no_half_of_it_runs
     for _ in 0..MOST_TRIES {
         let (left, mut pair) = killed_at(Point::FirstPass, |pair| pair.source.pid());
         // The rest is small, and may all have arrived before the signal; then it is as if killed afterwards.
-        if left.ended.standing == Remedy::DestinationRuns {
+        if left.ended.runs == WhoRuns::Destination {
             assert_eq!((left.ended.outcome, running(&mut pair)), (Outcome::Completed, 1));
             continue;
         }
-        assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Failed, Remedy::Lost));
+        // As the simulation has it, and our agents: what is lost has not just failed.
+        assert_eq!((left.ended.outcome, left.ended.runs), (Outcome::Lost, WhoRuns::Lost));
+        assert_eq!(left.migration().whereabouts, Whereabouts::Off);
         assert_eq!(running(&mut pair), 0);
         return;
     }
@@ -144,10 +153,10 @@ fn a_cancelled_migration_leaves_the_source_running() {
     let (directory, guest, levers) = (directory(), guest(64, 8, 24), limits(100, 300));
     let (mut pair, cancel) = (pair(directory.path(), &guest), AtomicBool::new(false));
     let left = run_until(&mut pair, order(&guest, &levers), &levers, &cancel, |entry| {
-        let begun = matches!(entry, Line::Wanted(controller::Command::Loop(LoopCommand::Start)));
+        let begun = matches!(entry, Entry::Wanted(controller::Command::Loop(LoopCommand::Start)));
         cancel.fetch_or(begun, Ordering::Relaxed);
     });
-    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Cancelled, Remedy::SourceRuns));
+    assert_eq!((left.ended.outcome, left.ended.runs), (Outcome::Cancelled, WhoRuns::Source));
     assert!(works(&mut pair.source) && !works(&mut pair.destination));
     verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
     assert!(left.migration().reason.contains("asked for"));
@@ -186,30 +195,32 @@ fn a_driver_that_is_gone_leaves_what_recovery_needs() {
     let order = order(&guest, &levers);
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         run(&mut pair, order, &levers, |entry| {
-            assert!(!matches!(entry, Line::Told(_, Input::Loop(LoopInput::Sent { .. }))), "killed here");
+            assert!(!matches!(entry, Entry::Told(_, Input::Loop(LoopInput::Sent { .. }))), "killed here");
         })
     }));
     assert!(killed.is_err());
     assert_eq!(running(&mut pair), 0);
-    let conditions = (condition(&mut pair.source.qmp), condition(&mut pair.destination.qmp));
+    let conditions =
+        (Condition::of_source(&mut pair.source.qmp), Condition::of_destination(&mut pair.destination.qmp));
     assert_eq!(conditions, (Condition::Standing, Condition::Standing));
-    assert_eq!(remedy(conditions.0, conditions.1, HandOver::NotOrdered), Remedy::ResumeSource);
-    pair.destination.quit();
-    pair.source.qmp.execute("cont", serde_json::json!({})).unwrap();
+    let (mut source, mut destination) = (operator(&pair.source), operator(&pair.destination));
+    let found = settle(Some(&mut source), Some(&mut destination), HandOver::NotOrdered);
+    assert_eq!(found, WhoRuns::Source);
+    assert!(pair.destination.has_ended());
     assert!(works(&mut pair.source));
     verify(&mut pair.source.qmp, &guest, directory.path()).unwrap();
 }
 
 /// A driver that is gone at `point`, with whatever QEMU does of itself afterwards; then recovery, by the
 /// second connections, as another process would have them.
-fn recovered_at(point: Point, levers: &live::qemu::levers::Levers, wait: bool) -> (Remedy, usize, Remedy) {
+fn recovered_at(point: Point, levers: &live::qemu::levers::Levers, wait: bool) -> (WhoRuns, usize, WhoRuns) {
     let (directory, guest) = (directory(), guest(48, 8, 24));
     let mut pair = pair(directory.path(), &guest);
     let order = order(&guest, levers);
     let mut ordered = HandOver::NotOrdered;
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         run(&mut pair, order, levers, |entry| {
-            if matches!(entry, Line::Wanted(controller::Command::Loop(LoopCommand::Resume))) {
+            if matches!(entry, Entry::Wanted(controller::Command::Loop(LoopCommand::Resume))) {
                 ordered = HandOver::Ordered;
             }
             assert!(!is_at(point, entry), "killed here");
@@ -224,12 +235,12 @@ fn recovered_at(point: Point, levers: &live::qemu::levers::Levers, wait: bool) -
     let found = settle(Some(&mut source), Some(&mut destination), ordered);
     drop((source, destination));
     let now = running(&mut pair);
-    let home = if found == Remedy::SourceRuns { &mut pair.source } else { &mut pair.destination };
+    let home = if found == WhoRuns::Source { &mut pair.source } else { &mut pair.destination };
     verify(&mut home.qmp, &guest, directory.path()).unwrap();
     // Once more: nothing is left to do, and nothing is undone.
     let mut again = operator(home);
     let second = match found {
-        Remedy::SourceRuns => settle(Some(&mut again), None, ordered),
+        WhoRuns::Source => settle(Some(&mut again), None, ordered),
         _ => settle(None, Some(&mut again), ordered),
     };
     (found, now, second)
@@ -242,11 +253,11 @@ fn recovery_of_a_killed_driver_leaves_exactly_one_running_at_every_point() {
     }
     let levers = limits(400, 300);
     let points = [
-        (Point::Preparing, false, Remedy::SourceRuns),
-        (Point::FirstPass, false, Remedy::SourceRuns),
-        (Point::FirstPass, true, Remedy::SourceRuns),
-        (Point::Stopped, false, Remedy::SourceRuns),
-        (Point::HandingOver, false, Remedy::DestinationRuns),
+        (Point::Preparing, false, WhoRuns::Source),
+        (Point::FirstPass, false, WhoRuns::Source),
+        (Point::FirstPass, true, WhoRuns::Source),
+        (Point::Stopped, false, WhoRuns::Source),
+        (Point::HandingOver, false, WhoRuns::Destination),
     ];
     for (point, wait, expected) in points {
         let (found, now, second) = recovered_at(point, &levers, wait);
@@ -262,5 +273,5 @@ fn recovery_in_post_copy_goes_forward_for_there_is_no_way_back() {
     // Never short enough to converge: it is in post-copy when it is handed over.
     let levers = post_copy(limits(400, 1), 1);
     let (found, now, second) = recovered_at(Point::HandingOver, &levers, false);
-    assert_eq!((found, now, second), (Remedy::DestinationRuns, 1, Remedy::DestinationRuns));
+    assert_eq!((found, now, second), (WhoRuns::Destination, 1, WhoRuns::Destination));
 }

@@ -5,16 +5,17 @@
 mod qemu_support;
 
 use algorithms::controller::Input;
-use algorithms::hypervisor_loop::{LoopInput, PostCopy};
+use algorithms::hypervisor_loop::LoopInput;
+use algorithms::policy::{AutoConverge, PostCopyStart, Qemu, Slowing, Xbzrle};
 use algorithms::records::{Outcome, Record, RoundPhase};
 use algorithms::storage_mirror::{DiskOrder, StorageOrder, Switch};
-use live::journal::Line;
-use live::qemu::levers::{AutoConverge, Compression, Levers};
+use live::journal::Entry;
+use live::qemu::levers::{Compression, Levers};
 use live::qemu::pages::verify;
 use live::qemu::pair::Ends;
 use live::qemu::rom::RomGuest;
-use live::qemu::standing::Remedy;
-use models::forecast::{Happening, Situation};
+use live::qemu::resolution::WhoRuns;
+use models::forecast::Situation;
 use models::workload::Workload;
 use qemu_support::*;
 use sim_core::{ByteRate, Bytes, SimTime, Span};
@@ -27,7 +28,7 @@ fn pre_copy_converges_and_every_page_arrives() {
     let (directory, guest, levers) = (directory(), guest(96, 4, 24), limits(800, 300));
     let mut pair = pair(directory.path(), &guest);
     let left = run(&mut pair, order(&guest, &levers), &levers, |_| {});
-    assert_eq!((left.ended.outcome, left.ended.standing), (Outcome::Completed, Remedy::DestinationRuns));
+    assert_eq!((left.ended.outcome, left.ended.runs), (Outcome::Completed, WhoRuns::Destination));
     assert!(works(&mut pair.destination), "the guest goes on at the destination");
     assert!(!works(&mut pair.source));
     let verified = verify(&mut pair.destination.qmp, &guest, directory.path()).unwrap();
@@ -53,8 +54,8 @@ fn arrives_with(levers: &Levers, guest: &RomGuest) -> Left {
     let mut pair = pair(directory.path(), guest);
     let left = run(&mut pair, order(guest, levers), levers, |_| {});
     let reason = &left.migration().reason;
-    let end = (left.ended.outcome, left.ended.standing);
-    assert_eq!(end, (Outcome::Completed, Remedy::DestinationRuns), "{levers:?}: {reason}");
+    let end = (left.ended.outcome, left.ended.runs);
+    assert_eq!(end, (Outcome::Completed, WhoRuns::Destination), "{levers:?}: {reason}");
     assert_eq!(running(&mut pair), 1);
     verify(&mut pair.destination.qmp, guest, directory.path()).unwrap();
     left
@@ -69,20 +70,14 @@ fn qemus_own_loop_is_forecast_from_its_first_passes() {
     // each a third of the one before.
     let (guest, levers) = (guest(48, 6, 24), limits(160, 100));
     let left = arrives_with(&levers, &guest);
-    let happening = |line: &Line| match line {
-        Line::Told(time, input) => Some(Happening::Told(*time, input.clone())),
-        Line::Wanted(command) => Some(Happening::Wanted(*command)),
-        Line::Order { .. } | Line::Ended(_) => None,
-    };
-    let happenings: Vec<Happening> = left.journal.iter().filter_map(happening).collect();
-    let is_pass = |happening: &Happening| match happening {
-        Happening::Told(time, Input::Loop(LoopInput::Pass { .. })) => Some(*time),
+    let is_pass = |entry: &Entry| match entry {
+        Entry::Told(time, Input::Loop(LoopInput::Pass { .. })) => Some(*time),
         _ => None,
     };
-    let passes: Vec<SimTime> = happenings.iter().filter_map(is_pass).collect();
+    let passes: Vec<SimTime> = left.journal.iter().filter_map(is_pass).collect();
     assert!(passes.len() >= 2, "{:?}", left.journal);
-    let situation =
-        Situation::of_hypervisor(order(&guest, &levers), PostCopy::Never, &happenings, passes[1]).unwrap();
+    let (entries, at) = (&left.journal[1..], passes[1]);
+    let situation = Situation::of(order(&guest, &levers), entries, at).unwrap();
     let forecast = situation.forecast(1, 200).unwrap();
     let odds = &forecast.lines[0];
     assert!(odds.completes > 0.95 && odds.converges > 0.95, "{forecast:?}");
@@ -104,7 +99,8 @@ fn auto_converge_ends_what_pre_copy_alone_would_not() {
     let workload = Workload::Linear { rate: ByteRate::from_mb(20), working_set: Bytes::from_mib(8) };
     let mut guest = RomGuest::of(Bytes::from_mib(16), &workload).unwrap();
     guest.catch_up = Span::from_millis(2);
-    let levers = Levers { auto_converge: AutoConverge::On, ..limits(40, 600) };
+    let slowing = Slowing::AutoConverge(AutoConverge::default());
+    let levers = Levers::of(Qemu { slowing, ..limits(40, 600).policy });
     let left = arrives_with(&levers, &guest);
     let throttled = left.ended.records.iter().any(|record| match record {
         Record::Event(event) => event.message.contains("holds the guest back"),
@@ -135,7 +131,7 @@ fn post_copy_after_a_time_hands_over_then() {
         return;
     }
     // All memory takes 2 s: the guest is handed over within the first pass.
-    let levers = Levers { post_copy: PostCopy::After(Span::from_millis(500)), ..limits(400, 1) };
+    let levers = with_post_copy(limits(400, 1), PostCopyStart::After(Span::from_millis(500)));
     let left = arrives_with(&levers, &guest(96, 60, 64));
     let (rounds, record) = (left.rounds(), left.migration());
     let before = rounds.iter().map(|round| round.bytes_sent).sum::<Bytes>();
@@ -155,8 +151,8 @@ fn a_destination_that_starts_the_guest_by_itself_is_not_waited_for() {
     // To a machine that waits for a guest this is leave to run it as soon as it is there.
     pair.destination.qmp.execute("cont", serde_json::json!({})).unwrap();
     let left = run(&mut pair, order(&guest, &levers), &levers, |_| {});
-    let end = (left.ended.outcome, left.ended.standing);
-    assert_eq!(end, (Outcome::Completed, Remedy::DestinationRuns), "{:?}", left.journal);
+    let end = (left.ended.outcome, left.ended.runs);
+    assert_eq!(end, (Outcome::Completed, WhoRuns::Destination), "{:?}", left.journal);
     assert!(left.migration().blackout > Span::ZERO, "{:?}", left.migration());
     verify(&mut pair.destination.qmp, &guest, directory.path()).unwrap();
 }
@@ -170,7 +166,8 @@ fn multifd_xbzrle_and_compression_lose_nothing() {
     let multifd = |compression| Levers { multifd_channels: Some(2), compression, ..base.clone() };
     arrives_with(&multifd(Compression::None), &guest);
     arrives_with(&multifd(Compression::Zlib), &guest);
-    arrives_with(&Levers { xbzrle_cache: Some(Bytes::from_mib(64)), ..base.clone() }, &guest);
+    let xbzrle = Some(Xbzrle { cache: Bytes::from_mib(64), ..Xbzrle::default() });
+    arrives_with(&Levers::of(Qemu { xbzrle, ..base.policy.clone() }), &guest);
     // The capability was removed in 9.1; what a QEMU lacks is said, not left out.
     let threads = Levers { compression: Compression::Threads, ..base.clone() };
     if tcg().version >= [9, 1, 0] {

@@ -12,14 +12,14 @@ use std::time::Duration;
 use algorithms::controller::{Command, Input, MigrationOrder};
 use algorithms::records::{MigrationKind, Outcome, Record};
 use algorithms::storage_mirror::{DiskOrder, MirrorCommand, MirrorInput, StorageOrder, Switch};
-use live::journal::Line;
-use live::qemu::driver::{Ended, RunClock};
+use live::clock::WallClock;
+use live::journal::Entry;
+use live::qemu::disks::Images;
+use live::qemu::driver::{Ended, Migration, To, migrate};
 use live::qemu::pair::{Ends, Pair};
 use live::qemu::process::QEMU;
-use live::qemu::recover::settle;
+use live::qemu::resolution::{HandOver, Machines, WhoRuns, Wish};
 use live::qemu::run::{RunOptions, run};
-use live::qemu::standing::{HandOver, Remedy};
-use live::qemu::storage_move::{Images, StorageMove, move_disks};
 use qemu_support::*;
 use sim_core::Bytes;
 use tempfile::TempDir;
@@ -55,21 +55,18 @@ impl Bench {
     }
 
     /// Moves the disk, `meanwhile` seeing the journal grow.
-    fn go(&mut self, cancel: &AtomicBool, mut meanwhile: impl FnMut(&Line)) -> Ended {
-        let mut journal = Vec::new();
-        let ended = move_disks(StorageMove {
+    fn go(&mut self, cancel: &AtomicBool, meanwhile: impl FnMut(&Entry)) -> Ended {
+        let mut journal = Seen { entries: Vec::new(), meanwhile };
+        let ended = migrate(Migration {
             order: self.order.clone(),
-            images: BTreeMap::from([(0, self.images.clone())]),
-            machine: &mut self.pair.source.qmp,
+            source: &mut self.pair.source.qmp,
+            to: To::Images(BTreeMap::from([(0, self.images.clone())])),
             notices: &self.pair.notices,
-            clock: RunClock::start(),
+            clock: WallClock::start(),
             cancel,
-            journal: &mut |line| {
-                journal.push(line.clone());
-                meanwhile(line);
-            },
+            journal: &mut journal,
         });
-        assert_replays(&journal);
+        assert_replays(&journal.entries);
         ended.unwrap()
     }
 
@@ -90,13 +87,13 @@ fn a_disk_moves_without_its_guest_and_with_what_is_written_meanwhile() {
     let mut operator = operator(&bench.pair.source);
     let ended = bench.go(&AtomicBool::new(false), |line| {
         // A write of the guest's between the copy and the switch goes to both.
-        if matches!(line, Line::Told(_, Input::Storage(MirrorInput::Copied))) {
+        if matches!(line, Entry::Told(_, Input::Storage(MirrorInput::Copied))) {
             let device = "/machine/peripheral/drive0/virtio-backend";
             let said = operator.monitor(&format!("qemu-io -d {device} \"write -P 170 4k 64k\"")).unwrap();
             assert_eq!(said, "", "the write failed");
         }
     });
-    assert_eq!((ended.outcome, ended.standing), (Outcome::Completed, Remedy::SourceRuns));
+    assert_eq!((ended.outcome, ended.runs), (Outcome::Completed, WhoRuns::Source));
     let record = ended.records.iter().find_map(|record| match record {
         Record::Migration(migration) => Some(migration.clone()),
         _ => None,
@@ -122,10 +119,10 @@ fn a_storage_move_that_is_given_up_leaves_the_guest_on_its_old_disk() {
     }
     let (mut bench, cancel) = (Bench::new(), AtomicBool::new(false));
     let ended = bench.go(&cancel, |line| {
-        let begun = matches!(line, Line::Wanted(Command::Storage(MirrorCommand::Copy { .. })));
+        let begun = matches!(line, Entry::Wanted(Command::Storage(MirrorCommand::Copy { .. })));
         cancel.fetch_or(begun, Ordering::Relaxed);
     });
-    assert_eq!((ended.outcome, ended.standing), (Outcome::Cancelled, Remedy::SourceRuns));
+    assert_eq!((ended.outcome, ended.runs), (Outcome::Cancelled, WhoRuns::Source));
     assert_eq!(bench.files(), [bench.images.from.clone()]);
     assert!(works(&mut bench.pair.source));
     bench.pair.source.quit();
@@ -140,12 +137,20 @@ fn a_storage_move_whose_driver_was_killed_is_given_up_by_recovery() {
     let mut bench = Bench::new();
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         bench.go(&AtomicBool::new(false), |line| {
-            assert!(!matches!(line, Line::Told(_, Input::Storage(MirrorInput::Copied))), "killed here");
+            assert!(!matches!(line, Entry::Told(_, Input::Storage(MirrorInput::Copied))), "killed here");
         })
     }));
     assert!(killed.is_err());
     let mut operator = operator(&bench.pair.source);
-    assert_eq!(settle(Some(&mut operator), None, HandOver::NotOrdered), Remedy::SourceRuns);
+    let machines = Machines {
+        source: Some(&mut operator),
+        destination: None,
+        notices: &std::sync::mpsc::channel().1,
+        hand_over: HandOver::NotOrdered,
+        wish: Wish::Running,
+        ran: false,
+    };
+    assert_eq!(machines.settle(), WhoRuns::Source);
     let jobs = operator.execute("query-block-jobs", serde_json::json!({})).unwrap();
     assert_eq!(jobs, serde_json::json!([]), "nothing is mirrored any more");
     assert_eq!(bench.files(), [bench.images.from.clone()]);

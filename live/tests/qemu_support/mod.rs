@@ -10,14 +10,16 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use algorithms::controller::{Input, MigrationOrder};
-use algorithms::hypervisor_loop::PostCopy;
+use algorithms::controller::{Input, LoopOwner, MigrationOrder};
 use algorithms::ids::MigrationId;
-use algorithms::policy::{Policy, Qemu};
-use algorithms::records::{MigrationRecord, Record, RoundRecord};
-use live::journal::{Line, replay};
+use algorithms::journal::Journal;
+use algorithms::policy::{Policy, PostCopyStart, Qemu};
+use algorithms::records::{EventKind, MigrationRecord, Record, RoundRecord};
+use live::LiveError;
+use live::clock::WallClock;
+use live::journal::{Entry, replay};
 use live::qemu::accelerator::{Accelerator, AcceleratorKind, probe};
-use live::qemu::driver::{Ended, Migration, RunClock, migrate};
+use live::qemu::driver::{Ended, Migration, To, migrate};
 use live::qemu::levers::Levers;
 use live::qemu::pair::{Ends, Pair, PairSpec};
 use live::qemu::process::QEMU;
@@ -101,7 +103,7 @@ pub fn limits(mbit: u64, downtime_ms: u64) -> Levers {
         max_bandwidth: Some(Bandwidth::from_mbit(mbit)),
         ..Qemu::default()
     };
-    Levers { policy, ..Levers::default() }
+    Levers::of(policy)
 }
 
 /// The order of a migration of `guest`.
@@ -117,6 +119,8 @@ pub fn order(guest: &RomGuest, levers: &Levers) -> MigrationOrder {
         deadline: None,
         queued: SimTime::ZERO,
         storage: None,
+        page_loop: LoopOwner::Hypervisor,
+        why: None,
     }
 }
 
@@ -125,7 +129,7 @@ pub struct Left {
     /// How it ended.
     pub ended: Ended,
     /// The journal.
-    pub journal: Vec<Line>,
+    pub journal: Vec<Entry>,
 }
 
 impl Left {
@@ -138,6 +142,20 @@ impl Left {
         found.next().unwrap()
     }
 
+    /// What was said of pauses of others.
+    pub fn pauses(&self) -> Vec<&str> {
+        let found = self.ended.records.iter().filter_map(|record| match record {
+            Record::Event(event) if event.kind == EventKind::PausedByOthers => Some(event.message.as_str()),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// Inputs that were refused.
+    pub fn refused(&self) -> usize {
+        self.journal.iter().filter(|entry| matches!(entry, Entry::Refused(_))).count()
+    }
+
     /// Its rounds.
     pub fn rounds(&self) -> Vec<&RoundRecord> {
         let found = self.ended.records.iter().filter_map(|record| match record {
@@ -148,8 +166,24 @@ impl Left {
     }
 }
 
+/// A journal in memory, and somebody who sees each entry before it takes effect.
+pub struct Seen<F> {
+    pub entries: Vec<Entry>,
+    pub meanwhile: F,
+}
+
+impl<F: FnMut(&Entry)> Journal<Entry> for Seen<F> {
+    type Error = LiveError;
+
+    fn write(&mut self, entry: &Entry) -> Result<(), LiveError> {
+        self.entries.push(entry.clone());
+        (self.meanwhile)(entry);
+        Ok(())
+    }
+}
+
 /// Migrates, `meanwhile` seeing the journal grow.
-pub fn run(pair: &mut Pair, order: MigrationOrder, levers: &Levers, meanwhile: impl FnMut(&Line)) -> Left {
+pub fn run(pair: &mut Pair, order: MigrationOrder, levers: &Levers, meanwhile: impl FnMut(&Entry)) -> Left {
     run_until(pair, order, levers, &AtomicBool::new(false), meanwhile)
 }
 
@@ -159,35 +193,30 @@ pub fn run_until(
     order: MigrationOrder,
     levers: &Levers,
     cancel: &AtomicBool,
-    mut meanwhile: impl FnMut(&Line),
+    meanwhile: impl FnMut(&Entry),
 ) -> Left {
-    let mut journal = Vec::new();
     let nbd = order.storage.as_ref().map(|_| live::qemu::disks::NbdAddress::free("127.0.0.1").unwrap());
+    let mut journal = Seen { entries: Vec::new(), meanwhile };
+    let destination = &mut pair.destination.qmp;
     let migration = Migration {
         order,
-        levers,
         source: &mut pair.source.qmp,
-        destination: &mut pair.destination.qmp,
+        to: To::Machine { destination, levers, address: "127.0.0.1", nbd },
         notices: &pair.notices,
-        address: "127.0.0.1",
-        nbd,
-        clock: RunClock::start(),
+        clock: WallClock::start(),
         cancel,
-        journal: &mut |entry| {
-            journal.push(entry.clone());
-            meanwhile(entry);
-        },
+        journal: &mut journal,
     };
     let ended = migrate(migration).unwrap();
-    let left = Left { ended, journal };
+    let left = Left { ended, journal: journal.entries };
     assert_replays(&left.journal);
     left
 }
 
 /// A journal, written down and read again, gives the same commands.
-pub fn assert_replays(journal: &[Line]) {
+pub fn assert_replays(journal: &[Entry]) {
     let lines: Vec<String> = journal.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
-    let lines: Vec<Line> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Entry> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, journal);
     let replayed = replay(Path::new("journal"), &lines).unwrap();
     assert!(replayed.commands > 0 && replayed.outcome.is_some());
@@ -214,9 +243,9 @@ pub fn running(pair: &mut Pair) -> usize {
 }
 
 /// A loop input that the journal shows.
-pub fn is_pass(entry: &Line, number: usize, seen: &mut usize) -> bool {
+pub fn is_pass(entry: &Entry, number: usize, seen: &mut usize) -> bool {
     use algorithms::hypervisor_loop::LoopInput;
-    if matches!(entry, Line::Told(_, Input::Loop(LoopInput::Pass { .. }))) {
+    if matches!(entry, Entry::Told(_, Input::Loop(LoopInput::Pass { .. }))) {
         *seen += 1;
         return *seen == number;
     }
@@ -225,7 +254,12 @@ pub fn is_pass(entry: &Line, number: usize, seen: &mut usize) -> bool {
 
 /// Post-copy after so many passes.
 pub fn post_copy(levers: Levers, passes: u32) -> Levers {
-    Levers { post_copy: PostCopy::AfterPasses(passes), ..levers }
+    with_post_copy(levers, PostCopyStart::AfterPasses(passes))
+}
+
+/// Post-copy from then on.
+pub fn with_post_copy(levers: Levers, post_copy: PostCopyStart) -> Levers {
+    Levers { policy: Qemu { post_copy, ..levers.policy.clone() }, ..levers }
 }
 
 /// The second connection to a machine, for somebody who does not drive the migration.
