@@ -116,7 +116,7 @@ pub struct MigrationRecord {
     #[serde(rename = "queued_s", with = "numbers::seconds")]
     pub queued: SimTime,
     /// When it began (preparation included); `None` where it never did.
-    #[serde(rename = "started_s", with = "numbers::optional_seconds")]
+    #[serde(default, rename = "started_s", with = "numbers::optional_seconds")]
     pub started: Option<SimTime>,
     /// From `started` to its end; zero where it never began.
     #[serde(rename = "total_s", with = "numbers::seconds")]
