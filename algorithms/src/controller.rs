@@ -34,7 +34,7 @@ use crate::hypervisor_loop::{LoopCommand, LoopInput};
 use crate::ids::{MigrationId, Name};
 use crate::journal::{Recorded, Stage};
 use crate::machine::{Machine, Outbox, Output, Refused};
-use crate::page_loop::{PageCommand, PageInput, PagesMoved};
+use crate::page_loop::{Opening, PageCommand, PageInput, PagesMoved};
 use crate::policy::Policy;
 use crate::records::{EventKind, ImpactRecord, Level, NeverBegun, Outcome, Whereabouts};
 use crate::storage_mirror::{MirrorCommand, MirrorInput, StorageMirror, StorageOrder};
@@ -207,11 +207,19 @@ enum State {
     Finishing(PagesMoved),
     /// How it ends, unless the host finds the VM elsewhere.
     Aborting {
+        undo: Undo,
         outcome: Outcome,
         reason: String,
         paused: Span,
     },
     Done(Outcome),
+}
+
+/// Which answer a migration that is given up waits for: each comes once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Undo {
+    MirrorEnds,
+    AllIsUndone,
 }
 
 impl Machine for MigrationController {
@@ -238,9 +246,9 @@ impl Machine for MigrationController {
                 self.mirrored = written;
                 self.finish(moved);
             }
-            (State::Aborting { .. }, Input::MirrorEnded { written }) => {
+            (State::Aborting { undo: Undo::MirrorEnds, .. }, Input::MirrorEnded { written }) => {
                 self.mirrored = written;
-                self.outbox.command(Command::Abort);
+                self.undo_the_rest();
             }
             (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
             (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
@@ -255,11 +263,14 @@ impl Machine for MigrationController {
             (State::Committed, Input::Impact(impact)) => self.impact = Some(impact),
             (State::Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
             (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
-            (State::Aborting { paused, .. }, Input::HostDied(Side::Source)) => {
-                let paused = *paused;
-                self.source_died_meanwhile(paused);
+            (State::Aborting { undo, paused, .. }, Input::HostDied(Side::Source)) => {
+                let (undo, paused) = (*undo, *paused);
+                self.source_died_meanwhile(undo, paused);
             }
-            (State::Aborting { outcome, reason, paused }, Input::Aborted { sent, whereabouts }) => {
+            (
+                State::Aborting { undo: Undo::AllIsUndone, outcome, reason, paused },
+                Input::Aborted { sent, whereabouts },
+            ) => {
                 let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
                 self.note_partly_sent(sent);
                 self.give_up(now, found(outcome, whereabouts), reason, paused);
@@ -360,8 +371,16 @@ impl Recorded for MigrationController {
 
     fn stage(command: &Command) -> Stage {
         match command {
-            Command::Commit | Command::Loop(LoopCommand::Resume) => Stage::Decides,
-            Command::EndMirror | Command::Finish | Command::Abort => Stage::Ends,
+            Command::Commit
+            | Command::Loop(LoopCommand::Resume)
+            | Command::Storage(MirrorCommand::SwitchOver) => Stage::Decides,
+            // A host that hands over in two phases gets ready first, and waits for `Commit`; one that does not, runs
+            // the VM.
+            Command::Page(PageCommand::Resume) => Stage::MayDecide,
+            Command::Page(PageCommand::Send { opening: Opening::PostCopy, .. })
+            | Command::EndMirror
+            | Command::Finish
+            | Command::Abort => Stage::Ends,
             Command::Prepare | Command::Page(_) | Command::Loop(_) | Command::Storage(_) => Stage::GoesOn,
         }
     }
