@@ -201,6 +201,9 @@ where
                         self.settled = true;
                         let _ = self.keep(&Entry::Ended(done.clone()));
                     }
+                    if let Some(record) = self.said.take() {
+                        return Output::Record(record);
+                    }
                     return Output::Done(done);
                 }
                 other => return other,
