@@ -37,19 +37,24 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// Each of our packages, and what it depends on when it is built for use.
-fn packages() -> Vec<(String, BTreeSet<String>)> {
+/// What cargo says of our packages.
+fn metadata() -> Vec<Value> {
     let arguments = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// Each of our packages, and what it depends on when it is built for use.
+fn packages() -> Vec<(String, BTreeSet<String>)> {
     let package = |package: &Value| {
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let used = dependencies.filter(|dependency| dependency["kind"] != "dev");
         let names = used.map(|dependency| dependency["name"].as_str().unwrap().to_string());
         (package["name"].as_str().unwrap().to_string(), names.collect())
     };
-    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+    metadata().iter().map(package).collect()
 }
 
 #[test]
@@ -66,6 +71,20 @@ fn arrows_point_down_only() {
             let may = owners.contains(&name.as_str());
             assert!(may || !dependencies.contains(confined), "{name} must not depend on {confined}");
         }
+    }
+}
+
+/// Each crate may be used under either licence, and the texts of both are there.
+#[test]
+fn every_crate_names_its_licence() {
+    let packages = metadata();
+    assert_eq!(packages.len(), LAYERS.len());
+    for package in packages {
+        assert_eq!(package["license"], "MIT OR Apache-2.0", "{}", package["name"]);
+    }
+    for (file, begins) in [("LICENSE-MIT", "MIT License"), ("LICENSE-APACHE", "Apache License")] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.trim_start().starts_with(begins), "{file}");
     }
 }
 

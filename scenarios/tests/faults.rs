@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use algorithms::failures::{FailurePoint, GuestState};
+use algorithms::failures::FailurePoint;
 use algorithms::preflight::Category;
-use algorithms::records::{Level, MigrationRecord, Outcome, Power, RunRecords};
+use algorithms::records::{Level, MigrationRecord, Outcome, Power, RunRecords, Whereabouts};
 use models::faults::{Fault, When};
 use models::world::{RunOptions, simulate};
 use scenarios::{Scenario, load, parse};
@@ -38,7 +38,7 @@ type Expected = (
     &'static str,
     Outcome,
     Option<u32>,
-    Option<(FailurePoint, GuestState, Category)>,
+    Option<(FailurePoint, Whereabouts, Category)>,
     Option<&'static str>,
 );
 
@@ -46,8 +46,8 @@ type Expected = (
 fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
     use Category::{Authentication, Network, Resources, Storage};
     use FailurePoint::{CleanUp, Disks, Pause, Preparation, Round};
-    use GuestState::{AtSource, Off};
     use Outcome::{Completed, Failed, Lost, NotStarted};
+    use Whereabouts::{AtSource, Off};
     let scenario = library("failures");
     let expected: [Expected; 14] = [
         ("space gone before", "sql1", NotStarted, Some(21502), None, Some("node1")),
@@ -104,7 +104,7 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
             record.reason
         );
         let told = record.failure.as_deref();
-        let told = told.map(|it| (it.point, it.guest, it.advice.as_ref().unwrap().category));
+        let told = told.map(|it| (it.point, record.whereabouts, it.advice.as_ref().unwrap().category));
         assert_eq!(told, failure, "{alternative}");
         assert_eq!(runs_on(&records, vm), host, "{alternative}");
         if outcome != Completed {
