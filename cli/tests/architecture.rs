@@ -136,7 +136,8 @@ fn functions_stay_short() {
             let ends = |line: &&str| line.strip_prefix(indent).is_some_and(|rest| rest.starts_with('}'));
             let length = lines[start..].iter().position(|line| ends(&line)).map_or(1, |last| last + 1);
             // One that is declared only has no brace of its own.
-            let declared = lines[start..].iter().take_while(|line| !line.contains('{')).any(|line| line.ends_with(';'));
+            let declared =
+                lines[start..].iter().take_while(|line| !line.contains('{')).any(|line| line.ends_with(';'));
             let (file, line) = (file.display(), line.trim());
             assert!(declared || length <= LONGEST_FUNCTION, "{file}: {length} lines: {line}");
         }
@@ -159,11 +160,16 @@ fn the_loop_that_drains_a_machine_stands_once() {
         let relative = file.strip_prefix(root()).unwrap();
         let may = loops.iter().any(|path| relative == Path::new(path));
         let text = std::fs::read_to_string(file).unwrap();
-        let polls = text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
-            line.contains(".poll()") && !line.contains("contains(")
-        });
+        let polls = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .any(|line| line.contains(".poll()") && !line.contains("contains("));
         found += usize::from(polls);
-        assert!(may || !polls, "{} drains a machine by itself; give it a Host and call settle", relative.display());
+        assert!(
+            may || !polls,
+            "{} drains a machine by itself; give it a Host and call settle",
+            relative.display()
+        );
     }
     assert_eq!(found, loops.len(), "the loop, and the machine with a journal that polls the one in it");
 }
