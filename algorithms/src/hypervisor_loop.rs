@@ -99,17 +99,28 @@ enum State {
     Stopped {
         at: SimTime,
     },
-    /// The guest was told to start at the destination; `last` is the round under way in post-copy.
+    /// The guest was told to start at the destination.
     Resuming {
         stopped: SimTime,
-        pulling: bool,
+        rest: Rest,
     },
-    /// It runs there, and what it lacks follows; or followed before it was seen to run.
+    /// It runs there, and what it lacks follows.
     Pulling {
         stopped: SimTime,
         resumed: SimTime,
     },
     Done(PagesMoved),
+}
+
+/// What is left to come when the guest is told to start at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Rest {
+    /// Nothing: all was sent before.
+    Nothing,
+    /// What the guest lacks, in post-copy.
+    Follows,
+    /// The same, which came before the guest was seen to run.
+    HasFollowed,
 }
 
 impl Machine for HypervisorLoop {
@@ -150,25 +161,30 @@ impl Machine for HypervisorLoop {
             (State::Stopped { at }, LoopInput::PostCopy { sent }) if sent >= self.sent => {
                 self.round(RoundPhase::StopAndCopy, at, now, sent, Bytes::ZERO);
                 self.outbox.command(LoopCommand::Resume);
-                State::Resuming { stopped: at, pulling: true }
+                State::Resuming { stopped: at, rest: Rest::Follows }
             }
             (State::Stopped { at }, LoopInput::Sent { sent }) if sent >= self.sent => {
                 self.round(RoundPhase::StopAndCopy, at, now, sent, Bytes::ZERO);
                 self.outbox.command(LoopCommand::Resume);
-                State::Resuming { stopped: at, pulling: false }
+                State::Resuming { stopped: at, rest: Rest::Nothing }
             }
-            (State::Resuming { stopped, pulling: false }, LoopInput::Resumed) => self.done(stopped, now),
-            (State::Resuming { stopped, pulling: true }, LoopInput::Resumed) => {
+            (State::Resuming { stopped, rest: Rest::Nothing }, LoopInput::Resumed) => {
+                let reason = if self.forced { StopReason::Forced } else { StopReason::Converged };
+                State::Done(PagesMoved { reason, paused: stopped, resumed: now })
+            }
+            (State::Resuming { stopped, rest: Rest::Follows }, LoopInput::Resumed) => {
                 State::Pulling { stopped, resumed: now }
             }
-            // All was pulled before the destination was seen to run.
-            (State::Resuming { stopped, pulling: true }, LoopInput::Sent { sent }) => {
+            (State::Resuming { stopped, rest: Rest::HasFollowed }, LoopInput::Resumed) => {
+                followed(stopped, now)
+            }
+            (State::Resuming { stopped, rest: Rest::Follows }, LoopInput::Sent { sent }) => {
                 self.sent = sent.max(self.sent);
-                State::Resuming { stopped, pulling: false }
+                State::Resuming { stopped, rest: Rest::HasFollowed }
             }
             (State::Pulling { stopped, resumed }, LoopInput::Sent { sent }) => {
                 self.sent = sent.max(self.sent);
-                self.done(stopped, resumed)
+                followed(stopped, resumed)
             }
             // Counts go on in post-copy; they end no round of pre-copy.
             (state @ (State::Resuming { .. } | State::Pulling { .. }), LoopInput::Pass { .. }) => state,
@@ -250,11 +266,6 @@ impl HypervisorLoop {
         }
     }
 
-    fn done(&self, paused: SimTime, resumed: SimTime) -> State {
-        let reason = if self.forced { StopReason::Forced } else { StopReason::Converged };
-        State::Done(PagesMoved { reason, paused, resumed })
-    }
-
     fn round(&mut self, phase: RoundPhase, start: SimTime, now: SimTime, sent: Bytes, dirty: Bytes) {
         let (duration, bytes_sent) = (now - start, sent - self.sent);
         self.rounds += 1;
@@ -271,4 +282,9 @@ impl HypervisorLoop {
             throttle_percent: self.throttle_percent,
         }));
     }
+}
+
+/// The end of a loop whose rest has followed the guest.
+fn followed(paused: SimTime, resumed: SimTime) -> State {
+    State::Done(PagesMoved { reason: StopReason::PostCopy, paused, resumed })
 }

@@ -47,9 +47,12 @@ pub trait Recorded: Machine {
 pub enum Stage {
     /// It goes on, and can be given up. Nothing is done that cannot be noted.
     GoesOn,
+    /// The VM runs at the destination from now on, unless the host waits for a command that [decides](Stage::Decides).
+    /// It is not done where it cannot be noted. Which of the two it was, the next command tells.
+    MayDecide,
     /// The VM is handed over. That is not done either where it cannot be noted; afterwards it is too late to give up.
     Decides,
-    /// What is left is to clean up or to undo, which must be done in any case.
+    /// What is left must be done in any case: to clean up, to undo, or to send what a VM lacks that runs already.
     Ends,
 }
 
@@ -112,13 +115,23 @@ pub struct Journalled<M, J> {
     journal: J,
     /// The time of the input told last.
     now: SimTime,
-    /// Whether it is too late to give up, or the migration is being given up.
-    settled: bool,
-    /// Whether an entry could not be written: the rest is not tried.
-    broken: bool,
-    /// What is to be said of that.
+    decision: Decision,
+    /// Why an entry could not be written; the rest is not tried.
+    broken: Option<String>,
+    /// Whether that was said in the records: once.
+    told: bool,
+    /// What is to be said of it.
     said: Option<Record>,
     ended: bool,
+}
+
+/// Whether it is too late to give up, or the migration is being given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Open,
+    /// Made, unless the host still waits for the command that makes it.
+    Perhaps,
+    Made,
 }
 
 impl<M: Recorded, J: Journal<EntryOf<M>>> Journalled<M, J> {
@@ -129,8 +142,16 @@ impl<M: Recorded, J: Journal<EntryOf<M>>> Journalled<M, J> {
     /// Where the first entry cannot be written: nothing has begun.
     pub fn begin(order: M::Order, mut journal: J) -> Result<Journalled<M, J>, J::Error> {
         journal.write(&Entry::opened(order.clone()))?;
-        let (machine, now) = (M::fresh(order), SimTime::ZERO);
-        Ok(Journalled { machine, journal, now, settled: false, broken: false, said: None, ended: false })
+        Ok(Journalled {
+            machine: M::fresh(order),
+            journal,
+            now: SimTime::ZERO,
+            decision: Decision::Open,
+            broken: None,
+            told: false,
+            said: None,
+            ended: false,
+        })
     }
 
     /// Returns the machine.
@@ -138,21 +159,28 @@ impl<M: Recorded, J: Journal<EntryOf<M>>> Journalled<M, J> {
         &self.machine
     }
 
-    /// Writes an entry; the reason to give up where it cannot be kept and nothing was decided.
-    fn keep(&mut self, entry: &EntryOf<M>) -> Result<(), String> {
-        if self.broken {
-            return Ok(());
+    fn write(&mut self, entry: &EntryOf<M>) {
+        if self.broken.is_none() {
+            self.broken = self.journal.write(entry).err().map(|error| error.to_string());
         }
-        let Err(error) = self.journal.write(entry) else { return Ok(()) };
-        self.broken = true;
-        if self.settled {
-            let message = format!("the journal ends here, the migration goes on: {error}");
-            self.said = Some(Record::Event(EventRecord::warning(self.now, message)));
-            return Ok(());
-        }
-        let message = format!("the journal ends here, the migration is given up: {error}");
-        self.said = Some(Record::Event(EventRecord::error(self.now, message)));
-        Err(format!("the journal cannot be written: {error}"))
+    }
+
+    /// What it means that an entry could not be written: nothing before that, and once afterwards a line in the
+    /// records, and the reason to give up where nothing is decided.
+    fn reason_to_give_up(&mut self) -> Option<String> {
+        let error = self.broken.as_ref().filter(|_| !self.told && self.decision != Decision::Perhaps)?;
+        self.told = true;
+        let open = self.decision == Decision::Open;
+        let event = if open {
+            EventRecord::error(self.now, format!("the journal ends here, the migration is given up: {error}"))
+        } else {
+            EventRecord::warning(
+                self.now,
+                format!("the journal ends here, what is left is done without: {error}"),
+            )
+        };
+        self.said = Some(Record::Event(event));
+        open.then(|| format!("the journal cannot be written: {error}"))
     }
 }
 
@@ -167,39 +195,54 @@ where
 
     fn handle(&mut self, now: SimTime, input: M::Input) -> Result<(), Refused> {
         self.now = now;
-        let input = match self.keep(&Entry::Told(now, input.clone())) {
-            Ok(()) => input,
-            Err(reason) => M::failed(reason),
+        self.write(&Entry::Told(now, input.clone()));
+        let handled = match self.reason_to_give_up() {
+            None => self.machine.handle(now, input),
+            Some(reason) => self.machine.handle(now, M::failed(reason)),
         };
-        let handled = self.machine.handle(now, input);
         if let Err(refused) = &handled {
-            // What it refuses changes nothing, so that nothing has to be given up for it.
-            let _ = self.keep(&Entry::Refused(refused.clone()));
+            // A refusal that cannot be written has changed nothing: `poll` gives up then.
+            self.write(&Entry::Refused(refused.clone()));
         }
         handled
     }
 
     fn poll(&mut self) -> Output<M::Command, M::Done> {
-        if let Some(record) = self.said.take() {
-            return Output::Record(record);
-        }
         loop {
+            if let Some(reason) = self.reason_to_give_up() {
+                // It fits in every state in which it is not too late to give up.
+                let _ = self.machine.handle(self.now, M::failed(reason));
+            }
+            if let Some(record) = self.said.take() {
+                return Output::Record(record);
+            }
             match self.machine.poll() {
                 Output::Command(command) => {
                     let stage = M::stage(&command);
-                    self.settled |= stage == Stage::Ends;
-                    if let Err(reason) = self.keep(&Entry::Wanted(command.clone())) {
-                        // Not carried out: the machine hears that it failed, which fits wherever it wants something.
-                        let _ = self.machine.handle(self.now, M::failed(reason));
+                    if stage == Stage::Ends {
+                        self.decision = Decision::Made;
+                    }
+                    self.write(&Entry::Wanted(command.clone()));
+                    if self.broken.is_some() && self.decision != Decision::Made {
+                        // Not carried out: a host that still waits for commands has decided nothing.
+                        self.decision = Decision::Open;
                         continue;
                     }
-                    self.settled |= stage == Stage::Decides;
+                    match stage {
+                        Stage::Decides => self.decision = Decision::Made,
+                        Stage::MayDecide => self.decision = Decision::Perhaps,
+                        Stage::GoesOn | Stage::Ends => {}
+                    }
                     return Output::Command(command);
                 }
                 Output::Done(done) => {
                     if !std::mem::replace(&mut self.ended, true) {
-                        self.settled = true;
-                        let _ = self.keep(&Entry::Ended(done.clone()));
+                        self.decision = Decision::Made;
+                        self.write(&Entry::Ended(done.clone()));
+                        continue;
+                    }
+                    if let Some(record) = self.said.take() {
+                        return Output::Record(record);
                     }
                     return Output::Done(done);
                 }
@@ -284,7 +327,8 @@ where
             (Entry::Told(at, input), None) => {
                 now = *at;
                 let Ok(settled) = settle(&mut machine, now, input.clone(), &mut follower);
-                if let Settled::Done(done) = settled {
+                // What it is told after its end, it refuses; that it has ended is written once.
+                if let (Settled::Done(done), None) = (settled, &outcome) {
                     outcome = Some(done.clone());
                     follower.expected.push_back(Seen::Ended(done));
                 }

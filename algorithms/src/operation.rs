@@ -30,6 +30,9 @@ use crate::records::{EventRecord, Level, Outcome, Record};
 pub use messages::{Attempt, Command, Finish, Input};
 pub use rules::{Deviation, Gates, Rules};
 
+/// Why what the orchestrator had started was not begun after a stop: as it says of what waits in its queues.
+const STOPPED: &str = "the run ended before its turn";
+
 /// The state machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
@@ -105,6 +108,14 @@ impl Machine for Operation {
                 self.ended(now, migration, Outcome::Failed, &reason);
             }
             Input::Answered { yes } => self.answered(now, yes)?,
+            Input::Interrupted if !self.begun => {
+                self.begun = true;
+                self.stop(now);
+                self.record_stays(now);
+                self.record_none_begun(now, "interrupted by the operator before it began");
+            }
+            // It has ended: there is nothing to give up.
+            Input::Interrupted if self.has_ended() => {}
             Input::Interrupted => self.give_up(now, "interrupted by the operator"),
         }
         self.go_on(now);
@@ -114,7 +125,7 @@ impl Machine for Operation {
     fn poll(&mut self) -> Output<Command, Finish> {
         match (self.outbox.pop(), self.settled) {
             (Some(output), _) => output,
-            (None, Settled::Done(())) if self.under_way.is_empty() => Output::Done(self.finish()),
+            (None, Settled::Done(())) if self.has_ended() => Output::Done(self.finish()),
             (None, Settled::Done(())) => Output::Wait(self.next_time()),
             (None, Settled::Wait(until)) => Output::Wait(until.min(self.next_time())),
         }
@@ -154,6 +165,10 @@ impl Operation {
         if self.moved == self.plan.moves.len() { Finish::AllMoved } else { Finish::Partly }
     }
 
+    fn has_ended(&self) -> bool {
+        self.settled == Settled::Done(()) && self.under_way.is_empty()
+    }
+
     /// When to look at the time again.
     fn next_time(&self) -> SimTime {
         let times = self.under_way.values().map(|each| match each.state {
@@ -188,10 +203,7 @@ impl Operation {
         match command {
             orchestrator::Command::Start(order) => self.begin(now, order),
             orchestrator::Command::Refuse(declined) => {
-                let migration = declined.never_begun.migration;
-                let what = format!("not moved: {}", declined.never_begun.reason);
-                self.log(now, Level::Warning, Some(migration), what);
-                self.outbox.record(declined.never_begun.record(now));
+                declined.records(now).into_iter().for_each(|record| self.outbox.record(record));
             }
         }
     }
@@ -200,7 +212,11 @@ impl Operation {
         let migration = order.assignment.migration;
         let gated = self.rules.gates.holds(&order.vm);
         self.under_way.insert(migration, UnderWay { order, attempt: 0, state: State::Asking });
-        if !gated {
+        if self.stopping {
+            // The orchestrator wanted it before it was told to stop.
+            self.record_not_started(now, migration, STOPPED);
+            self.let_go(now, migration, Outcome::Cancelled);
+        } else if !gated {
             self.start(now, migration);
         }
     }
@@ -304,7 +320,7 @@ impl Operation {
             .collect();
         for (migration, attempts) in not_running {
             if attempts == 0 {
-                self.record_not_started(now, migration, "the run ended before its turn");
+                self.record_not_started(now, migration, STOPPED);
             }
             self.let_go(now, migration, Outcome::Cancelled);
         }
@@ -340,7 +356,6 @@ impl Operation {
             (Some(Question::GoOn), false) => self.stop(now),
             (Some(Question::MayStart(migration)), true) => self.start(now, migration),
             (Some(Question::MayStart(migration)), false) => {
-                self.log(now, Level::Information, Some(migration), "not moved: the operator said no".into());
                 self.record_not_started(now, migration, "the operator said no");
                 self.let_go(now, migration, Outcome::Cancelled);
             }

@@ -44,8 +44,7 @@ use tasks::{RoleOrder, RoleTask};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Orchestrator {
     plan: Plan,
-    /// Whether it was told to begin.
-    begun: bool,
+    run: Run,
     next_phase: usize,
     cluster: ClusterView,
     next_migration: u32,
@@ -67,6 +66,15 @@ pub struct Orchestrator {
     /// Of roles that the cluster moves: what made it, and how.
     orders: BTreeMap<MigrationId, RoleOrder>,
     outbox: Outbox<Command, ()>,
+}
+
+/// How far the run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Run {
+    NotBegun,
+    UnderWay,
+    /// It starts nothing more, and what happens to the cluster is only noted.
+    Over,
 }
 
 /// What stands in a queue: neither line waits for the other, as they need different slots.
@@ -96,13 +104,15 @@ impl Machine for Orchestrator {
     type Command = Command;
     type Done = ();
 
-    /// Refuses the end of a migration that is not under way, and what concerns a host or storage that there is not.
+    /// Refuses a second beginning, the end of a migration that is not under way, and what concerns a host or storage
+    /// that there is not.
     fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         self.check(&input)?;
         match input {
-            Input::Begin => self.begun = true,
+            Input::Begin => self.run = Run::UnderWay,
             Input::Tick => {}
             Input::Stop => {
+                self.run = Run::Over;
                 self.plan.phases.truncate(self.next_phase);
                 self.lanes.clear();
                 self.failbacks.clear();
@@ -121,9 +131,12 @@ impl Machine for Orchestrator {
                 }
             }
         }
-        // What happens before the plan has begun does not begin it.
-        if self.begun {
+        // What happens before the plan has begun does not begin it, and what happens after its end begins nothing.
+        if self.run == Run::UnderWay {
             self.go_on(now);
+            if self.has_ended() {
+                self.run = Run::Over;
+            }
         }
         Ok(())
     }
@@ -131,7 +144,7 @@ impl Machine for Orchestrator {
     fn poll(&mut self) -> Output<Command, ()> {
         match self.outbox.pop() {
             Some(output) => output,
-            None if self.has_ended() => Output::Done(()),
+            None if self.run == Run::Over && self.under_way.is_empty() => Output::Done(()),
             None => Output::Wait(self.next_due()),
         }
     }
@@ -142,7 +155,7 @@ impl Orchestrator {
     pub fn new(plan: Plan, cluster: ClusterView) -> Orchestrator {
         Orchestrator {
             plan,
-            begun: false,
+            run: Run::NotBegun,
             next_phase: 0,
             cluster,
             next_migration: 0,
@@ -166,12 +179,13 @@ impl Orchestrator {
 
     fn check(&self, input: &Input) -> Result<(), Refused> {
         let fits = match input {
-            Input::Begin | Input::Tick | Input::Stop => true,
+            Input::Begin => self.run == Run::NotBegun,
+            Input::Tick | Input::Stop => true,
             Input::HostChanged { host, .. } => self.cluster.has_host(*host),
             Input::Befell(incident) => self.concerns(*incident),
             Input::Ended { migration, .. } => self.under_way.contains_key(migration),
         };
-        let state = || format!("{} migrations are under way", self.under_way.len());
+        let state = || format!("{:?}, {} migrations are under way", self.run, self.under_way.len());
         if fits { Ok(()) } else { Err(Refused { input: format!("{input:?}"), state: state() }) }
     }
 

@@ -182,7 +182,8 @@ impl QuickMigration {
         self.started = now;
         self.log(now, Level::Information, EventKind::Started, format!("{} started", self.what()));
         if let QuickKind::Start { since } = self.order.kind {
-            self.offline_since = Some(since);
+            // What it is told of the past cannot be later than now.
+            self.offline_since = Some(since.min(now));
             return self.come_online();
         }
         self.state = State::GoingOffline;

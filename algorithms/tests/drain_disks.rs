@@ -3,19 +3,23 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
+use std::collections::VecDeque;
+
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryDisk, InventoryGuest, InventoryHost, PlanError, PlannedLocation,
     PlannedMove, PlannedStorage, SCHEMA,
 };
 use algorithms::ids::{HostId, StorageId, VmId};
-use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Gates, Input, Operation, Rules};
-use algorithms::orchestrator::{self, ClusterView, DiskMove, Orchestrator, Reach, StorageView};
+use algorithms::orchestrator::{self, ClusterView, DiskMove, MoveOrder, Orchestrator, Reach, StorageView};
 use algorithms::plan::{Phase, Placement, Plan};
 use algorithms::policy::{HyperV, Policy};
 use algorithms::records::{MigrationKind, Outcome};
 use algorithms::storage_mirror::{DiskOrder, Switch};
-use sim_core::{Bytes, SimTime, Span};
+use sim_core::Bytes;
+use support::tell;
 
 const DISK: Bytes = Bytes::from_gib(10);
 
@@ -40,30 +44,30 @@ fn drained(disks_along: Vec<HostId>, room: Bytes) -> Vec<Found> {
     storage.add_disk(VmId(2), "data".into(), StorageId(3), DISK);
     let mut cluster = ClusterView::new(Placement::MostFreeMemory, Reach::All);
     // The most memory is free on c, so that only storage can be why a guest does not go there.
-    [16, 32, 64].into_iter().for_each(|gib| cluster.add_host(Bytes::from_gib(gib), None));
-    (0..3).for_each(|_| cluster.add_guest(HostId(0), Bytes::from_gib(1)));
+    for (name, gib) in [("a", 16), ("b", 32), ("c", 64)] {
+        cluster.add_host(name.into(), Bytes::from_gib(gib), None);
+    }
+    for vm in 0..3 {
+        cluster.add_guest(format!("vm{vm}").into(), HostId(0), Bytes::from_gib(1));
+    }
     cluster.set_storage(storage);
     let drains = vec![HostId(0)];
     let plan = Plan { phases: vec![Phase { drains, disks_along, ..Phase::default() }] };
     let mut orchestrator = Orchestrator::new(plan, cluster);
-    orchestrator.handle(SimTime::ZERO, orchestrator::Input::Begin).unwrap();
     let mut found = vec![Err("never spoken of".to_string()); 3];
-    loop {
-        match orchestrator.poll() {
-            Output::Command(orchestrator::Command::Start(each)) => {
-                let disks = orchestrator.cluster().storage().moves(each.migration).to_vec();
-                found[each.vm.index()] = Ok((each.destination.0, each.kind, disks));
-                let ended =
-                    orchestrator::Input::Ended { migration: each.migration, outcome: Outcome::Completed };
-                orchestrator.handle(SimTime::ZERO, ended).unwrap();
-            }
-            Output::Command(orchestrator::Command::Refuse(declined)) => {
-                found[declined.vm.index()] = Err(declined.reason);
-            }
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(()) => return found,
+    let mut inputs = VecDeque::from([orchestrator::Input::Begin]);
+    while let Some(input) = inputs.pop_front() {
+        let said = tell(&mut orchestrator, 0, input);
+        for (vm, reason) in said.reasons() {
+            found[vm as usize] = Err(reason);
+        }
+        for MoveOrder { assignment: each, disks, .. } in said.started() {
+            found[each.vm.index()] = Ok((each.destination.0, each.kind, disks.clone()));
+            let (migration, outcome) = (each.migration, Outcome::Completed);
+            inputs.push_back(orchestrator::Input::Ended { migration, outcome });
         }
     }
+    found
 }
 
 fn copied(disk: u32, from: u32, to: u32) -> DiskMove {
@@ -183,24 +187,22 @@ impl Bench {
     }
 
     fn tell(&mut self, seconds: u64, input: Input) {
-        self.operation.handle(SimTime::ZERO + Span::from_secs(seconds), input).unwrap();
-        loop {
-            match self.operation.poll() {
-                Output::Command(Command::Start(attempt)) => self.running.push(attempt),
-                Output::Command(Command::Ask { question }) => self.questions.push(question),
-                Output::Command(Command::Cancel { .. }) | Output::Record(_) => {}
-                Output::Wait(_) | Output::Done(_) => return,
+        for command in tell(&mut self.operation, seconds, input).commands {
+            match command {
+                Command::Start(attempt) => self.running.push(attempt),
+                Command::Ask { question } => self.questions.push(question),
+                Command::Cancel { .. } => {}
             }
         }
     }
 
     fn end(&mut self, seconds: u64, outcome: Outcome) {
-        let migration = self.running.remove(0).migration;
+        let migration = self.running.remove(0).migration();
         self.tell(seconds, Input::Ended { migration, outcome, reason: "as told".into() });
     }
 
     fn names(&self) -> Vec<&str> {
-        self.running.iter().map(|attempt| &*attempt.vm).collect()
+        self.running.iter().map(|attempt| &*attempt.order.vm).collect()
     }
 }
 
@@ -209,15 +211,21 @@ fn hosts_are_asked_to_move_the_disks_that_the_plan_says_at_every_attempt() {
     let mut bench = Bench::new(plan(), Rules::default());
     assert_eq!(bench.names(), ["db"], "one migration with storage at a time, and the queue keeps its order");
     let first = bench.running[0].clone();
-    let storage = first.storage.clone().unwrap();
-    assert_eq!((first.kind, storage.switch), (MigrationKind::SharedNothing, Switch::WithMemory));
+    let storage = first.order.storage.clone().unwrap();
+    assert_eq!(
+        (first.order.assignment.kind, storage.switch),
+        (MigrationKind::SharedNothing, Switch::WithMemory)
+    );
     assert_eq!(storage.disks, plan().moves[0].disks);
     bench.end(3, Outcome::Failed);
     bench.tell(13, Input::Tick);
     assert_eq!(bench.running[0], Attempt { attempt: 2, ..first }, "the same again");
     bench.end(20, Outcome::Completed);
     assert_eq!(bench.names(), ["web", "app"]);
-    assert_eq!((bench.running[1].kind, &bench.running[1].storage), (MigrationKind::Live, &None));
+    assert_eq!(
+        (bench.running[1].order.assignment.kind, &bench.running[1].order.storage),
+        (MigrationKind::Live, &None)
+    );
 }
 
 #[test]

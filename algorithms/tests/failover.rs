@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use algorithms::failover::{Failover, Priority, Role};
 use algorithms::ids::{HostId, VmId};
-use algorithms::machine::Output;
-use algorithms::orchestrator::{Assignment, ClusterView, Command, Input, Orchestrator, Reach};
+use algorithms::orchestrator::{ClusterView, Input, MoveOrder, Orchestrator, Reach};
 use algorithms::plan::{
     DrainOptions, Failback, Force, Move, NodeTask, NodeWork, Phase, Placement, Plan, StorageMove,
 };
@@ -15,6 +16,7 @@ use algorithms::preflight::facts::{
 };
 use algorithms::records::{MigrationKind, Outcome};
 use sim_core::{Bytes, SimTime, Span};
+use support::{Said, tell};
 
 /// Hosts of 8 GiB, two migrations at a time; roles of 1 GiB with these priorities on these hosts.
 fn cluster(hosts: u32, roles: &[(u32, Priority)]) -> ClusterView {
@@ -23,8 +25,8 @@ fn cluster(hosts: u32, roles: &[(u32, Priority)]) -> ClusterView {
         |(vm, (_, priority)): (VmId, &(u32, Priority))| (vm, Role { priority: *priority, ..Role::default() });
     let failover = Failover { roles: priorities.map(role).collect(), ..Failover::default() };
     let mut view = ClusterView::new(Placement::MostFreeMemory, Reach::All).with_failover(failover);
-    (0..hosts).for_each(|_| view.add_host(Bytes::from_gib(8), Some(2)));
-    roles.iter().for_each(|(host, _)| view.add_guest(HostId(*host), Bytes::from_gib(1)));
+    (0..hosts).for_each(|host| view.add_host(format!("h{host}").into(), Bytes::from_gib(8), Some(2)));
+    roles.iter().for_each(|(host, _)| view.add_guest("role".into(), HostId(*host), Bytes::from_gib(1)));
     view
 }
 
@@ -37,38 +39,13 @@ fn phase(nodes: Vec<NodeTask>) -> Phase {
     Phase { nodes, ..Phase::default() }
 }
 
-#[derive(Debug, Default)]
-struct Said {
-    started: Vec<Assignment>,
-    refused: Vec<(u32, String)>,
-    events: Vec<String>,
-    wait: Option<SimTime>,
-}
-
-fn tell(orchestrator: &mut Orchestrator, secs: u64, input: Input) -> Said {
-    orchestrator.handle(SimTime::ZERO + Span::from_secs(secs), input).unwrap();
-    let mut said = Said::default();
-    loop {
-        match orchestrator.poll() {
-            Output::Command(Command::Start(assignment)) => said.started.push(assignment),
-            Output::Command(Command::Refuse(declined)) => said.refused.push((declined.vm.0, declined.reason)),
-            Output::Record(algorithms::records::Record::Event(event)) => said.events.push(event.message),
-            Output::Record(record) => panic!("the orchestrator records only events: {record:?}"),
-            Output::Wait(until) => {
-                said.wait = Some(until);
-                return said;
-            }
-            Output::Done(()) => return said,
-        }
-    }
-}
-
-fn end(orchestrator: &mut Orchestrator, secs: u64, assignment: &Assignment, outcome: Outcome) -> Said {
-    tell(orchestrator, secs, Input::Ended { migration: assignment.migration, outcome })
-}
-
-fn vms(said: &Said) -> Vec<u32> {
-    said.started.iter().map(|assignment| assignment.vm.0).collect()
+fn end(
+    orchestrator: &mut Orchestrator,
+    secs: u64,
+    order: &MoveOrder,
+    outcome: Outcome,
+) -> Said<Orchestrator> {
+    tell(orchestrator, secs, Input::Ended { migration: order.assignment.migration, outcome })
 }
 
 use Priority::{High, Low, Medium};
@@ -79,11 +56,11 @@ fn roles_leave_by_priority_within_the_limit_and_quick_ones_beside_it() {
     let plan = Plan { phases: vec![phase(vec![drain(&[0], Force::Off)])] };
     let mut orchestrator = Orchestrator::new(plan, view);
     let said = tell(&mut orchestrator, 0, Input::Begin);
-    assert_eq!(vms(&said), [3, 1, 0], "two live, the high one first, and the low one quick");
-    assert_eq!(said.started[2].kind, MigrationKind::Quick);
-    let next = end(&mut orchestrator, 1, &said.started[2], Outcome::Completed);
-    assert_eq!(vms(&next), [0; 0], "it had no slot to give back");
-    assert_eq!(vms(&end(&mut orchestrator, 2, &said.started[0], Outcome::Completed)), [2]);
+    assert_eq!(said.vms(), [3, 1, 0], "two live, the high one first, and the low one quick");
+    assert_eq!(said.started()[2].assignment.kind, MigrationKind::Quick);
+    let next = end(&mut orchestrator, 1, said.started()[2], Outcome::Completed);
+    assert_eq!(next.vms(), [0; 0], "it had no slot to give back");
+    assert_eq!(end(&mut orchestrator, 2, said.started()[0], Outcome::Completed).vms(), [2]);
 }
 
 #[test]
@@ -93,12 +70,17 @@ fn what_is_queued_for_a_node_that_is_drained_then_is_placed_anew() {
     let plan = Plan { phases: vec![phase(vec![drain(&[0], Force::Off), drain(&[2, 1], Force::Off)])] };
     let mut orchestrator = Orchestrator::new(plan, view);
     let said = tell(&mut orchestrator, 0, Input::Begin);
-    assert_eq!(said.started.iter().map(|each| each.destination.0).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(said.started().iter().map(|each| each.assignment.destination.0).collect::<Vec<_>>(), [1, 1]);
     assert!(orchestrator.cluster().is_paused(HostId(1)));
-    let third = end(&mut orchestrator, 1, &said.started[0], Outcome::Completed);
-    let next = third.started.iter().find(|each| each.vm == VmId(2)).unwrap();
-    assert_eq!(next.destination, HostId(3), "placed on node 1 at first, which takes none any more");
-    assert!(third.refused.is_empty(), "{third:?}");
+    let third = end(&mut orchestrator, 1, said.started()[0], Outcome::Completed);
+    let started = third.started();
+    let next = started.iter().find(|each| each.assignment.vm == VmId(2)).unwrap();
+    assert_eq!(
+        next.assignment.destination,
+        HostId(3),
+        "placed on node 1 at first, which takes none any more"
+    );
+    assert!(third.declined().is_empty(), "{third:?}");
 }
 
 #[test]
@@ -123,13 +105,13 @@ fn a_role_that_arrives_at_a_node_while_it_is_drained_is_drained_too() {
     let plan = Plan { phases: vec![Phase { moves, nodes: vec![maintain], ..Phase::default() }] };
     let mut orchestrator = Orchestrator::new(plan, view);
     let first = tell(&mut orchestrator, 0, Input::Begin);
-    assert_eq!((vms(&first), first.wait), (vec![0], Some(SimTime::ZERO + Span::from_secs(10))));
+    assert_eq!((first.vms(), first.wait), (vec![0], Some(SimTime::ZERO + Span::from_secs(10))));
     let second = tell(&mut orchestrator, 10, Input::Tick);
-    assert_eq!(vms(&second), [1], "node 1 is drained of its own role");
-    assert!(end(&mut orchestrator, 11, &second.started[0], Outcome::Completed).started.is_empty());
-    let third = end(&mut orchestrator, 12, &first.started[0], Outcome::Completed);
-    assert_eq!(vms(&third), [0], "and then of the one that has come meanwhile");
-    assert!(!third.events.iter().any(|event| event == "drained"));
+    assert_eq!(second.vms(), [1], "node 1 is drained of its own role");
+    assert!(end(&mut orchestrator, 11, second.started()[0], Outcome::Completed).started().is_empty());
+    let third = end(&mut orchestrator, 12, first.started()[0], Outcome::Completed);
+    assert_eq!(third.vms(), [0], "and then of the one that has come meanwhile");
+    assert!(!third.messages().contains(&"drained"));
 }
 
 #[test]
@@ -138,10 +120,14 @@ fn a_migration_that_fails_in_a_drain_leaves_the_role_or_stops_it_under_force() {
         let plan = Plan { phases: vec![phase(vec![drain(&[0], force)])] };
         let mut orchestrator = Orchestrator::new(plan, cluster(2, &[(0, High)]));
         let said = tell(&mut orchestrator, 0, Input::Begin);
-        let said = end(&mut orchestrator, 1, &said.started[0], Outcome::Failed);
-        assert_eq!(said.started.first().map(|assignment| assignment.kind), expected);
-        match said.started.first() {
-            None => assert!(said.events.iter().any(|event| event.contains("drain failed")), "{said:?}"),
+        let said = end(&mut orchestrator, 1, said.started()[0], Outcome::Failed);
+        assert_eq!(said.started().first().map(|order| order.assignment.kind), expected);
+        match said.started().first() {
+            None => assert!(
+                said.messages().iter().any(|message| message.contains("drain failed")),
+                "{:?}",
+                said.records
+            ),
             Some(stop) => {
                 let said = end(&mut orchestrator, 2, stop, Outcome::Completed);
                 assert!(orchestrator.cluster().is_offline(VmId(0)));
@@ -157,14 +143,20 @@ fn a_stopped_role_is_started_on_its_node_when_that_is_resumed() {
     let resume = NodeTask { nodes: vec![HostId(0)], work: NodeWork::Resume(Failback::Immediate) };
     let plan = Plan { phases: vec![phase(vec![drain(&[0], Force::On)]), phase(vec![resume])] };
     let mut view = cluster(2, &[(0, High)]);
-    view.add_guest(HostId(1), Bytes::from_gib(8)); // No room on node 1.
+    view.add_guest("large".into(), HostId(1), Bytes::from_gib(8)); // No room on node 1.
     let mut orchestrator = Orchestrator::new(plan, view);
     let said = tell(&mut orchestrator, 0, Input::Begin);
-    assert_eq!((said.started[0].kind, said.started[0].destination), (MigrationKind::Stop, HostId(1)));
-    let said = end(&mut orchestrator, 5, &said.started[0], Outcome::Completed);
-    assert_eq!((said.started[0].kind, said.started[0].destination), (MigrationKind::Start, HostId(0)));
-    assert!(orchestrator.why(said.started[0].migration).unwrap().contains("failback"));
-    end(&mut orchestrator, 9, &said.started[0], Outcome::Completed);
+    assert_eq!(
+        (said.started()[0].assignment.kind, said.started()[0].assignment.destination),
+        (MigrationKind::Stop, HostId(1))
+    );
+    let said = end(&mut orchestrator, 5, said.started()[0], Outcome::Completed);
+    assert_eq!(
+        (said.started()[0].assignment.kind, said.started()[0].assignment.destination),
+        (MigrationKind::Start, HostId(0))
+    );
+    assert!(said.started()[0].why.as_ref().unwrap().contains("failback"));
+    end(&mut orchestrator, 9, said.started()[0], Outcome::Completed);
     let cluster = orchestrator.cluster();
     assert_eq!((cluster.host_of(VmId(0)), cluster.is_offline(VmId(0))), (HostId(0), false));
     assert_eq!(cluster.free(HostId(0)), Bytes::from_gib(7));
@@ -185,8 +177,8 @@ fn what_follows_a_queue_head_refused_at_its_start_goes_on_at_once() {
     };
     ["a", "b", "c"].into_iter().for_each(|name| prerequisites.add_guest(guest(name)));
     let mut view = ClusterView::new(Placement::FewestVms, Reach::All).with_prerequisites(prerequisites);
-    (0..3).for_each(|_| view.add_host(Bytes::from_gib(8), Some(1)));
-    (0..3).for_each(|_| view.add_guest(HostId(0), Bytes::from_gib(1)));
+    (0..3).for_each(|host| view.add_host(format!("h{host}").into(), Bytes::from_gib(8), Some(1)));
+    (0..3).for_each(|_| view.add_guest("role".into(), HostId(0), Bytes::from_gib(1)));
     let to = |vm, host, after| Move {
         vm: VmId(vm),
         destination: Some(HostId(host)),
@@ -198,11 +190,11 @@ fn what_follows_a_queue_head_refused_at_its_start_goes_on_at_once() {
     let plan = Plan { phases: vec![Phase { moves, ..Phase::default() }] };
     let mut orchestrator = Orchestrator::new(plan, view);
     let said = tell(&mut orchestrator, 0, Input::Begin);
-    assert_eq!(vms(&said), [0]);
+    assert_eq!(said.vms(), [0]);
     let off = HostSettings { migration: MigrationService::Disabled, ..settings() };
-    orchestrator.change_host(HostId(1), off);
-    let said = end(&mut orchestrator, 1, &said.started[0], Outcome::Completed);
-    assert_eq!((said.refused[0].0, vms(&said)), (1, vec![2]), "without waiting for a tick");
+    tell(&mut orchestrator, 0, Input::HostChanged { host: HostId(1), settings: Box::new(off) });
+    let said = end(&mut orchestrator, 1, said.started()[0], Outcome::Completed);
+    assert_eq!((said.reasons()[0].0, said.vms()), (1, vec![2]), "without waiting for a tick");
 }
 
 #[test]
@@ -212,8 +204,10 @@ fn an_orchestrator_stored_in_the_middle_of_a_drain_goes_on_the_same() {
     let said = tell(&mut orchestrator, 0, Input::Begin);
     let mut copy = orchestrator.clone();
     let ends = |orchestrator: &mut Orchestrator| {
-        let each =
-            said.started.iter().map(|each| format!("{:?}", end(orchestrator, 1, each, Outcome::Failed)));
+        let each = said
+            .started()
+            .into_iter()
+            .map(|each| format!("{:?}", end(orchestrator, 1, each, Outcome::Failed)));
         each.collect::<Vec<_>>()
     };
     assert_eq!(ends(&mut copy), ends(&mut orchestrator));

@@ -2,19 +2,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod told;
+mod support;
 
 use algorithms::controller::{Command, Input, MigrationController};
-use algorithms::failures::{Breakage, FailurePoint, GuestState, Side};
+use algorithms::failures::{Breakage, FailurePoint, Side};
 use algorithms::ids::{HostId, MigrationId, StorageId, VmId};
-use algorithms::machine::Output;
 use algorithms::orchestrator::{ClusterView, Incident, Input as Asked, Orchestrator, Reach, StorageView};
 use algorithms::page_loop::PageInput;
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::preflight::Rule;
-use algorithms::records::{Level, Outcome};
+use algorithms::records::{Level, Outcome, Whereabouts};
 use sim_core::{Bytes, SimTime, Span};
-use told::*;
+use support::*;
+
+fn undone(whereabouts: Whereabouts) -> Input {
+    Input::Aborted { sent: Bytes::ZERO, whereabouts }
+}
 
 fn controller() -> MigrationController {
     MigrationController::new(order())
@@ -47,11 +50,12 @@ fn silence_is_borne_until_the_connection_breaks_and_forgotten_when_it_ends() {
         assert_eq!(tell(&mut patient, now + 19, Input::Tick).commands, []);
         let mut forgiving = patient.clone();
         let heard = tell(&mut forgiving, now + 19, Input::Heard);
-        assert_eq!((heard.events.len(), heard.events[0].level), (1, Level::Warning));
+        assert_eq!((heard.events().len(), heard.events()[0].level), (1, Level::Warning));
         assert_eq!(heard.wait, Some(SimTime::MAX));
         assert_eq!(tell(&mut forgiving, now + 30, Input::Tick).commands, [], "that is over");
         assert_eq!(tell(&mut patient, now + 20, Input::Tick).commands, [Command::Abort]);
-        let record = tell(&mut patient, now + 20, Input::Aborted { sent: Bytes::ZERO }).migration.unwrap();
+        let ended = tell(&mut patient, now + 20, undone(Whereabouts::AtSource));
+        let record = ended.migration().unwrap();
         assert_eq!((record.outcome, record.event_id), (Outcome::Failed, Some(21502)));
         assert!(record.reason.contains("20 s"), "{}", record.reason);
         let paused_since = 4;
@@ -68,9 +72,9 @@ fn the_guest_is_the_sources_until_it_runs_at_the_destination() {
         let mut broken = after(steps);
         let said = tell(&mut broken, now, Input::Broke(Breakage::Connection));
         if handed_over {
-            assert_eq!((said.commands.as_slice(), said.events[0].level), (&[][..], Level::Warning));
+            assert_eq!((said.commands.as_slice(), said.events()[0].level), (&[][..], Level::Warning));
             assert_eq!(
-                tell(&mut broken, now, Input::Finished).migration.unwrap().outcome,
+                tell(&mut broken, now, Input::Finished).migration().unwrap().outcome,
                 Outcome::Completed
             );
         } else {
@@ -78,17 +82,17 @@ fn the_guest_is_the_sources_until_it_runs_at_the_destination() {
         }
         let mut orphaned = after(steps);
         let said = tell(&mut orphaned, now, Input::HostDied(Side::Source));
-        let record = match handed_over {
-            true => said.migration.unwrap(),
-            false => tell(&mut orphaned, now, Input::Aborted { sent: Bytes::ZERO }).migration.unwrap(),
+        let said = if handed_over { said } else { tell(&mut orphaned, now, undone(Whereabouts::Off)) };
+        let record = said.migration().unwrap();
+        let expected = match handed_over {
+            true => (Outcome::Completed, Whereabouts::AtDestination),
+            false => (Outcome::Lost, Whereabouts::Off),
         };
-        let failure = record.failure.as_deref().map(|failure| failure.guest);
-        let expected =
-            if handed_over { (Outcome::Completed, None) } else { (Outcome::Lost, Some(GuestState::Off)) };
-        assert_eq!((record.outcome, failure), expected, "at step {steps}");
+        assert_eq!((record.outcome, record.whereabouts), expected, "at step {steps}");
+        assert_eq!(record.failure.is_some(), !handed_over);
         let mut beheaded = after(steps);
         let said = tell(&mut beheaded, now, Input::HostDied(Side::Destination));
-        let lost = said.migration.map(|record| (record.outcome, record.failure.unwrap().point));
+        let lost = said.migration().map(|record| (record.outcome, record.failure.as_ref().unwrap().point));
         let expected = handed_over.then_some((Outcome::Lost, FailurePoint::CleanUp));
         assert_eq!(lost, expected, "a source finds out by itself");
         assert_eq!(said.commands, []);
@@ -100,7 +104,8 @@ fn a_source_that_dies_while_a_failure_is_undone_loses_the_guest_all_the_same() {
     let mut controller = after(2);
     tell(&mut controller, 3, Input::Broke(Breakage::Memory));
     tell(&mut controller, 3, Input::HostDied(Side::Source));
-    let record = tell(&mut controller, 4, Input::Aborted { sent: Bytes::ZERO }).migration.unwrap();
+    let ended = tell(&mut controller, 4, undone(Whereabouts::Off));
+    let record = ended.migration().unwrap();
     assert_eq!((record.outcome, record.event_id), (Outcome::Lost, Some(1135)));
 }
 
@@ -109,11 +114,11 @@ fn a_long_blackout_is_a_warning_of_its_own() {
     let mut controller = after(7);
     tell(&mut controller, 40, Input::Page(PageInput::Resumed));
     let ended = tell(&mut controller, 41, Input::Finished);
-    assert_eq!((ended.events[0].level, ended.events[0].event_id), (Level::Warning, Some(20417)));
-    assert!(ended.events[0].message.contains("37 s"), "{}", ended.events[0].message);
+    assert_eq!((ended.events()[0].level, ended.events()[0].event_id), (Level::Warning, Some(20417)));
+    assert!(ended.events()[0].message.contains("37 s"), "{}", ended.events()[0].message);
     let mut quick = after(8);
     let ended = tell(&mut quick, 9, Input::Finished);
-    assert_eq!((ended.events[0].level, ended.events[0].event_id), (Level::Information, Some(20418)));
+    assert_eq!((ended.events()[0].level, ended.events()[0].event_id), (Level::Information, Some(20418)));
 }
 
 /// Three hosts of 64 GiB with a location each and one for all, and a guest of 8 GiB with one disk on the
@@ -122,12 +127,12 @@ fn cluster() -> ClusterView {
     let mut view = ClusterView::new(Placement::MostFreeMemory, Reach::All);
     let mut storage = StorageView::default();
     for host in 0..3 {
-        view.add_host(Bytes::from_gib(64), Some(1));
+        view.add_host(format!("h{host}").into(), Bytes::from_gib(64), Some(1));
         storage.add_location(format!("d{host}").into(), vec![HostId(host)], Some(Bytes::from_gib(100)));
         storage.add_host(Some(StorageId(host)), Some(2));
     }
     for vm in 0..2 {
-        view.add_guest(HostId(0), Bytes::from_gib(8));
+        view.add_guest(format!("vm{vm}").into(), HostId(0), Bytes::from_gib(8));
         storage.add_disk(VmId(vm), "os".into(), StorageId(0), Bytes::from_gib(40));
     }
     view.set_storage(storage);
@@ -152,19 +157,13 @@ type Started = Vec<(u32, u32)>;
 type Refused = Vec<(u32, Option<Rule>)>;
 
 /// What an orchestrator says: who starts, to where, and who is refused, by which rule.
-fn said(orchestrator: &mut Orchestrator) -> (Started, Refused) {
-    use algorithms::orchestrator::Command;
-    let (mut started, mut refused) = (Vec::new(), Vec::new());
-    loop {
-        match orchestrator.poll() {
-            Output::Command(Command::Start(each)) => started.push((each.vm.0, each.destination.0)),
-            Output::Command(Command::Refuse(each)) => {
-                refused.push((each.vm.0, each.refusal.map(|refusal| refusal.rule)));
-            }
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(()) => return (started, refused),
-        }
-    }
+fn ask(orchestrator: &mut Orchestrator, secs: u64, input: Asked) -> (Started, Refused) {
+    let said = tell(orchestrator, secs, input);
+    let started =
+        said.started().into_iter().map(|each| (each.assignment.vm.0, each.assignment.destination.0));
+    let refused = said.declined().into_iter();
+    let refused = refused.map(|each| (each.vm.0, each.refusal.as_ref().map(|refusal| refusal.rule)));
+    (started.collect(), refused.collect())
 }
 
 #[test]
@@ -172,10 +171,9 @@ fn storage_refuses_with_rule_category_event_cause_and_command() {
     let refused = |storage: StorageMove, incidents: &[Incident]| {
         let mut orchestrator = Orchestrator::new(plan([Some(1), None], &storage), cluster());
         for incident in incidents {
-            orchestrator.handle(SimTime::ZERO, Asked::Befell(*incident)).unwrap();
+            tell(&mut orchestrator, 0, Asked::Befell(*incident));
         }
-        orchestrator.handle(SimTime::ZERO, Asked::Begin).unwrap();
-        said(&mut orchestrator).1
+        ask(&mut orchestrator, 0, Asked::Begin).1
     };
     let both = |rule| vec![(0, Some(rule)), (1, Some(rule))];
     assert_eq!(refused(StorageMove::Stays, &[]), both(Rule::StorageReachable));
@@ -195,21 +193,19 @@ fn a_dead_destination_is_replaced_where_it_was_chosen_and_refused_where_it_was_n
         let mut view = cluster();
         view.set_storage(StorageView::default());
         // The second guest would choose host 1 too: host 2 has less room.
-        view.add_guest(HostId(2), Bytes::from_gib(30));
+        view.add_guest("large".into(), HostId(2), Bytes::from_gib(30));
         let mut orchestrator = Orchestrator::new(plan(destinations, &StorageMove::Stays), view);
-        orchestrator.handle(SimTime::ZERO, Asked::Begin).unwrap();
-        assert_eq!(said(&mut orchestrator).0, [(0, 1)], "one at a time");
-        orchestrator.handle(at(1), Asked::Befell(Incident::HostDied(HostId(1)))).unwrap();
-        let (started, refused) = said(&mut orchestrator);
+        assert_eq!(ask(&mut orchestrator, 0, Asked::Begin).0, [(0, 1)], "one at a time");
+        let died = Asked::Befell(Incident::HostDied(HostId(1)));
+        let (started, refused) = ask(&mut orchestrator, 1, died);
         let (migration, outcome) = (MigrationId(0), Outcome::Failed);
-        orchestrator.handle(at(2), Asked::Ended { migration, outcome }).unwrap();
-        let (later, _) = said(&mut orchestrator);
+        let (later, _) = ask(&mut orchestrator, 2, Asked::Ended { migration, outcome });
         let refused: Vec<u32> =
             refused.into_iter().map(|(vm, rule)| (vm, assert_eq!(rule, Some(Rule::HostAlive))).0).collect();
         assert_eq!(([started, later].concat(), refused), expected);
         for (vm, destination) in &expected.0 {
             let (migration, outcome) = (MigrationId(*vm), Outcome::Completed);
-            orchestrator.handle(at(3), Asked::Ended { migration, outcome }).unwrap();
+            ask(&mut orchestrator, 3, Asked::Ended { migration, outcome });
             assert_eq!(orchestrator.cluster().host_of(VmId(*vm)), HostId(*destination));
         }
         assert!(orchestrator.cluster().is_settled(), "all that was reserved is given back");

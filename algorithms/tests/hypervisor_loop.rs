@@ -3,28 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use algorithms::controller::{Command, Deadline, DeadlineAction, Input, MigrationController, MigrationOrder};
-use algorithms::hypervisor_loop::{LoopCommand, LoopInput, PostCopy};
-use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
-use algorithms::policy::{Policy, Qemu};
-use algorithms::records::{MigrationRecord, Outcome, Record, RoundPhase, RoundRecord};
+mod support;
+
+use algorithms::controller::{
+    Command, Deadline, DeadlineAction, Input, LoopOwner, MigrationController, MigrationOrder,
+};
+use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
+use algorithms::machine::Refused;
+use algorithms::policy::{Policy, PostCopyStart, Qemu, StopReason};
+use algorithms::records::{MigrationRecord, Outcome, Record, RoundPhase, RoundRecord, Whereabouts};
 use proptest::prelude::*;
 use sim_core::{Bytes, SimTime, Span};
+use support::assert_refused;
 
-fn order() -> MigrationOrder {
-    MigrationOrder {
-        migration: MigrationId(0),
-        vm: "vm1".into(),
-        source: "a".into(),
-        destination: "b".into(),
-        transport: "tcp".into(),
-        memory: Bytes::from_mib(100),
-        policy: Policy::Qemu(Qemu::default()),
-        deadline: None,
-        queued: SimTime::ZERO,
-        storage: None,
-    }
+fn order(post_copy: PostCopyStart) -> MigrationOrder {
+    let policy = Policy::Qemu(Qemu { post_copy, ..Qemu::default() });
+    MigrationOrder { policy, page_loop: LoopOwner::Hypervisor, ..support::order() }
 }
 
 fn at(millis: u64) -> SimTime {
@@ -40,14 +34,20 @@ struct Told {
     controller: MigrationController,
     commands: Vec<Command>,
     records: Vec<Record>,
+    wait: Option<SimTime>,
     outcome: Option<Outcome>,
 }
 
 impl Told {
     /// One that is copying.
-    fn copying(post_copy: PostCopy) -> Told {
-        let controller = MigrationController::of_hypervisor(order(), post_copy);
-        let mut told = Told { controller, commands: vec![], records: vec![], outcome: None };
+    fn copying(post_copy: PostCopyStart) -> Told {
+        Told::begun(order(post_copy))
+    }
+
+    fn begun(order: MigrationOrder) -> Told {
+        let controller = MigrationController::new(order);
+        let (commands, records) = (vec![], vec![]);
+        let mut told = Told { controller, commands, records, wait: None, outcome: None };
         told.tell(0, Input::Begin);
         told.tell(10, Input::Prepared);
         assert_eq!(told.commands, [Command::Prepare, Command::Loop(LoopCommand::Start)]);
@@ -55,22 +55,16 @@ impl Told {
     }
 
     fn tell(&mut self, millis: u64, input: Input) {
-        self.controller.handle(at(millis), input).unwrap();
-        self.drain();
+        let refused = self.try_tell(millis, input);
+        assert!(refused.is_empty(), "{refused:?}");
     }
 
-    fn drain(&mut self) {
-        loop {
-            match self.controller.poll() {
-                Output::Command(command) => self.commands.push(command),
-                Output::Record(record) => self.records.push(record),
-                Output::Wait(_) => return,
-                Output::Done(outcome) => {
-                    self.outcome = Some(outcome);
-                    return;
-                }
-            }
-        }
+    fn try_tell(&mut self, millis: u64, input: Input) -> Vec<Refused> {
+        let said = support::try_tell(&mut self.controller, at(millis), input);
+        self.commands.extend(said.commands);
+        self.records.extend(said.records);
+        (self.wait, self.outcome) = (said.wait, said.done);
+        said.refused
     }
 
     fn says(&mut self, millis: u64, input: LoopInput) {
@@ -78,19 +72,11 @@ impl Told {
     }
 
     fn rounds(&self) -> Vec<&RoundRecord> {
-        let found = self.records.iter().filter_map(|record| match record {
-            Record::Round(round) => Some(round),
-            _ => None,
-        });
-        found.collect()
+        support::rounds(&self.records)
     }
 
     fn migration(&self) -> &MigrationRecord {
-        let mut found = self.records.iter().filter_map(|record| match record {
-            Record::Migration(migration) => Some(migration),
-            _ => None,
-        });
-        found.next().unwrap()
+        support::migrations(&self.records)[0]
     }
 
     fn resumed(&self) -> usize {
@@ -100,7 +86,7 @@ impl Told {
 
 #[test]
 fn passes_become_rounds_and_the_blackout_is_from_stop_to_resume() {
-    let mut told = Told::copying(PostCopy::Never);
+    let mut told = Told::copying(PostCopyStart::Never);
     told.says(1_010, LoopInput::Pass { sent: mb(100), dirty: mb(20), throttle_percent: 0 });
     told.says(1_210, LoopInput::Pass { sent: mb(120), dirty: mb(4), throttle_percent: 0 });
     told.says(1_211, LoopInput::Stopped);
@@ -122,7 +108,7 @@ fn passes_become_rounds_and_the_blackout_is_from_stop_to_resume() {
 
 #[test]
 fn post_copy_hands_over_when_the_source_says_so_and_ends_when_all_is_there() {
-    let mut told = Told::copying(PostCopy::AfterPasses(1));
+    let mut told = Told::copying(PostCopyStart::AfterPasses(1));
     told.says(1_000, LoopInput::Pass { sent: mb(100), dirty: mb(50), throttle_percent: 0 });
     assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::StartPostCopy)));
     told.says(1_010, LoopInput::Stopped);
@@ -135,22 +121,22 @@ fn post_copy_hands_over_when_the_source_says_so_and_ends_when_all_is_there() {
     told.tell(1_510, Input::Finished);
     let record = told.migration();
     assert_eq!((record.outcome, record.blackout), (Outcome::Completed, Span::from_millis(40)));
-    assert_eq!(record.memory_bytes_sent, mb(150));
+    assert_eq!((record.memory_bytes_sent, record.stop), (mb(150), Some(StopReason::PostCopy)));
 }
 
 #[test]
 fn post_copy_after_a_time_is_asked_for_once_and_by_the_clock() {
-    let mut told = Told::copying(PostCopy::After(Span::from_millis(700)));
+    let mut told = Told::copying(PostCopyStart::After(Span::from_millis(700)));
     // The memory began to go at 10 ms.
-    assert_eq!(told.controller.poll(), Output::Wait(at(710)));
+    assert_eq!(told.wait, Some(at(710)));
     told.tell(500, Input::Tick);
     assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::Start)));
     told.tell(711, Input::Tick);
     assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::StartPostCopy)));
     told.tell(720, Input::Tick);
-    assert_eq!((told.commands.len(), told.controller.poll()), (3, Output::Wait(SimTime::MAX)));
+    assert_eq!((told.commands.len(), told.wait), (3, Some(SimTime::MAX)));
     // A guest that stands still anyway needs none.
-    let mut told = Told::copying(PostCopy::After(Span::from_millis(700)));
+    let mut told = Told::copying(PostCopyStart::After(Span::from_millis(700)));
     told.says(600, LoopInput::Stopped);
     told.tell(800, Input::Tick);
     assert!(!told.commands.contains(&Command::Loop(LoopCommand::StartPostCopy)));
@@ -159,23 +145,19 @@ fn post_copy_after_a_time_is_asked_for_once_and_by_the_clock() {
 #[test]
 fn a_deadline_that_comes_in_post_copy_is_let_pass_and_not_waited_for_again() {
     let deadline = Some(Deadline { after: Span::from_secs(2), action: DeadlineAction::Cancel });
-    let order = MigrationOrder { deadline, ..order() };
-    let controller = MigrationController::of_hypervisor(order, PostCopy::AfterPasses(1));
-    let mut told = Told { controller, commands: vec![], records: vec![], outcome: None };
-    told.tell(0, Input::Begin);
-    told.tell(10, Input::Prepared);
+    let mut told = Told::begun(MigrationOrder { deadline, ..order(PostCopyStart::AfterPasses(1)) });
     told.says(1_000, LoopInput::Pass { sent: mb(100), dirty: mb(50), throttle_percent: 0 });
     told.says(1_010, LoopInput::Stopped);
     told.says(1_020, LoopInput::PostCopy { sent: mb(101) });
     told.says(1_050, LoopInput::Resumed);
     told.tell(2_000, Input::Tick);
     assert!(!told.commands.contains(&Command::Abort));
-    assert_eq!(told.controller.poll(), Output::Wait(SimTime::MAX));
+    assert_eq!(told.wait, Some(SimTime::MAX));
 }
 
 #[test]
 fn disks_settle_while_the_guest_stands_still() {
-    let mut told = Told::copying(PostCopy::Never);
+    let mut told = Told::copying(PostCopyStart::Never);
     told.says(900, LoopInput::Stopped);
     told.says(901, LoopInput::AtSwitchover);
     assert_eq!(told.commands.last(), Some(&Command::Loop(LoopCommand::SwitchOver)));
@@ -183,20 +165,19 @@ fn disks_settle_while_the_guest_stands_still() {
 
 #[test]
 fn giving_up_before_the_hand_over_aborts_and_counts_the_pause() {
-    let mut told = Told::copying(PostCopy::Never);
+    let mut told = Told::copying(PostCopyStart::Never);
     told.says(900, LoopInput::Stopped);
     told.tell(950, Input::Failed { reason: "the destination is gone".into() });
     assert_eq!(told.commands.last(), Some(&Command::Abort));
-    told.tell(960, Input::Aborted { sent: Bytes::ZERO });
+    told.tell(960, Input::Aborted { sent: Bytes::ZERO, whereabouts: Whereabouts::AtSource });
     assert_eq!((told.resumed(), told.outcome), (0, Some(Outcome::Failed)));
     assert_eq!(told.migration().blackout, Span::from_millis(50));
 }
 
 #[test]
 fn what_does_not_fit_is_refused_and_changes_nothing() {
-    let mut told = Told::copying(PostCopy::Never);
+    let mut told = Told::copying(PostCopyStart::Never);
     told.says(500, LoopInput::Pass { sent: mb(50), dirty: mb(5), throttle_percent: 0 });
-    let before = told.controller.clone();
     for input in [
         LoopInput::Begin,
         LoopInput::Resumed,
@@ -204,12 +185,11 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         LoopInput::AtSwitchover,
         LoopInput::Pass { sent: mb(40), dirty: mb(5), throttle_percent: 0 },
     ] {
-        assert!(told.controller.handle(at(600), Input::Loop(input)).is_err(), "{input:?}");
-        assert_eq!(told.controller, before);
+        assert_refused(&mut told.controller, at(600), Input::Loop(input));
     }
-    let mut ours = MigrationController::new(order());
-    ours.handle(at(0), Input::Begin).unwrap();
-    assert!(ours.handle(at(1), Input::Loop(LoopInput::Stopped)).is_err(), "the loop is our own");
+    let mut ours = MigrationController::new(support::order());
+    support::tell(&mut ours, 0, Input::Begin);
+    assert_refused(&mut ours, at(1), Input::Loop(LoopInput::Stopped));
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -230,7 +210,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Failed { reason: "x".into() }),
         Just(Input::Tick),
         Just(Input::Finished),
-        Just(Input::Aborted { sent: Bytes::ZERO }),
+        Just(Input::Aborted { sent: Bytes::ZERO, whereabouts: Whereabouts::AtSource }),
     ]
 }
 
@@ -241,9 +221,9 @@ proptest! {
     fn whatever_is_told_the_guest_is_handed_over_once_and_only_when_told(
         inputs in prop::collection::vec(any_input(), 0..30),
         post_copy in prop_oneof![
-            Just(PostCopy::Never),
-            (1_u32..4).prop_map(PostCopy::AfterPasses),
-            (0_u64..40).prop_map(|millis| PostCopy::After(Span::from_millis(millis))),
+            Just(PostCopyStart::Never),
+            (1_u32..4).prop_map(PostCopyStart::AfterPasses),
+            (0_u64..40).prop_map(|millis| PostCopyStart::After(Span::from_millis(millis))),
         ],
     ) {
         let mut told = Told::copying(post_copy);
@@ -251,10 +231,7 @@ proptest! {
         for (input, millis) in inputs.into_iter().zip(20..) {
             let sent = matches!(input, Input::Loop(LoopInput::Sent { .. } | LoopInput::PostCopy { .. }));
             let before = told.resumed();
-            if told.controller.handle(at(millis), input).is_ok() {
-                told.drain();
-                may |= sent;
-            }
+            may |= told.try_tell(millis, input).is_empty() && sent;
             prop_assert!(told.resumed() <= 1);
             if told.resumed() > before {
                 prop_assert!(may && !aborted);

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use algorithms::drain_plan::{
     DrainPlan, Expected, Inventory, InventoryGuest, InventoryHost, PlanError, PlannedMove, PlannedStay,
 };
 use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
 use algorithms::operation::{Attempt, Command, Deviation, Finish, Gates, Input, Operation, Rules};
 use algorithms::policy::{HyperV, Policy};
-use algorithms::records::{MigrationKind, MigrationRecord, Outcome, Record};
+use algorithms::records::{MigrationKind, MigrationRecord, Outcome};
 use sim_core::{Bytes, SimTime, Span};
+use support::{assert_refused, at, tell_at};
 
 /// Six guests on `a`, planned to go to `b` and `c` by turns in ten seconds each.
 fn plan() -> DrainPlan {
@@ -69,30 +71,23 @@ impl Bench {
     }
 
     fn tell(&mut self, seconds: f64, input: Input) {
-        self.operation.handle(SimTime::ZERO + Span::from_secs_f64(seconds), input).unwrap();
-        loop {
-            match self.operation.poll() {
-                Output::Command(Command::Start(attempt)) => self.running.push(attempt),
-                Output::Command(Command::Cancel { migration, .. }) => self.cancelled.push(migration),
-                Output::Command(Command::Ask { question }) => self.questions.push(question),
-                Output::Record(Record::Event(event)) => self.messages.push(event.message),
-                Output::Record(Record::Migration(record)) => self.never_begun.push(record),
-                Output::Record(_) => {}
-                Output::Wait(until) => {
-                    self.wait = until;
-                    return;
-                }
-                Output::Done(finish) => {
-                    self.finish = Some(finish);
-                    return;
-                }
+        let said = tell_at(&mut self.operation, SimTime::ZERO + Span::from_secs_f64(seconds), input);
+        self.messages.extend(said.messages().into_iter().map(str::to_string));
+        self.never_begun.extend(said.migrations().into_iter().cloned());
+        for command in said.commands {
+            match command {
+                Command::Start(attempt) => self.running.push(attempt),
+                Command::Cancel { migration, .. } => self.cancelled.push(migration),
+                Command::Ask { question } => self.questions.push(question),
             }
         }
+        self.wait = said.wait.unwrap_or(self.wait);
+        self.finish = said.done;
     }
 
     fn end(&mut self, seconds: f64, vm: &str, outcome: Outcome) {
-        let place = self.running.iter().position(|attempt| &*attempt.vm == vm).unwrap();
-        let migration = self.running.remove(place).migration;
+        let place = self.running.iter().position(|attempt| &*attempt.order.vm == vm).unwrap();
+        let migration = self.running.remove(place).migration();
         self.tell(seconds, Input::Ended { migration, outcome, reason: "as told".into() });
     }
 
@@ -102,7 +97,7 @@ impl Bench {
     }
 
     fn names(&self) -> Vec<&str> {
-        self.running.iter().map(|attempt| &*attempt.vm).collect()
+        self.running.iter().map(|attempt| &*attempt.order.vm).collect()
     }
 }
 
@@ -113,9 +108,9 @@ fn moves_go_in_the_plans_order_to_the_plans_hosts_two_at_a_time() {
     for step in 1.. {
         assert!(bench.running.len() <= 2);
         let Some(next) = bench.running.first().cloned() else { break };
-        assert_eq!(&*next.destination, if next.migration.0.is_multiple_of(2) { "b" } else { "c" });
-        order.push(next.vm.to_string());
-        bench.end(f64::from(step), &next.vm, Outcome::Completed);
+        assert_eq!(&*next.order.destination, if next.migration().0.is_multiple_of(2) { "b" } else { "c" });
+        order.push(next.order.vm.to_string());
+        bench.end(f64::from(step), &next.order.vm, Outcome::Completed);
     }
     assert_eq!(order, ["vm1", "vm2", "vm3", "vm4", "vm5", "vm6"]);
     assert_eq!(bench.finish, Some(Finish::AllMoved));
@@ -230,7 +225,7 @@ fn an_interrupt_gives_up_what_is_under_way_and_starts_nothing_more() {
 #[test]
 fn a_guest_in_doubt_is_not_tried_again_and_stops_the_drain() {
     let mut bench = Bench::new(Rules { retries: 5, ..Rules::default() });
-    let migration = bench.running.remove(0).migration;
+    let migration = bench.running.remove(0).migration();
     bench.tell(3.0, Input::InDoubt { migration, reason: "the agent is gone".into() });
     assert!(bench.messages.iter().any(|message| message == "the agent is gone"), "{:?}", bench.messages);
     bench.end(9.0, "vm2", Outcome::Completed);
@@ -240,11 +235,11 @@ fn a_guest_in_doubt_is_not_tried_again_and_stops_the_drain() {
 #[test]
 fn inputs_that_do_not_fit_are_refused() {
     let mut bench = Bench::new(Rules::default());
-    let now = SimTime::ZERO + Span::from_secs(1);
-    assert!(bench.operation.handle(now, Input::Answered { yes: true }).is_err());
+    assert_refused(&mut bench.operation, at(1), Input::Answered { yes: true });
     let ended =
         Input::Ended { migration: MigrationId(5), outcome: Outcome::Completed, reason: String::new() };
-    assert!(bench.operation.handle(now, ended).is_err());
+    assert_refused(&mut bench.operation, at(1), ended);
+    assert_refused(&mut bench.operation, at(1), Input::Begin);
 }
 
 #[test]

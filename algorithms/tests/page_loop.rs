@@ -3,14 +3,15 @@
 mod support;
 
 use algorithms::ids::MigrationId;
+use algorithms::machine::Machine;
 use algorithms::page_loop::{PageInput, PageLoop};
-use algorithms::policy::{HyperV, Policy, Qemu, SimGrid, StopReason, Xen};
+use algorithms::policy::{HyperV, Policy, Qemu, StopReason, Xen};
 use proptest::prelude::*;
 use sim_core::{Bandwidth, ByteRate, Bytes, SimTime};
-use support::{Drive, Host};
+use support::driving::{Drive, Rates};
 
-fn guest() -> Host {
-    Host {
+fn guest() -> Rates {
+    Rates {
         memory: Bytes::from_gib(2),
         link: Bandwidth::from_gbit(1),
         dirty_rate: ByteRate::from_mb(60),
@@ -88,7 +89,7 @@ proptest! {
         share in 0u64..=100,
     ) {
         let memory = Bytes::from_mib(mib);
-        let host = Host {
+        let host = Rates {
             memory,
             link: Bandwidth::from_mbit(mbit),
             dirty_rate: ByteRate::from_mb(dirty_mb),
@@ -104,23 +105,5 @@ proptest! {
         let sent: Bytes = drive.rounds.iter().map(|round| round.bytes_sent).sum();
         prop_assert_eq!(sent, drive.pages.total_sent());
         prop_assert_eq!(drive.rounds.len() as u32, drive.pages.rounds());
-    }
-
-    /// No sequence of inputs, however wrong, makes the loop panic.
-    #[test]
-    fn no_input_panics(inputs in prop::collection::vec(0usize..6, 0..60), dirty in any::<u64>()) {
-        let mut pages = PageLoop::new(MigrationId(0), Policy::SimGrid(SimGrid::default()), Bytes::from_gib(1));
-        for (step, input) in inputs.into_iter().enumerate() {
-            let input = [
-                PageInput::Begin,
-                PageInput::RoundSent,
-                PageInput::Counted { dirty: Bytes::new(dirty) },
-                PageInput::Paused,
-                PageInput::Resumed,
-                PageInput::ForcePause,
-            ][input];
-            let _ = pages.handle(SimTime::from_nanos(step as u64), input);
-            let _ = pages.poll();
-        }
     }
 }

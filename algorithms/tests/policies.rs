@@ -8,13 +8,13 @@ use algorithms::policy::{
 };
 use algorithms::records::RoundPhase;
 use sim_core::{Bandwidth, ByteRate, Bytes, Pages, Span};
-use support::{Drive, Host};
+use support::driving::{Drive, Rates};
 
-fn host(link: Bandwidth, dirty_rate: ByteRate) -> Host {
-    Host { memory: Bytes::from_gib(4), link, dirty_rate, working_set: Bytes::from_gib(2) }
+fn host(link: Bandwidth, dirty_rate: ByteRate) -> Rates {
+    Rates { memory: Bytes::from_gib(4), link, dirty_rate, working_set: Bytes::from_gib(2) }
 }
 
-fn run(host: Host, policy: Policy) -> (Drive, StopReason) {
+fn run(host: Rates, policy: Policy) -> (Drive, StopReason) {
     let mut drive = Drive::new(host, policy);
     let reason = drive.finish().reason;
     (drive, reason)
@@ -71,7 +71,7 @@ fn qemu_sends_passes_at_its_bandwidth_limit_and_the_rest_without() {
 #[test]
 fn xen_stops_at_29_rounds_or_three_times_the_memory() {
     let slow =
-        Host { working_set: Bytes::from_mib(1), ..host(Bandwidth::from_gbit(10), ByteRate::from_mb(2000)) };
+        Rates { working_set: Bytes::from_mib(1), ..host(Bandwidth::from_gbit(10), ByteRate::from_mb(2000)) };
     let (drive, reason) = run(slow, Policy::Xen(Xen::default()));
     assert_eq!((reason, drive.pre_copy_rounds()), (StopReason::RoundLimit, 29));
     let (drive, reason) =
@@ -140,10 +140,10 @@ fn what_xens_bucket_holds_goes_at_the_speed_of_the_link() {
 #[test]
 fn a_constant_dirty_rate_gives_the_geometric_series() {
     let (link, dirty_rate) = (Bandwidth::from_gbit(8), ByteRate::from_mb(250));
-    let guest = Host { working_set: Bytes::from_gib(4), ..host(link, dirty_rate) };
+    let guest = Rates { working_set: Bytes::from_gib(4), ..host(link, dirty_rate) };
     let (drive, _) = run(guest, Policy::SimGrid(SimGrid { max_downtime: Span::from_millis(10) }));
     let threshold = Bytes::from_f64_floor(link.bytes_per_sec_f64() * 0.01);
-    let Host { memory, working_set, .. } = guest;
+    let Rates { memory, working_set, .. } = guest;
     let series =
         LiuSeries { memory, dirty_rate, working_set, rate: link, threshold, most_rounds: 100 }.rounds();
     assert_eq!(series.len(), drive.rounds.len());

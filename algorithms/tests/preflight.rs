@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use algorithms::ids::{HostId, VmId};
-use algorithms::machine::Output;
-use algorithms::orchestrator::{Assignment, ClusterView, Command, Declined, Input, Orchestrator, Reach};
+use algorithms::orchestrator::{Assignment, ClusterView, Input, Orchestrator, Reach};
 use algorithms::plan::{Move, Phase, Placement, Plan, StorageMove};
 use algorithms::preflight::facts::{
     Administration, Firewall, GuestConfiguration, GuestFacts, HostFacts, HostSettings, MigrationService,
 };
 use algorithms::preflight::{Prerequisites, Rule};
 use algorithms::records::Outcome;
-use sim_core::{Bytes, SimTime, Span};
+use sim_core::{Bytes, Span};
 
 const GIB: Bytes = Bytes::from_gib(1);
 
@@ -31,8 +32,8 @@ fn cluster(hosts: u32, guests: u32) -> ClusterView {
         });
     }
     let mut view = ClusterView::new(Placement::FewestVms, Reach::All).with_prerequisites(prerequisites);
-    (0..hosts).for_each(|_| view.add_host(Bytes::from_gib(8), Some(1)));
-    (0..guests).for_each(|_| view.add_guest(HostId(0), GIB));
+    (0..hosts).for_each(|host| view.add_host(format!("host{host}").into(), Bytes::from_gib(8), Some(1)));
+    (0..guests).for_each(|vm| view.add_guest(format!("vm{vm}").into(), HostId(0), GIB));
     view
 }
 
@@ -47,18 +48,10 @@ fn orchestrator(view: ClusterView, moves: Vec<Move>) -> Orchestrator {
 
 /// What it starts and refuses, the latter by guest and rule.
 fn tell(orchestrator: &mut Orchestrator, input: Input) -> (Vec<Assignment>, Vec<(u32, Rule)>) {
-    orchestrator.handle(SimTime::ZERO, input).unwrap();
-    let (mut started, mut refused) = (Vec::new(), Vec::new());
-    loop {
-        match orchestrator.poll() {
-            Output::Command(Command::Start(assignment)) => started.push(assignment),
-            Output::Command(Command::Refuse(Declined { vm, refusal, .. })) => {
-                refused.push((vm.0, refusal.unwrap().rule))
-            }
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(()) => return (started, refused),
-        }
-    }
+    let said = support::tell(orchestrator, 0, input);
+    let refused = said.declined().into_iter();
+    let refused = refused.map(|each| (each.vm.0, each.refusal.as_ref().unwrap().rule)).collect();
+    (said.started().into_iter().map(|order| order.assignment).collect(), refused)
 }
 
 #[test]
@@ -68,13 +61,13 @@ fn a_move_is_checked_again_when_it_starts() {
     // All three were allowed when they were asked for; two of them wait for the first.
     assert_eq!((started.len(), refused.len()), (1, 0));
     let blocked = HostSettings { firewall: Firewall::Blocked, ..HostSettings::default() };
-    orchestrator.change_host(HostId(1), blocked);
+    tell(&mut orchestrator, Input::HostChanged { host: HostId(1), settings: Box::new(blocked) });
     let ended = Input::Ended { migration: started[0].migration, outcome: Outcome::Completed };
     let (started, refused) = tell(&mut orchestrator, ended);
     assert_eq!((started, refused), (vec![], vec![(1, Rule::Firewall), (2, Rule::Firewall)]));
     // The memory that was reserved for them is free again.
     assert_eq!(orchestrator.cluster().free(HostId(1)), Bytes::from_gib(7));
-    assert_eq!(orchestrator.poll(), Output::Done(()));
+    assert_eq!(support::tell(&mut orchestrator, 0, Input::Tick).done, Some(()));
 }
 
 #[test]
@@ -100,7 +93,7 @@ fn memory_is_a_prerequisite_like_the_others() {
         let name = format!("vm{guest}").into();
         let configuration = GuestConfiguration::default();
         prerequisites.add_guest(GuestFacts { name, memory: GIB, started_on: HostId(0), configuration });
-        view.add_guest(HostId(0), GIB);
+        view.add_guest(format!("vm{guest}").into(), HostId(0), GIB);
     }
     view = view.with_prerequisites(prerequisites);
     let (_, refused) = tell(&mut orchestrator(view, moves), Input::Begin);

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use algorithms::failover::OfflineAction;
 use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
 use algorithms::quick_migration::{QuickCommand, QuickInput, QuickKind, QuickMigration, QuickOrder};
-use algorithms::records::{MigrationKind, MigrationRecord, Outcome, Record};
+use algorithms::records::{MigrationKind, MigrationRecord, Outcome};
 use sim_core::{Bytes, SimTime, Span};
 
 const GIB: Bytes = Bytes::from_gib(1);
@@ -21,6 +22,7 @@ fn machine(kind: QuickKind, offline: OfflineAction) -> QuickMigration {
         queued: SimTime::ZERO,
         kind,
         offline,
+        why: None,
     })
 }
 
@@ -30,16 +32,9 @@ fn tell(
     secs: u64,
     input: QuickInput,
 ) -> (Vec<QuickCommand>, Option<MigrationRecord>) {
-    machine.handle(SimTime::ZERO + Span::from_secs(secs), input).unwrap();
-    let (mut commands, mut ended) = (Vec::new(), None);
-    loop {
-        match machine.poll() {
-            Output::Command(command) => commands.push(command),
-            Output::Record(Record::Migration(record)) => ended = Some(record),
-            Output::Record(_) => {}
-            Output::Wait(_) | Output::Done(_) => return (commands, ended),
-        }
-    }
+    let said = support::tell(machine, secs, input);
+    let ended = said.migration().cloned();
+    (said.commands, ended)
 }
 
 #[test]
@@ -94,9 +89,7 @@ fn given_up_at_any_step_the_guest_is_brought_back_at_the_source() {
 #[test]
 fn inputs_that_do_not_fit_are_refused_and_change_nothing() {
     let mut quick = machine(QuickKind::Move, OfflineAction::Save);
-    let before = quick.clone();
-    assert!(quick.handle(SimTime::ZERO, QuickInput::Online).is_err());
-    assert_eq!(quick, before);
+    support::assert_refused(&mut quick, SimTime::ZERO, QuickInput::Online);
     tell(&mut quick, 0, QuickInput::Begin);
-    assert!(quick.handle(SimTime::ZERO, QuickInput::Begin).is_err());
+    support::assert_refused(&mut quick, SimTime::ZERO, QuickInput::Begin);
 }

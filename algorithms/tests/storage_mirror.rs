@@ -2,26 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod told;
+mod support;
 
 use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
 use algorithms::page_loop::{PageCommand, PageInput};
-use algorithms::records::{MigrationKind, Outcome};
-use algorithms::storage_mirror::{DiskOrder, MirrorCommand, MirrorInput, StorageOrder, Switch};
+use algorithms::records::{MigrationKind, Outcome, Whereabouts};
+use algorithms::storage_mirror::{MirrorCommand, MirrorInput, Switch};
 use sim_core::{Bytes, SimTime, Span};
-use told::*;
+use support::answering::disks;
+use support::*;
 
 const MIB: Bytes = Bytes::from_mib(1);
 
 fn controller(switch: Switch) -> MigrationController {
-    let disk = |disk: u32, gib| DiskOrder {
-        disk,
-        name: format!("disk{disk}").into(),
-        bytes: Bytes::from_gib(gib),
-        from: "c".into(),
-        to: "d".into(),
-    };
-    let storage = Some(StorageOrder { disks: vec![disk(0, 1), disk(1, 3)], switch });
+    let storage = disks(switch);
     MigrationController::new(MigrationOrder { storage, ..order() })
 }
 
@@ -67,12 +61,13 @@ fn disks_go_first_memory_follows_and_the_mirror_ends_after_the_pause() {
     for (secs, (input, command)) in (0..).zip(with_memory()) {
         let said = tell(&mut controller, secs, input);
         assert_eq!(said.commands, [command], "after {secs} s");
-        messages.extend(said.events.into_iter().map(|event| event.message));
+        messages.extend(said.messages().into_iter().map(str::to_string));
     }
     let percents = ["0 %", "25 %", "100 %"]
         .map(|percent| messages.iter().filter(|words| words.contains(percent)).count());
     assert!(percents.iter().all(|count| *count >= 1), "{messages:?}");
-    let record = tell(&mut controller, 11, Input::Finished).migration.unwrap();
+    let ended = tell(&mut controller, 11, Input::Finished);
+    let record = ended.migration().unwrap();
     assert_eq!((record.outcome, record.kind), (Outcome::Completed, MigrationKind::SharedNothing));
     assert_eq!(record.storage_bytes_sent, Bytes::from_gib(4) + MIB);
     assert_eq!(record.memory_bytes_sent, Bytes::from_gib(1) + MIB);
@@ -89,7 +84,8 @@ fn disks_alone_switch_over_without_a_pause() {
     let switched = tell(&mut controller, 4, Input::Storage(MirrorInput::SwitchedOver));
     assert_eq!(switched.commands, [Command::EndMirror]);
     assert_eq!(tell(&mut controller, 4, Input::MirrorEnded { written: MIB }).commands, [Command::Finish]);
-    let record = tell(&mut controller, 5, Input::Finished).migration.unwrap();
+    let ended = tell(&mut controller, 5, Input::Finished);
+    let record = ended.migration().unwrap();
     assert_eq!((record.outcome, record.kind), (Outcome::Completed, MigrationKind::Storage));
     assert_eq!((record.blackout, record.brownout), (Span::ZERO, Span::from_secs(4)));
     assert_eq!(
@@ -112,7 +108,12 @@ fn given_up_at_any_step_the_mirror_ends_and_all_that_was_sent_is_told() {
         assert_eq!(tell(&mut controller, now, COPIED).commands, [], "late answers change nothing");
         let ended = tell(&mut controller, now, Input::MirrorEnded { written: MIB });
         assert_eq!(ended.commands, [Command::Abort]);
-        let record = tell(&mut controller, now, Input::Aborted { sent: Bytes::new(7) }).migration.unwrap();
+        let ended = tell(
+            &mut controller,
+            now,
+            Input::Aborted { sent: Bytes::new(7), whereabouts: Whereabouts::AtSource },
+        );
+        let record = ended.migration().unwrap();
         assert_eq!((record.outcome, record.kind), (Outcome::Failed, MigrationKind::SharedNothing));
         let whole = [0, 0, 0, 1, 4, 4, 4, 4, 4, 4][given_up_at];
         let copying = Bytes::new(if (2..=3).contains(&given_up_at) { 7 } else { 0 });
@@ -128,13 +129,9 @@ fn given_up_at_any_step_the_mirror_ends_and_all_that_was_sent_is_told() {
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     let mut controller = controller(Switch::WithMemory);
     tell(&mut controller, 0, Input::Begin);
-    let before = controller.clone();
     for input in [COPIED, Input::MirrorEnded { written: MIB }, Input::Storage(MirrorInput::SwitchedOver)] {
-        assert!(controller.handle(SimTime::ZERO, input).is_err());
-        assert_eq!(controller, before);
+        assert_refused(&mut controller, SimTime::ZERO, input);
     }
     tell(&mut controller, 1, Input::Prepared);
-    let before = controller.clone();
-    assert!(controller.handle(SimTime::ZERO, Input::Storage(MirrorInput::SwitchedOver)).is_err());
-    assert_eq!(controller, before);
+    assert_refused(&mut controller, at(1), Input::Storage(MirrorInput::SwitchedOver));
 }

@@ -1,6 +1,8 @@
 //! Churn on a star: hosts with full-duplex links around a switch, and a number of flows that stays
 //! the same, since whenever one has ended another starts between two random hosts.
 
+#![allow(clippy::disallowed_types, reason = "measured, not recorded")]
+
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 use rand_pcg::Pcg64;

@@ -6,6 +6,8 @@
 //! for ever. Migrations are also moved as rates change: [`Moving`] adds that. The increments are
 //! drawn in advance; what is measured is the queue.
 
+#![allow(clippy::disallowed_types, reason = "measured, not recorded")]
+
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 use rand_pcg::Pcg64;

@@ -9,12 +9,15 @@
 //! | [`hold`]: pop an event, schedule it again | [`sim_core::EventQueue`] | [`binary_heap`]: the standard library's |
 //! | [`churn`]: a flow ends, another starts | [`sim_core::Fluid`] | [`filling`]: all rates from the definition |
 //! | [`workload`]: whole migrations | the world, by `oracle` | SimGrid, by `peers/compare.sh` |
+//!
+//! And [`digest`]: whether runs still leave what they left before a change.
 
 pub mod accuracy;
 pub mod agents;
 pub mod binary_heap;
 pub mod churn;
 pub mod cost;
+pub mod digest;
 pub mod filling;
 pub mod hold;
 pub mod workload;

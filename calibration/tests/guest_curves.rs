@@ -126,7 +126,7 @@ fn warned<'a>(warnings: &'a [String], what: &str) -> &'a str {
 
 /// How far a curve is off a known D(t), in per cent.
 fn off(curve: &GuestCurve, rate: f64, working_set: f64, seconds: f64) -> f64 {
-    let dirtied = |rate: f64, set: f64| -set * (-rate * seconds / set).exp_m1();
+    let dirtied = |rate: f64, set: f64| -set * sim_core::math::exp_m1(-rate * seconds / set);
     let found = dirtied(curve.dirty_rate.value, curve.working_set.value);
     100.0 * (found / dirtied(rate, working_set) - 1.0).abs()
 }

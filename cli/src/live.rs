@@ -15,7 +15,7 @@ use std::net::TcpListener;
 use live::client::Client;
 use live::identity::{load_identity, make_identities};
 use live::protocol::Activity;
-use live::recover::{Finding, recover};
+use live::recover::recover;
 use live::storage::StorageOptions;
 use live::tls::Credentials;
 use live::tracking::Method;
@@ -150,7 +150,7 @@ fn recover_all(agents: &Agents) -> Result<(), Failure> {
     let mut unknown = 0;
     for one in recovered {
         writeln!(out, "{} {}", one.guest, one.finding)?;
-        unknown += usize::from(matches!(one.finding, Finding::Unknown(_)));
+        unknown += usize::from(one.finding.needs_operator());
     }
     if unknown > 0 {
         return Err(Failure::NotMoved(format!("{unknown} guests cannot be placed yet")));

@@ -170,7 +170,7 @@ fn what_a_probe_measures_is_what_a_plan_with_its_preset_says() {
     let run: Value = serde_json::from_str(&run).unwrap();
     let total = run["migrations"][0]["total_s"].as_f64().unwrap();
     let best = &ways[report["best"].as_u64().unwrap() as usize];
-    let expected = 4.0 * 1024.0f64.powi(3) / best["memory_bytes_per_s"].as_f64().unwrap();
+    let expected = (4_u64 << 30) as f64 / best["memory_bytes_per_s"].as_f64().unwrap();
     assert!((total / expected - 1.0).abs() < 0.02, "{total} s planned, {expected} s by the probe");
     works(lab.0, &["plan", "drain", "host1", "tonight.ron", "--replications", "3", "--out", "tonight.json"]);
 

@@ -1,8 +1,7 @@
 //! Commands to an agent, and what a migration leaves.
 
-use algorithms::ids::Name;
-use algorithms::records::{Origin, Outcome, Record, RunRecord, RunRecords};
-use sim_core::Span;
+use algorithms::ids::{MigrationId, Name};
+use algorithms::records::{Origin, Outcome, Record, RecordCollector, RunRecord, RunRecords};
 
 use crate::connection::Connection;
 use crate::disk::DiskProof;
@@ -119,9 +118,13 @@ impl Client {
         mut keep: impl FnMut(Record),
     ) -> Result<Migrated, LiveError> {
         self.0.send(&Request::Migrate(Box::new(request)))?;
+        let mut ended = false;
         loop {
             match self.0.answer()? {
-                Reply::Record(record) => keep(*record),
+                Reply::Record(record) => {
+                    check(&record, &mut ended)?;
+                    keep(*record);
+                }
                 Reply::Migrated { outcome, journal, steal } => {
                     return Ok(Migrated { outcome, journal, steal });
                 }
@@ -184,37 +187,27 @@ fn unexpected(reply: &Reply) -> LiveError {
     ProtocolError::Unexpected(format!("{reply:?}")).into()
 }
 
-/// The records of one migration as those of a run.
-pub fn run_records(scenario: Name, records: Vec<Record>) -> RunRecords {
-    let run = RunRecord {
-        scenario,
-        alternative: None,
-        seed: 0,
-        replication: 0,
-        origin: Origin::Actual,
-        makespan: Span::ZERO,
+/// An agent tells of one migration, which is its first, and of its end once.
+fn check(record: &Record, ended: &mut bool) -> Result<(), ProtocolError> {
+    let of = match record {
+        Record::Round(round) => Some(round.migration),
+        Record::Migration(migration) => Some(migration.migration),
+        Record::Event(event) => event.migration,
+        Record::Resource(_) => None,
     };
-    let mut sorted = RunRecords {
-        run,
-        migrations: vec![],
-        rounds: vec![],
-        resources: vec![],
-        events: vec![],
-        guests: vec![],
-    };
-    for record in records {
-        match record {
-            Record::Round(round) => sorted.rounds.push(round),
-            Record::Migration(migration) => {
-                if let Some(started) = migration.started {
-                    let end = started.as_nanos() + migration.total.as_nanos();
-                    sorted.run.makespan = sorted.run.makespan.max(Span::from_nanos(end));
-                }
-                sorted.migrations.push(migration);
-            }
-            Record::Event(event) => sorted.events.push(event),
-            Record::Resource(resource) => sorted.resources.push(resource),
-        }
+    if let Some(other) = of.filter(|of| *of != MigrationId(0)) {
+        return Err(ProtocolError::Unexpected(format!("a record of migration {}", other.0)));
     }
-    sorted
+    let ends = matches!(record, Record::Migration(_));
+    if ends && std::mem::replace(ended, true) {
+        return Err(ProtocolError::Unexpected("a second end of a migration".into()));
+    }
+    Ok(())
+}
+
+/// What was collected on real hosts as the records of a run.
+pub fn actual_run(scenario: Name, records: RecordCollector) -> RunRecords {
+    let (origin, makespan) = (Origin::Actual, records.makespan());
+    let run = RunRecord { scenario, alternative: None, seed: 0, replication: 0, origin, makespan };
+    records.finish(run, vec![])
 }

@@ -1,6 +1,8 @@
 //! Connections between agents: TCP, mutual TLS, bounded waiting.
 
 mod read_ahead;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -128,15 +130,13 @@ impl Connection {
         let hello: Hello = connection.receive()?;
         connection.check(&hello)?;
         connection.peer.clone_from(&hello.name);
+        connection.check_version(&hello, credentials)?;
         connection.patience(SILENCE)?;
         Ok((connection, hello))
     }
 
     /// Whether one who said so may go on: control goes over TLS only, and by the name in the certificate.
     fn check(&mut self, hello: &Hello) -> Result<(), LiveError> {
-        if hello.version != VERSION {
-            return Err(ProtocolError::Version { peer: hello.name.clone(), theirs: hello.version }.into());
-        }
         match (&self.stream, &hello.purpose) {
             (Stream::Plain(_), Purpose::Pages { .. } | Purpose::Disks { .. } | Purpose::Faults { .. }) => {
                 Ok(())
@@ -151,6 +151,18 @@ impl Connection {
             }
             _ => Err(ProtocolError::Unexpected("control without encryption".into()).into()),
         }
+    }
+
+    /// Whether one who may go on speaks this version; one who commands is told which this is, by which it knows better
+    /// than by a connection that ends.
+    fn check_version(&mut self, hello: &Hello, credentials: &Credentials) -> Result<(), LiveError> {
+        if hello.version == VERSION {
+            return Ok(());
+        }
+        if hello.purpose == Purpose::Control {
+            self.send(&Reply::Welcome { version: VERSION, name: credentials.name().to_string() })?;
+        }
+        Err(ProtocolError::Version { peer: hello.name.clone(), theirs: hello.version }.into())
     }
 
     fn over(stream: Stream, socket: TcpStream, peer: &str) -> Connection {
@@ -205,6 +217,7 @@ impl Connection {
                     return Err(LiveError::Declined { agent: self.peer.clone(), reason });
                 }
                 Reply::Full { storage, reason } => return Err(LiveError::Full { storage, reason }),
+                Reply::InDoubt { guest, reason } => return Err(LiveError::InDoubt { guest, reason }),
                 reply => return Ok(reply),
             }
         }
@@ -325,6 +338,9 @@ pub(crate) fn refused(error: &LiveError) -> Reply {
     let reason = match error {
         LiveError::Full { storage, reason } => {
             return Reply::Full { storage: storage.clone(), reason: reason.clone() };
+        }
+        LiveError::InDoubt { guest, reason } => {
+            return Reply::InDoubt { guest: guest.clone(), reason: reason.clone() };
         }
         LiveError::Declined { reason, .. } => reason.clone(),
         other => other.to_string(),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use algorithms::journal::NotReplayed;
+use algorithms::machine::Refused;
 use thiserror::Error;
 
 use crate::protocol::ProtocolError;
@@ -56,6 +57,9 @@ pub enum LiveError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A side of a hand-over was to take a step that its phase does not allow.
+    #[error(transparent)]
+    HandOver(#[from] Refused),
     /// A journal does not fit the machine that it is told to.
     #[error("{path}: {source}")]
     Replay {

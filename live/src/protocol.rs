@@ -30,7 +30,7 @@ pub use order::{Compression, DiskTarget, Encryption, MigrateRequest, Sending, St
 use probe::{ProbeAccount, ProbeRequest, Probed};
 
 /// The version of everything here. Agents of different versions do not talk.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What came over a connection and cannot be used.
 #[derive(Debug, Error)]
@@ -142,7 +142,7 @@ pub enum Request {
     Settle {
         /// Which.
         token: Token,
-        /// How; as [`algorithms::handover::resolve`] says, for this agent's side.
+        /// How; as [`algorithms::handover::resolve`] says, for this agent's side. What is no order to it is refused.
         resolution: Resolution,
     },
     /// From a source: make room for a guest: [`Reply::Done`].
@@ -246,6 +246,13 @@ pub enum Reply {
     /// It is not done, and why.
     Refused {
         /// In a sentence.
+        reason: String,
+    },
+    /// A migration has ended, and it is not known which side has the guest.
+    InDoubt {
+        /// The guest.
+        guest: String,
+        /// Why it is not known.
         reason: String,
     },
     /// It is not done: there is no space left for disks.

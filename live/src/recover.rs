@@ -40,8 +40,24 @@ pub enum Finding {
     AtDestination,
     /// The guest is at the destination, which started it anew: its memory was lost in post-copy.
     StartedAnew,
+    /// Neither side has the guest any more.
+    Lost,
+    /// Neither side runs the guest, and the destination may have run it: nothing was changed.
+    InDoubt,
+    /// Both sides run the guest: nothing was changed.
+    Both,
     /// A side does not answer: nothing was changed.
     Unknown(String),
+}
+
+impl Finding {
+    /// Whether somebody has to look: it is not so that one side has the guest.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            Finding::UnderWay | Finding::AtSource | Finding::AtDestination | Finding::StartedAnew => false,
+            Finding::Lost | Finding::InDoubt | Finding::Both | Finding::Unknown(_) => true,
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -53,6 +69,15 @@ impl fmt::Display for Finding {
             Finding::StartedAnew => f.write_str(
                 "is at the destination, where it was started anew: it ran there before all of its memory, and what was \
                  missing was lost with an agent",
+            ),
+            Finding::Lost => f.write_str("is lost: neither side has it any more, and it must be made anew"),
+            Finding::InDoubt => f.write_str(
+                "runs nowhere, and was left as it is: it was given to the destination, which does not have all of it \
+                 and may have run it, so that the source's copy may be older; an operator must say which goes on",
+            ),
+            Finding::Both => f.write_str(
+                "runs at both sides, and was left as it is: one of them was started by hand; stop the one that is not \
+                 to go on",
             ),
             Finding::Unknown(reason) => {
                 write!(
@@ -154,10 +179,13 @@ fn bring_to_end(token: &Token, ends: &Ends, credentials: &Credentials) -> Result
     for _ in 0..MOST_STEPS {
         let here = source_phase(&mut source, token)?;
         let (there, lost) = destination_phase(&mut destination, token)?;
-        let resolution = resolve(here, there);
+        let resolution = resolve(here.into(), there.into());
         let side = match resolution {
             Resolution::Nothing if lost => return Ok(Finding::StartedAnew),
             Resolution::Nothing => return Ok(place(here, there)),
+            Resolution::Lost => return Ok(Finding::Lost),
+            Resolution::InDoubt => return Ok(Finding::InDoubt),
+            Resolution::Both => return Ok(Finding::Both),
             Resolution::Commit | Resolution::Renounce | Resolution::Anew => &mut destination,
             Resolution::Release | Resolution::TakeBack | Resolution::Deliver => &mut source,
         };

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use algorithms::controller::{Command, Input, MigrationOrder};
+use algorithms::controller::{Command, Input, LoopOwner, MigrationOrder};
 use algorithms::handover::SourceStep;
 use algorithms::ids::MigrationId;
 use algorithms::page_loop::PageCommand;
@@ -36,7 +36,7 @@ use crate::clock::WallClock;
 use crate::drive::{Answer, drive};
 use crate::error::LiveError;
 use crate::guest::Guest;
-use crate::journal::Journal;
+use crate::journal::JournalFile;
 use crate::ledger::declined;
 use crate::machine::ProcessorTime;
 use crate::protocol::{Compression, Encryption, MigrateRequest, Reply};
@@ -79,7 +79,8 @@ fn follow(
 ) -> Result<Reply, LiveError> {
     let token = Token::new()?;
     let order = order(agent, request, guest);
-    let mut journal = Journal::begin(journal_path(agent, request, &token), &order)?;
+    let journal = JournalFile::create(journal_path(agent, request, &token))?;
+    let path = journal.path().display().to_string();
     agent.collect(&request.guest);
     if !disks::stays(request) {
         let (token, leaving) = (token.clone(), disks::leaving(request, guest));
@@ -89,34 +90,36 @@ fn follow(
     let processors = ProcessorTime::now();
     let outgoing = Outgoing::start(agent, request, guest, token.clone(), answers)?;
     let result =
-        drive(order, WallClock::start(), &mut journal, inbox, |command| outgoing.carry_out(command), keep);
+        drive(order, WallClock::start(), journal, inbox, |command| outgoing.carry_out(command), keep);
     outgoing.end();
     let outcome = match result {
         Ok(outcome) => outcome,
-        Err(error) => {
-            if disks::stays(request) {
-                agent.collect(&request.guest);
-            } else {
-                keep_running(agent, guest, &token, &error);
-            }
+        Err(error) if disks::stays(request) => {
+            agent.collect(&request.guest);
             return Err(error);
         }
+        Err(error) => return Err(keep_running(agent, guest, &token, error)),
     };
-    let journal = journal.path().display().to_string();
-    Ok(Reply::Migrated { outcome, journal, steal: processors.steal_since() })
+    Ok(Reply::Migrated { outcome, journal: path, steal: processors.steal_since() })
 }
 
-/// A driver that broke leaves the guest here, unless it was given away.
-fn keep_running(agent: &Agent, guest: &Guest, token: &Token, error: &LiveError) {
-    if agent.is_given_away(&guest.spec().name) {
-        return;
+/// What the machine cannot do: its driver ended before it, since the journal could not be begun, the worker has died, or
+/// nobody can know where the guest is. It goes on here, unless it was given away.
+fn keep_running(agent: &Agent, guest: &Guest, token: &Token, error: LiveError) -> LiveError {
+    let name = &guest.spec().name;
+    if agent.is_given_away(name) {
+        return match error {
+            LiveError::InDoubt { .. } => error,
+            other => LiveError::InDoubt { guest: name.clone(), reason: other.to_string() },
+        };
     }
-    tracing::error!(guest = guest.spec().name, %error, "the migration broke; the guest goes on here");
+    tracing::error!(guest = name, %error, "the migration broke; the guest goes on here");
     if let Err(error) = lock(&agent.ledger).source_step(token, SourceStep::TakeBack) {
         // It is undecided on disk then, which says the same.
         tracing::error!(%error, "cannot note that the guest stays");
     }
     guest.resume();
+    error
 }
 
 fn order(agent: &Agent, request: &MigrateRequest, guest: &Guest) -> MigrationOrder {
@@ -131,6 +134,8 @@ fn order(agent: &Agent, request: &MigrateRequest, guest: &Guest) -> MigrationOrd
         deadline: request.deadline,
         queued: SimTime::ZERO,
         storage: disks::order(request, guest),
+        page_loop: LoopOwner::Own,
+        why: None,
     }
 }
 

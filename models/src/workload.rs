@@ -23,7 +23,7 @@ mod sampled;
 pub mod tempo;
 
 use serde::{Deserialize, Serialize};
-use sim_core::{ByteRate, Bytes, Span};
+use sim_core::{ByteRate, Bytes, Span, math};
 
 use groups::Groups;
 
@@ -213,7 +213,7 @@ impl Workload {
 }
 
 fn uniform(rate: f64, set: f64, seconds: f64) -> f64 {
-    if set == 0.0 { 0.0 } else { -set * (-rate * seconds / set).exp_m1() }
+    if set == 0.0 { 0.0 } else { -set * math::exp_m1(-rate * seconds / set) }
 }
 
 pub(crate) fn interpolate(points: &[CurvePoint], seconds: f64) -> f64 {

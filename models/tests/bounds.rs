@@ -10,7 +10,7 @@ use models::network::{CardTraits, Duplex, Link, Network};
 use models::workload::{Class, CurvePoint, Workload};
 use models::world::{RunOptions, simulate};
 use proptest::prelude::*;
-use sim_core::{Bandwidth, ByteRate, Bytes, Span};
+use sim_core::{Bandwidth, ByteRate, Bytes, Span, math};
 
 /// Any workload in this much memory.
 fn workload(memory: Bytes) -> impl Strategy<Value = Workload> {
@@ -94,11 +94,11 @@ proptest! {
         support::move_to(&mut model, vm, 1);
         let records = simulate(&model, &RunOptions::default()).unwrap();
         let (memory, threshold) = (memory.as_f64(), link.bytes_per_sec_f64() * max_downtime.as_secs_f64());
-        let rounds = ((threshold / memory).ln() / lambda.ln()).max(0.0);
+        let rounds = (math::ln(threshold / memory) / math::ln(lambda)).max(0.0);
         // Where the logarithm is a whole number but for rounding, either is right; the first count is always made.
         prop_assume!((rounds - rounds.round()).abs() > 1e-3);
         let rounds = rounds.ceil().max(1.0);
-        let expected = memory * (1.0 - lambda.powf(rounds + 1.0)) / (1.0 - lambda);
+        let expected = memory * (1.0 - math::powf(lambda, rounds + 1.0)) / (1.0 - lambda);
         let sent = records.migrations[0].memory_bytes_sent.as_f64();
         prop_assert_eq!(f64::from(records.migrations[0].rounds), rounds + 1.0);
         prop_assert!((sent / expected - 1.0).abs() < 1e-6, "{} of {}", sent, expected);

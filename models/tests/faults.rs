@@ -4,12 +4,12 @@
 
 mod support;
 
-use algorithms::failures::{Breakage, FailurePoint, GuestState, NETWORK_TIMEOUT, Side};
+use algorithms::failures::{Breakage, FailurePoint, NETWORK_TIMEOUT, Side};
 use algorithms::ids::{HostId, StorageId, VmId};
 use algorithms::plan::StorageMove;
 use algorithms::policy::{HyperV, Policy};
 use algorithms::preflight::{Category, Rule};
-use algorithms::records::{Level, MigrationRecord, Outcome, Power, RunRecords};
+use algorithms::records::{Level, MigrationRecord, Outcome, Power, RunRecords, Whereabouts};
 use models::cluster::{ClusterModel, Timing};
 use models::faults::{Fault, MigrationStep, ScheduledFault, When};
 use models::storage::{Disk, DiskFormat, DiskIo, StorageKind, StorageLocation, Throughput};
@@ -107,7 +107,7 @@ fn what_breaks_in_any_category_before_the_hand_over_leaves_the_guest_at_the_sour
             let record = only(&records);
             assert_eq!((record.outcome, record.event_id), (Outcome::Failed, Some(event_id)), "{step:?}");
             let failure = record.failure.as_deref().unwrap();
-            assert_eq!((failure.point, failure.guest), (point, GuestState::AtSource));
+            assert_eq!((failure.point, record.whereabouts), (point, Whereabouts::AtSource));
             let advice = failure.advice.as_ref().unwrap();
             assert_eq!(advice.category, category);
             assert!(!advice.cause.is_empty() && advice.fix.contains('-'), "a command: {}", advice.fix);
@@ -163,7 +163,7 @@ fn a_source_that_dies_before_the_hand_over_takes_its_guest_with_it() {
         let record = only(&records);
         assert_eq!((record.outcome, record.event_id), (Outcome::Lost, Some(1135)), "{step:?}");
         let failure = record.failure.as_deref().unwrap();
-        assert_eq!((failure.point, failure.guest), (point, GuestState::Off));
+        assert_eq!((failure.point, record.whereabouts), (point, Whereabouts::Off));
         assert_eq!((runs_on(&records), &*records.guests[0].host), (None, "host0"), "off, its host died");
         let died = records.events.iter().find(|event| event.message.contains("has died")).unwrap();
         assert!(died.message.contains("vm0"), "{}", died.message);

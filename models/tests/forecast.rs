@@ -3,14 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
-use algorithms::hypervisor_loop::{LoopInput, PostCopy};
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use algorithms::controller::{Command, Input, LoopOwner, MigrationController, MigrationOrder};
+use algorithms::hypervisor_loop::LoopInput;
 use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
+use algorithms::journal::{self, Journal, Journalled};
+use algorithms::machine::{Host, WaitingHost, run};
 use algorithms::page_loop::{PageCommand, PageInput};
 use algorithms::policy::{HyperV, Policy, Qemu};
-use algorithms::records::{MigrationRecord, Record};
-use models::forecast::{Forecast, ForecastError, Happening, Situation};
+use algorithms::records::{MigrationRecord, Record, Whereabouts};
+use models::forecast::{Forecast, ForecastError, Situation};
 use sim_core::{Bytes, SimTime, Span};
 
 /// What is real: bytes a second, bytes touched a second, and the set in which they fall.
@@ -33,6 +38,30 @@ fn order(policy: Policy) -> MigrationOrder {
         deadline: None,
         queued: SimTime::ZERO,
         storage: None,
+        page_loop: LoopOwner::Own,
+        why: None,
+    }
+}
+
+type Entry = journal::EntryOf<MigrationController>;
+
+/// A journal that is kept in memory.
+#[derive(Clone, Default)]
+struct Notes(Rc<RefCell<Vec<Entry>>>);
+
+impl Journal<Entry> for Notes {
+    type Error = Infallible;
+
+    fn write(&mut self, entry: &Entry) -> Result<(), Infallible> {
+        self.0.borrow_mut().push(entry.clone());
+        Ok(())
+    }
+}
+
+impl Notes {
+    /// The entries but the order.
+    fn entries(&self) -> Vec<Entry> {
+        self.0.borrow().iter().skip(1).cloned().collect()
     }
 }
 
@@ -40,59 +69,80 @@ fn qemu() -> Policy {
     Policy::Qemu(Qemu { max_bandwidth: None, ..Qemu::default() })
 }
 
-/// Drives a controller to its end, or for at most `most` commands, and keeps what happened.
-fn live(policy: Policy, reality: Reality, most: usize) -> (Vec<Happening>, Option<MigrationRecord>) {
-    let mut controller = MigrationController::new(order(policy));
-    let (mut now, mut counted, mut speed) = (SimTime::ZERO, SimTime::ZERO, 1.0);
-    let (mut happenings, mut input) = (Vec::new(), Input::Begin);
-    for _ in 0..most {
-        happenings.push(Happening::Told(now, input.clone()));
-        controller.handle(now, input).unwrap();
-        let mut next = None;
-        let mut ended = None;
-        loop {
-            match controller.poll() {
-                Output::Command(command) => {
-                    happenings.push(Happening::Wanted(command));
-                    if let Command::Page(PageCommand::Throttle { percent }) = command {
-                        speed = 1.0 - f64::from(percent) / 100.0;
-                    } else {
-                        next = Some(command);
-                    }
-                }
-                Output::Record(Record::Migration(record)) => ended = Some(record),
-                Output::Record(_) => {}
-                Output::Wait(_) => break,
-                Output::Done(_) => return (happenings, ended),
-            }
+/// Hosts in that reality.
+struct Hosts {
+    reality: Reality,
+    now: SimTime,
+    counted: SimTime,
+    speed: f64,
+    wanted: Option<Command>,
+    /// Commands that are still carried out.
+    left: usize,
+    ended: Option<MigrationRecord>,
+}
+
+/// No more commands are carried out.
+struct Enough;
+
+impl Host<Journalled<MigrationController, Notes>> for Hosts {
+    type Error = Enough;
+
+    fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Enough> {
+        match command {
+            Command::Page(PageCommand::Throttle { percent }) => self.speed = 1.0 - f64::from(percent) / 100.0,
+            command => self.wanted = Some(command),
         }
-        input = match next.unwrap() {
+        Ok(None)
+    }
+
+    fn record(&mut self, record: Record) {
+        if let Record::Migration(record) = record {
+            self.ended = Some(record);
+        }
+    }
+}
+
+impl WaitingHost<Journalled<MigrationController, Notes>> for Hosts {
+    fn wait(&mut self, _: SimTime) -> Result<(SimTime, Input), Enough> {
+        self.left = self.left.checked_sub(1).ok_or(Enough)?;
+        let input = match self.wanted.take().unwrap() {
             Command::Prepare => {
-                counted = now;
+                self.counted = self.now;
                 Input::Prepared
             }
             Command::Page(PageCommand::Send { bytes, .. }) => {
-                now += Span::from_secs_f64(bytes.as_f64() / reality.rate);
+                self.now += Span::from_secs_f64(bytes.as_f64() / self.reality.rate);
                 Input::Page(PageInput::RoundSent)
             }
             Command::Page(PageCommand::Count { unsent }) => {
-                let seconds = now.since(counted).as_secs_f64() * speed;
-                counted = now;
-                let fresh = -reality.set * (-reality.touched * seconds / reality.set).exp_m1();
-                let fresh = fresh * (1.0 - (unsent.as_f64() / reality.set).min(1.0));
+                let seconds = self.now.since(self.counted).as_secs_f64() * self.speed;
+                self.counted = self.now;
+                let Reality { touched, set, .. } = self.reality;
+                let fresh = -set * sim_core::math::exp_m1(-touched * seconds / set);
+                let fresh = fresh * (1.0 - (unsent.as_f64() / set).min(1.0));
                 Input::Page(PageInput::Counted { dirty: unsent + Bytes::from_f64_floor(fresh) })
             }
             Command::Page(PageCommand::Pause) => Input::Page(PageInput::Paused),
             Command::Page(_) | Command::Commit => Input::Page(PageInput::Resumed),
             Command::Finish => Input::Finished,
-            Command::Abort => Input::Aborted { sent: Bytes::ZERO },
+            Command::Abort => Input::Aborted { sent: Bytes::ZERO, whereabouts: Whereabouts::AtSource },
             other => panic!("{other:?} is not for guests without disks"),
         };
+        Ok((self.now, input))
     }
-    (happenings, None)
 }
 
-fn forecast(policy: Policy, happenings: &[Happening], at: f64) -> Result<Forecast, ForecastError> {
+/// Drives a controller to its end, or for at most `most` commands, and keeps its journal.
+fn live(policy: Policy, reality: Reality, most: usize) -> (Vec<Entry>, Option<MigrationRecord>) {
+    let notes = Notes::default();
+    let Ok(mut controller) = Journalled::<MigrationController, _>::begin(order(policy), notes.clone());
+    let (now, counted) = (SimTime::ZERO, SimTime::ZERO);
+    let mut hosts = Hosts { reality, now, counted, speed: 1.0, wanted: None, left: most, ended: None };
+    let ended = run(&mut controller, (now, Input::Begin), &mut hosts);
+    (notes.entries(), hosts.ended.filter(|_| ended.is_ok()))
+}
+
+fn forecast(policy: Policy, happenings: &[Entry], at: f64) -> Result<Forecast, ForecastError> {
     let at = SimTime::ZERO + Span::from_secs_f64(at);
     Situation::of(order(policy), happenings, at)?.forecast(7, 200)
 }
@@ -167,21 +217,16 @@ fn where_there_is_nothing_to_go_by_it_says_why() {
     assert_eq!(forecast(qemu(), &happenings[..2], 0.0), Err(ForecastError::NothingSent));
     let end = record.unwrap().total.as_secs_f64();
     assert_eq!(forecast(qemu(), &happenings, end + 1.0), Err(ForecastError::Ended));
-    let wrong = [Happening::Told(SimTime::ZERO, Input::Finished)];
-    assert!(matches!(forecast(qemu(), &wrong, 1.0), Err(ForecastError::NotReplayed { line: 1, .. })));
+    let wrong = [Entry::Told(SimTime::ZERO, Input::Finished)];
+    assert!(matches!(forecast(qemu(), &wrong, 1.0), Err(ForecastError::NotReplayed { entry: 2, .. })));
 }
 
 /// A hypervisor's own loop in the same reality: by QEMU's rules, in steps of 50 ms, and told by its counts
 /// only, as a real one is.
-fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Happening>, Option<f64>) {
-    let policy = Policy::Qemu(rules.clone());
-    let mut controller = MigrationController::of_hypervisor(order(policy), PostCopy::Never);
+fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Entry>, Option<f64>) {
     let mut happenings = Vec::new();
     let mut tell = |seconds: f64, input: Input| {
-        let now = SimTime::ZERO + Span::from_secs_f64(seconds);
-        happenings.push(Happening::Told(now, input.clone()));
-        controller.handle(now, input).unwrap();
-        while matches!(controller.poll(), Output::Command(_) | Output::Record(_)) {}
+        happenings.push(Entry::Told(SimTime::ZERO + Span::from_secs_f64(seconds), input));
     };
     tell(0.0, Input::Begin);
     tell(0.0, Input::Prepared);
@@ -198,7 +243,7 @@ fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Happen
             (now, sent) = (now + 0.05, sent + reality.rate * 0.05 * 4104.0 / 4096.0);
         }
         pending = pending.max(0.0);
-        let fresh = -reality.set * (-reality.touched * (now - began) / reality.set).exp_m1();
+        let fresh = -reality.set * sim_core::math::exp_m1(-reality.touched * (now - began) / reality.set);
         pending += fresh * (1.0 - (pending / unsent_of).min(1.0));
         if pending < threshold {
             tell(now, Input::Loop(LoopInput::Stopped));
@@ -210,10 +255,10 @@ fn hypervisor(rules: &Qemu, reality: Reality, most_passes: usize) -> (Vec<Happen
     (happenings, None)
 }
 
-fn forecast_watched(rules: &Qemu, happenings: &[Happening], at: f64) -> Result<Forecast, ForecastError> {
+fn forecast_watched(rules: &Qemu, happenings: &[Entry], at: f64) -> Result<Forecast, ForecastError> {
     let at = SimTime::ZERO + Span::from_secs_f64(at);
-    let order = order(Policy::Qemu(rules.clone()));
-    Situation::of_hypervisor(order, PostCopy::Never, happenings, at)?.forecast(7, 200)
+    let order = MigrationOrder { page_loop: LoopOwner::Hypervisor, ..order(Policy::Qemu(rules.clone())) };
+    Situation::of(order, happenings, at)?.forecast(7, 200)
 }
 
 #[test]
@@ -225,7 +270,7 @@ fn a_hypervisors_own_loop_is_forecast_from_its_first_passes() {
     let passes: Vec<f64> = happenings
         .iter()
         .filter_map(|happening| match happening {
-            Happening::Told(time, Input::Loop(LoopInput::Pass { .. })) => Some(time.as_secs_f64()),
+            Entry::Told(time, Input::Loop(LoopInput::Pass { .. })) => Some(time.as_secs_f64()),
             _ => None,
         })
         .collect();
@@ -272,7 +317,7 @@ fn a_short_pass_is_not_taken_for_a_faster_network_than_the_limit_allows() {
     let (sent, dirty) = (Bytes::new(20_000_000), Bytes::new(16_000_000));
     let pass = Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent: 0 });
     // Four windows of 5 MB, of which the last was sent at once and not slept out.
-    let at = |seconds: f64, input| Happening::Told(SimTime::ZERO + Span::from_secs_f64(seconds), input);
+    let at = |seconds: f64, input| Entry::Told(SimTime::ZERO + Span::from_secs_f64(seconds), input);
     let happenings = [at(0.0, Input::Begin), at(0.0, Input::Prepared), at(0.3, pass)];
     let seen = forecast_watched(&rules, &happenings, 0.3).unwrap().evidence;
     assert!(seen.bytes_per_s <= 50e6 && seen.bytes_per_s > 49e6, "{seen:?}");
@@ -285,9 +330,9 @@ fn what_a_throttled_guest_writes_is_reckoned_as_of_a_guest_at_full_speed() {
         let pass = |seconds: u64, sent: u64, dirty: u64, throttle_percent| {
             let (sent, dirty) = (Bytes::new(sent), Bytes::new(dirty));
             let input = Input::Loop(LoopInput::Pass { sent, dirty, throttle_percent });
-            Happening::Told(SimTime::ZERO + Span::from_secs(seconds), input)
+            Entry::Told(SimTime::ZERO + Span::from_secs(seconds), input)
         };
-        let begin = [Input::Begin, Input::Prepared].map(|input| Happening::Told(SimTime::ZERO, input));
+        let begin = [Input::Begin, Input::Prepared].map(|input| Entry::Told(SimTime::ZERO, input));
         let passes = [
             pass(20, 4_000_000_000, 1_000_000_000, throttle_percent),
             pass(25, 5_000_000_000, 300_000_000, throttle_percent),

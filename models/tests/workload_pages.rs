@@ -2,6 +2,7 @@
 //! guest under migration against a migration page by page, as each hypervisor's dirty log sees it.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "compared within statistical error")]
 
 #[path = "support/pages.rs"]
 mod pages;

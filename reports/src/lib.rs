@@ -50,6 +50,8 @@
 //!
 //! [`RunRecords`]: algorithms::records::RunRecords
 
+#![allow(clippy::disallowed_methods, reason = "figures and rounded numbers for people are no records")]
+
 pub mod compare;
 mod convergence;
 mod drain_plan;

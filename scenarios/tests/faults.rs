@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use algorithms::failures::{FailurePoint, GuestState};
+use algorithms::failures::FailurePoint;
 use algorithms::preflight::Category;
-use algorithms::records::{Level, MigrationRecord, Outcome, Power, RunRecords};
+use algorithms::records::{Level, MigrationRecord, Outcome, Power, RunRecords, Whereabouts};
 use models::faults::{Fault, When};
 use models::world::{RunOptions, simulate};
 use scenarios::{Scenario, load, parse};
@@ -38,18 +38,18 @@ type Expected = (
     &'static str,
     Outcome,
     Option<u32>,
-    Option<(FailurePoint, GuestState, Category)>,
+    Option<(FailurePoint, Whereabouts, Category)>,
     Option<&'static str>,
 );
 
-#[test]
-fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
+/// What each alternative of the library's `failures` comes to: the guest, its outcome and event, how far it had come
+/// and where it is, and where it runs.
+fn failures_of_the_library() -> [Expected; 14] {
     use Category::{Authentication, Network, Resources, Storage};
     use FailurePoint::{CleanUp, Disks, Pause, Preparation, Round};
-    use GuestState::{AtSource, Off};
     use Outcome::{Completed, Failed, Lost, NotStarted};
-    let scenario = library("failures");
-    let expected: [Expected; 14] = [
+    use Whereabouts::{AtSource, Off};
+    [
         ("space gone before", "sql1", NotStarted, Some(21502), None, Some("node1")),
         ("destination dead before", "web1", NotStarted, Some(1135), None, Some("node1")),
         (
@@ -92,7 +92,13 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
         ("source dies afterwards", "web1", Completed, None, None, Some("node2")),
         ("destination dies afterwards", "web1", Lost, Some(1135), Some((CleanUp, Off, Resources)), None),
         ("clean-up fails", "web1", Completed, None, None, Some("node2")),
-    ];
+    ]
+}
+
+#[test]
+fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
+    let scenario = library("failures");
+    let expected = failures_of_the_library();
     assert_eq!(scenario.runs.len(), expected.len() + 1, "and one in which nothing breaks");
     for (alternative, vm, outcome, event_id, failure, host) in expected {
         let records = run(&scenario, alternative);
@@ -104,10 +110,10 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
             record.reason
         );
         let told = record.failure.as_deref();
-        let told = told.map(|it| (it.point, it.guest, it.advice.as_ref().unwrap().category));
+        let told = told.map(|it| (it.point, record.whereabouts, it.advice.as_ref().unwrap().category));
         assert_eq!(told, failure, "{alternative}");
         assert_eq!(runs_on(&records, vm), host, "{alternative}");
-        if outcome != Completed {
+        if outcome != Outcome::Completed {
             let events = records.events.iter().filter(|event| event.vm.as_deref() == Some(vm));
             let error = events.clone().find(|event| event.level == Level::Error).unwrap();
             let advice = error.advice.as_deref().unwrap();
@@ -116,7 +122,7 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
         }
     }
     let well = run(&scenario, "nothing breaks");
-    assert!(well.migrations.iter().all(|record| record.outcome == Completed));
+    assert!(well.migrations.iter().all(|record| record.outcome == Outcome::Completed));
     let paused = run(&scenario, "destination dies in the pause");
     assert!(of(&paused, "web1").blackout >= Span::from_secs(20), "until the connection is given up");
 }

@@ -21,7 +21,7 @@ fn moved(model: &ClusterModel, source: u32, destination: u32) -> (MigrationKind,
     let storage = storage_move(model, VmId(0), source, destination).unwrap();
     let found = resolve(&alone(model, VmId(0), destination, storage)).unwrap();
     let place = |to: algorithms::ids::StorageId| model.storage[to.index()].name.to_string();
-    (found.kind, found.disks.iter().map(|disk| (disk.disk, place(disk.to))).collect())
+    (found.assignment.kind, found.disks.iter().map(|disk| (disk.disk, place(disk.to))).collect())
 }
 
 #[test]

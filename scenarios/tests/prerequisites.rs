@@ -34,7 +34,7 @@ fn shows(name: &str, expected: &[Expected]) {
     let expected_names: Vec<&str> = expected.iter().map(|(name, ..)| *name).collect();
     assert_eq!(names, expected_names);
     for (alternative, (name, rules, refusal)) in scenario.runs.iter().zip(expected) {
-        let checked = preflight(&alternative.model).unwrap();
+        let checked = preflight(&alternative.model);
         assert_eq!(checked.can_run(), rules.is_empty(), "{name}");
         let last = checked.moves.last().unwrap();
         let refused = last.refused.iter().flat_map(|by| &by.refusals);
@@ -93,7 +93,7 @@ fn the_fix_delegates_exactly_the_services_that_are_missing() {
     let scenario = scenario("prerequisites-authentication");
     let fix = |alternative: &str| {
         let run = scenario.runs.iter().find(|run| run.alternative.as_deref() == Some(alternative)).unwrap();
-        let checked = preflight(&run.model).unwrap();
+        let checked = preflight(&run.model);
         checked.moves.last().unwrap().refused[0].refusals[0].fix.clone()
     };
     let both = fix("no delegation");
@@ -224,7 +224,7 @@ fn the_check_grows_with_the_plan_and_not_with_time() {
     let text = r#"(hosts: [(name: "node{1..3}", memory: "64 GiB")],
         vms: [(name: "vm{1..4}", host: "node1", memory: "8 GiB", workload: "database")],
         plan: [Drain("node1"), Phase(not_before: "1 h", tasks: [Drain("node2"), Drain("node3")])])"#;
-    let checked = preflight(&parse(text, "phases.ron").unwrap().runs[0].model).unwrap();
+    let checked = preflight(&parse(text, "phases.ron").unwrap().runs[0].model);
     // Drained hosts are closed to one another; node1 has room for all.
     assert_eq!(checked.moves.len(), 8);
     assert!(checked.can_run());

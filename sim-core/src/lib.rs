@@ -28,8 +28,9 @@
 //!   weighted max-min fair ([`Fluid`]). A file over a network, a computation on a few cores, a copy
 //!   between disks, or all of these in one are the same thing with other coefficients.
 //! - **Randomness** comes in named streams ([`Streams`]), one for each purpose and entity.
+//!   [`draw`] makes of them what models need: exponential, normal and binomial numbers.
 //! - **Determinism**: the same calls give the same results, bit for bit; [`replicate`] keeps that on
-//!   any number of threads.
+//!   any number of threads, and [`math`] on any platform.
 //!
 //! The loop stays with the simulator on purpose: a framework would have to know what the events are.
 //!
@@ -72,8 +73,10 @@
 //! # Ok::<(), sim_core::QuantityError>(())
 //! ```
 
+pub mod draw;
 mod fluid;
 mod heap;
+pub mod math;
 mod meter;
 mod quantiles;
 mod quantity;

@@ -186,10 +186,12 @@ impl FixedPoint<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sim_core::math;
+
     use super::*;
 
     fn uniform(rate: f64, set: f64) -> impl Fn(f64) -> f64 {
-        move |seconds| -set * (-rate * seconds / set).exp_m1()
+        move |seconds| -set * math::exp_m1(-rate * seconds / set)
     }
 
     #[test]
@@ -202,7 +204,7 @@ mod tests {
             assert_eq!(result.converges, converges, "{result:?}");
             assert!((result.lambda_first - dirty / 100.0).abs() < 1e-12);
             // As many passes as Liu's series: λ^n · V under the threshold.
-            let expected = (30.0f64 / 1e6).ln() / (dirty / 100.0).ln();
+            let expected = math::ln(30.0 / 1e6) / math::ln(dirty / 100.0);
             assert_eq!(result.passes, converges.then(|| expected.ceil() as u32));
             assert!((result.rate_needed / dirty - 1.0).abs() < 0.02, "{}", result.rate_needed);
         }

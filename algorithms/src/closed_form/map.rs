@@ -1,6 +1,7 @@
 //! The convergence map: for which bandwidths and dirty rates, or downtime limits, pre-copy converges.
 
 use serde::{Deserialize, Serialize};
+use sim_core::math;
 
 use super::convergence::{FixedPoint, StopAt};
 
@@ -48,7 +49,7 @@ impl ConvergenceMap {
             (Against::DowntimeLimit, StopAt::Bytes(_)) => return None,
         };
         let around = |middle: f64| -> Vec<f64> {
-            (-TO_EITHER_SIDE..=TO_EITHER_SIDE).map(|steps| middle * STEP.powi(steps)).collect()
+            (-TO_EITHER_SIDE..=TO_EITHER_SIDE).map(|steps| middle * math::powi(STEP, steps)).collect()
         };
         let (rates, rows) = (around(guest.rate), around(limit));
         let cell = |row: f64, rate: f64| {

@@ -3,7 +3,7 @@
 use sim_core::{SimTime, Span};
 
 use super::failing::Connection;
-use super::{Command, MigrationController, MigrationOrder, State};
+use super::{Command, MigrationController, MigrationOrder, State, Undo};
 use crate::failures::LONG_BLACKOUT;
 use crate::failures::catalogue::Logged;
 use crate::page_loop::PagesMoved;
@@ -38,9 +38,20 @@ impl MigrationController {
     pub(super) fn abort_as(&mut self, outcome: Outcome, reason: String, paused: Span) {
         self.deadline = SimTime::MAX;
         self.connection = Connection::default();
-        self.state = State::Aborting { outcome, reason, paused };
-        let mirrored = self.mirror.is_some();
-        self.outbox.command(if mirrored { Command::EndMirror } else { Command::Abort });
+        let (undo, command) = match self.mirror {
+            Some(_) => (Undo::MirrorEnds, Command::EndMirror),
+            None => (Undo::AllIsUndone, Command::Abort),
+        };
+        self.state = State::Aborting { undo, outcome, reason, paused };
+        self.outbox.command(command);
+    }
+
+    /// The mirror has ended, and nothing else is left to undo before the rest.
+    pub(super) fn undo_the_rest(&mut self) {
+        if let State::Aborting { undo, .. } = &mut self.state {
+            *undo = Undo::AllIsUndone;
+            self.outbox.command(Command::Abort);
+        }
     }
 
     pub(super) fn complete(&mut self, now: SimTime, moved: PagesMoved) {

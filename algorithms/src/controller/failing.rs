@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::{SimTime, Span};
 
 use super::ending::End;
-use super::{MigrationController, State};
+use super::{MigrationController, State, Undo};
 use crate::failures::catalogue::Logged;
 use crate::failures::{Breakage, Failure, FailurePoint, FailureRecord, Parties, Side};
 use crate::page_loop::PagesMoved;
@@ -78,11 +78,11 @@ impl MigrationController {
     }
 
     /// The source dies while what went wrong before is undone.
-    pub(super) fn source_died_meanwhile(&mut self, paused: Span) {
+    pub(super) fn source_died_meanwhile(&mut self, undo: Undo, paused: Span) {
         let point = self.point();
         self.failed_at = Some((Failure::SourceDied, point));
         let reason = self.failure_message(&Failure::SourceDied);
-        self.state = State::Aborting { outcome: Outcome::Lost, reason, paused };
+        self.state = State::Aborting { undo, outcome: Outcome::Lost, reason, paused };
     }
 
     /// A host has died when the guest ran at the destination.
@@ -214,11 +214,11 @@ impl FailurePoint {
 
 fn left(outcome: Outcome, whereabouts: Whereabouts) -> &'static str {
     match (outcome, whereabouts) {
-        (Outcome::Lost, Whereabouts::AtDestination) => "; the guest was started anew at the destination",
-        (Outcome::Lost, _) => "; the guest is off",
         (_, Whereabouts::InDoubt) => {
             "; it is not known which side has the guest: look before starting either"
         }
+        (Outcome::Lost, Whereabouts::AtDestination) => "; the guest was started anew at the destination",
+        (Outcome::Lost, _) => "; the guest is off",
         (Outcome::Completed, _) => "; the guest runs at the destination all the same",
         _ => "",
     }

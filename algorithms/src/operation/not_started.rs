@@ -29,6 +29,27 @@ impl Operation {
     /// A planned guest that was not started, and is not tried any more.
     pub(super) fn record_not_started(&mut self, now: SimTime, migration: MigrationId, reason: &str) {
         let Some(each) = self.under_way.get(&migration) else { return };
-        self.outbox.record(each.order.never_begun(reason.into()).record(now));
+        let never = each.order.never_begun(reason.into());
+        self.outbox.record(never.event(now, None));
+        self.outbox.record(never.record(now));
+    }
+
+    /// No planned guest is started: the orchestrator was never told to begin.
+    pub(super) fn record_none_begun(&mut self, now: SimTime, reason: &str) {
+        for (planned, number) in self.plan.moves.iter().zip(0..) {
+            let never = NeverBegun {
+                migration: MigrationId(number),
+                vm: planned.vm.clone(),
+                source: self.plan.host.clone(),
+                destination: Some(planned.destination.clone()),
+                kind: planned.kind,
+                reason: reason.into(),
+                whereabouts: Whereabouts::AtSource,
+                event_id: None,
+                why: None,
+            };
+            self.outbox.record(never.event(now, None));
+            self.outbox.record(never.record(now));
+        }
     }
 }

@@ -14,7 +14,7 @@ use sim_core::{Bytes, SimTime};
 use super::cluster::NoPlace;
 use super::messages::Declining;
 use super::tasks::{Purpose, RoleTask};
-use super::{Assignment, Orchestrator, Waiting};
+use super::{Assignment, Orchestrator, Run, Waiting};
 use crate::failover::Priority;
 use crate::ids::{HostId, StorageId, VmId};
 
@@ -115,7 +115,8 @@ impl Orchestrator {
 
     /// A role that was being started by failover is started again where its new node has died too.
     pub(super) fn start_again(&mut self, now: SimTime, vm: VmId, task: RoleTask, node: HostId) {
-        if matches!(task.purpose, Purpose::Failover(_)) && self.cluster.is_dead(node) {
+        let goes_on = self.run == Run::UnderWay;
+        if goes_on && matches!(task.purpose, Purpose::Failover(_)) && self.cluster.is_dead(node) {
             let noticed = now + self.cluster.failover().settings.failover_after;
             self.wait(Waiting::of_role(vm, None, noticed, RoleTask { purpose: Purpose::Failover(node) }));
         }

@@ -153,7 +153,11 @@ impl MoveOrder {
             destination: Some(self.destination.clone()),
             kind: self.assignment.kind,
             reason,
-            whereabouts: Whereabouts::AtSource,
+            whereabouts: match self.assignment.kind {
+                // It was to be brought online.
+                MigrationKind::Start => Whereabouts::Off,
+                _ => Whereabouts::AtSource,
+            },
             event_id: None,
             why: self.why.clone(),
         }

@@ -37,6 +37,9 @@ pub struct Counted {
 /// QEMU looks at the rates on counts at least so far apart.
 const PERIOD: Span = Span::from_secs(1);
 
+/// A guest that never ran would never dirty anything, and never answer either.
+const MOST_PERCENT: u32 = 99;
+
 /// QEMU's `auto-converge` and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AutoConverge {
@@ -104,7 +107,7 @@ fn period(
     if state.dirtied.as_f64() > sent.as_f64() * f64::from(trigger_percent) / 100.0 {
         state.high += 1;
         if state.high >= 2 {
-            (state.percent, state.high) = (next(&state, span), 0);
+            (state.percent, state.high) = (next(&state, span).min(MOST_PERCENT), 0);
         }
     }
     ThrottleState { since: count.now, dirtied: Bytes::ZERO, transferred_before: count.transferred, ..state }

@@ -1,92 +1,206 @@
-//! A host made of two formulas, to drive a page loop by hand: it sends at a fixed rate and dirties at
-//! a fixed rate, up to a working set.
+//! What tests of machines share: a host that only notes, orders, and hosts that answer.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code, reason = "tests; no test uses all of it")]
 
+pub mod answering;
+pub mod driving;
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+
+use algorithms::controller::{Input, LoopOwner, MigrationOrder};
 use algorithms::ids::MigrationId;
-use algorithms::machine::Output;
-use algorithms::page_loop::{PageCommand, PageInput, PageLoop, PagesMoved};
-use algorithms::policy::Policy;
-use algorithms::records::{Record, RoundPhase, RoundRecord};
-use sim_core::{Bandwidth, ByteRate, Bytes, SimTime, Span};
+use algorithms::machine::{Host, Machine, Refused, Settled, settle};
+use algorithms::orchestrator::{Command as OrchestratorCommand, MoveOrder, Orchestrator};
+use algorithms::page_loop::PageInput;
+use algorithms::policy::{HyperV, Policy};
+use algorithms::records::{EventRecord, Level, MigrationRecord, Record, RoundRecord};
+use sim_core::{Bytes, SimTime, Span};
 
-/// The host and its guest.
-#[derive(Debug, Clone, Copy)]
-pub struct Host {
-    pub memory: Bytes,
-    pub link: Bandwidth,
-    pub dirty_rate: ByteRate,
-    pub working_set: Bytes,
+/// What a machine said to one input.
+#[derive(Debug)]
+pub struct Said<M: Machine> {
+    pub commands: Vec<M::Command>,
+    pub records: Vec<Record>,
+    pub refused: Vec<Refused>,
+    /// When it wants to be told the time; `None` where it has ended.
+    pub wait: Option<SimTime>,
+    pub done: Option<M::Done>,
 }
 
-/// A page loop on its host, between two steps.
-#[derive(Debug, Clone)]
-pub struct Drive {
-    pub host: Host,
-    pub pages: PageLoop,
-    pub now: SimTime,
-    pub rounds: Vec<RoundRecord>,
-    last_count: SimTime,
+impl<M: Machine> Said<M> {
+    /// The record of a migration that has ended.
+    pub fn migration(&self) -> Option<&MigrationRecord> {
+        self.migrations().into_iter().next()
+    }
+
+    pub fn migrations(&self) -> Vec<&MigrationRecord> {
+        migrations(&self.records)
+    }
+
+    pub fn events(&self) -> Vec<&EventRecord> {
+        events(&self.records)
+    }
+
+    pub fn messages(&self) -> Vec<&str> {
+        self.events().into_iter().map(|event| &*event.message).collect()
+    }
+
+    /// How bad the worst of its events is.
+    pub fn worst(&self) -> Option<Level> {
+        self.events().into_iter().map(|event| event.level).max()
+    }
 }
 
-impl Drive {
-    pub fn new(host: Host, policy: Policy) -> Drive {
-        let mut pages = PageLoop::new(MigrationId(0), policy, host.memory);
-        pages.handle(SimTime::ZERO, PageInput::Begin).unwrap();
-        Drive { host, pages, now: SimTime::ZERO, rounds: Vec::new(), last_count: SimTime::ZERO }
+impl Said<Orchestrator> {
+    /// The moves that start.
+    pub fn started(&self) -> Vec<&MoveOrder> {
+        let started = self.commands.iter().filter_map(|command| match command {
+            OrchestratorCommand::Start(order) => Some(&**order),
+            OrchestratorCommand::Refuse(_) => None,
+        });
+        started.collect()
     }
 
-    /// Goes on until the loop is done.
-    pub fn finish(&mut self) -> PagesMoved {
-        // No policy under test goes on for longer; a loop that does has failed.
-        for _ in 0..10_000 {
-            if let Some(moved) = self.step() {
-                return moved;
-            }
-        }
-        panic!("the page loop does not end: {:?}", self.pages);
+    /// The moves that do not take place.
+    pub fn declined(&self) -> Vec<&algorithms::orchestrator::Declined> {
+        let declined = self.commands.iter().filter_map(|command| match command {
+            OrchestratorCommand::Start(_) => None,
+            OrchestratorCommand::Refuse(declined) => Some(&**declined),
+        });
+        declined.collect()
     }
 
-    /// Drains the loop's outputs and answers its command.
-    pub fn step(&mut self) -> Option<PagesMoved> {
-        let mut answer = None;
-        loop {
-            match self.pages.poll() {
-                Output::Command(command) => answer = Some(self.carry_out(command)),
-                Output::Record(Record::Round(round)) => self.rounds.push(round),
-                Output::Record(other) => panic!("a page loop records rounds only: {other:?}"),
-                Output::Done(moved) => return Some(moved),
-                Output::Wait(_) => break,
-            }
-        }
-        self.pages.handle(self.now, answer.expect("a loop that waits has asked for something")).unwrap();
-        None
+    /// The same as numbers of guests and reasons.
+    pub fn reasons(&self) -> Vec<(u32, String)> {
+        let reasons = self.declined().into_iter();
+        reasons.map(|each| (each.vm.0, each.never_begun.reason.clone())).collect()
     }
 
-    pub fn pre_copy_rounds(&self) -> usize {
-        self.rounds.iter().filter(|round| round.phase == RoundPhase::PreCopy).count()
+    /// The guests that start, by number.
+    pub fn vms(&self) -> Vec<u32> {
+        self.started().into_iter().map(|order| order.assignment.vm.0).collect()
+    }
+}
+
+pub fn migrations(records: &[Record]) -> Vec<&MigrationRecord> {
+    let found = records.iter().filter_map(|record| match record {
+        Record::Migration(migration) => Some(migration),
+        _ => None,
+    });
+    found.collect()
+}
+
+pub fn events(records: &[Record]) -> Vec<&EventRecord> {
+    let found = records.iter().filter_map(|record| match record {
+        Record::Event(event) => Some(event),
+        _ => None,
+    });
+    found.collect()
+}
+
+pub fn rounds(records: &[Record]) -> Vec<&RoundRecord> {
+    let found = records.iter().filter_map(|record| match record {
+        Record::Round(round) => Some(round),
+        _ => None,
+    });
+    found.collect()
+}
+
+/// Notes what it is given, and answers nothing.
+struct Notes<M: Machine> {
+    commands: Vec<M::Command>,
+    records: Vec<Record>,
+    refused: Vec<Refused>,
+}
+
+impl<M: Machine> Host<M> for Notes<M> {
+    type Error = Infallible;
+
+    fn carry_out(&mut self, _: SimTime, command: M::Command) -> Result<Option<M::Input>, Infallible> {
+        self.commands.push(command);
+        Ok(None)
     }
 
-    fn carry_out(&mut self, command: PageCommand) -> PageInput {
-        match command {
-            PageCommand::Send { bytes, limit, .. } => {
-                let rate = limit.map_or(self.host.link, |limit| limit.min(self.host.link));
-                self.now += rate.time_for(bytes);
-                PageInput::RoundSent
-            }
-            PageCommand::Count { unsent } => {
-                let span = self.now - self.last_count;
-                self.last_count = self.now;
-                let dirtied = self.host.dirty_rate.as_f64() * span.as_secs_f64();
-                let dirty = unsent + Bytes::from_f64_floor(dirtied);
-                PageInput::Counted { dirty: dirty.min(self.host.working_set.max(unsent)) }
-            }
-            PageCommand::Throttle { .. } => panic!("no policy under test throttles this guest"),
-            PageCommand::Pause => PageInput::Paused,
-            PageCommand::Resume => {
-                self.now += Span::from_millis(5);
-                PageInput::Resumed
-            }
-        }
+    fn record(&mut self, record: Record) {
+        self.records.push(record);
     }
+
+    fn refused(&mut self, _: SimTime, refused: Refused) {
+        self.refused.push(refused);
+    }
+}
+
+/// Tells a machine what may not fit, and returns what it said.
+pub fn try_tell<M: Machine>(machine: &mut M, now: SimTime, input: M::Input) -> Said<M> {
+    let mut notes = Notes::<M> { commands: Vec::new(), records: Vec::new(), refused: Vec::new() };
+    let Ok(settled) = settle(machine, now, input, &mut notes);
+    let Notes { commands, records, refused } = notes;
+    let (wait, done) = match settled {
+        Settled::Wait(until) => (Some(until), None),
+        Settled::Done(done) => (None, Some(done)),
+    };
+    Said { commands, records, refused, wait, done }
+}
+
+/// Tells a machine what fits, and returns what it said.
+pub fn tell_at<M: Machine>(machine: &mut M, now: SimTime, input: M::Input) -> Said<M> {
+    let said = try_tell(machine, now, input);
+    assert!(said.refused.is_empty(), "{:?}", said.refused);
+    said
+}
+
+/// The same at a whole second.
+pub fn tell<M: Machine>(machine: &mut M, secs: u64, input: M::Input) -> Said<M> {
+    tell_at(machine, at(secs), input)
+}
+
+/// Asserts that `input` is refused, and that the machine is as before.
+pub fn assert_refused<M: Machine + Clone + PartialEq + Debug>(
+    machine: &mut M,
+    now: SimTime,
+    input: M::Input,
+) {
+    let before = machine.clone();
+    let said = try_tell(machine, now, input);
+    assert_eq!(said.refused.len(), 1, "{before:?}");
+    assert_eq!(*machine, before);
+}
+
+pub fn at(secs: u64) -> SimTime {
+    SimTime::ZERO + Span::from_secs(secs)
+}
+
+/// A GiB of memory, from `a` to `b`.
+pub fn order() -> MigrationOrder {
+    MigrationOrder {
+        migration: MigrationId(0),
+        vm: "web".into(),
+        source: "a".into(),
+        destination: "b".into(),
+        transport: "tcp".into(),
+        memory: Bytes::from_gib(1),
+        policy: Policy::HyperV(HyperV::default()),
+        deadline: None,
+        queued: SimTime::ZERO,
+        storage: None,
+        page_loop: LoopOwner::Own,
+        why: None,
+    }
+}
+
+/// The inputs of a migration that goes well, a second apart; from the eighth on the guest runs at `b`.
+pub fn way_through() -> Vec<Input> {
+    let dirty = Bytes::from_mib(1);
+    vec![
+        Input::Begin,
+        Input::Prepared,
+        Input::Page(PageInput::RoundSent),
+        Input::Page(PageInput::Counted { dirty }),
+        Input::Page(PageInput::Paused),
+        Input::Page(PageInput::Counted { dirty }),
+        Input::Page(PageInput::RoundSent),
+        Input::Page(PageInput::Resumed),
+        Input::Finished,
+    ]
 }

@@ -101,6 +101,14 @@ impl Agent {
             Resolution::TakeBack => self.take_back(token),
             Resolution::Deliver => self.deliver(token),
             Resolution::Anew => self.anew(token),
+            // These say what is so, and order nothing.
+            Resolution::Lost | Resolution::InDoubt | Resolution::Both => {
+                let guest = lock(&self.ledger).handover(token).map(|handover| handover.guest);
+                let guest = guest.unwrap_or_else(|| format!("the guest of {token}"));
+                Err(declined(format!(
+                    "{resolution:?} is no order: an operator must say what becomes of {guest}"
+                )))
+            }
         }
     }
 

@@ -62,10 +62,10 @@ impl Fleet {
     ///
     /// [`LiveError`] where one of them does not answer.
     pub(super) fn settle(&self, attempt: &Attempt) -> Result<Vec<Recovered>, LiveError> {
-        let addresses =
-            [&attempt.source, &attempt.destination].map(|host| self.address(host).map(str::to_string));
+        let addresses = [&attempt.order.source, &attempt.order.destination]
+            .map(|host| self.address(host).map(str::to_string));
         let addresses = addresses.into_iter().collect::<Result<Vec<String>, LiveError>>()?;
-        recover_guest(&attempt.vm, &addresses, &self.credentials)
+        recover_guest(&attempt.order.vm, &addresses, &self.credentials)
     }
 
     /// What all agents hold now.

@@ -2,17 +2,17 @@
 
 use algorithms::drain_plan::DrainPlan;
 use algorithms::ids::{MigrationId, Name};
-use algorithms::records::{MigrationRecord, Record, RunRecords};
+use algorithms::records::{MigrationRecord, Record, RecordCollector, RunRecords};
 use sim_core::{SimTime, Span};
 
-use crate::client::run_records;
+use crate::client::actual_run;
 
 /// What has come so far.
 pub(super) struct Gathered {
     scenario: Name,
     /// When each attempt began; its place is its number in the records.
     began: Vec<SimTime>,
-    records: Vec<Record>,
+    records: RecordCollector,
     /// Of what was never attempted.
     never_begun: Vec<MigrationRecord>,
 }
@@ -22,7 +22,7 @@ impl Gathered {
         Gathered {
             scenario: plan.scenario.clone(),
             began: Vec::new(),
-            records: Vec::new(),
+            records: RecordCollector::default(),
             never_begun: Vec::new(),
         }
     }
@@ -40,10 +40,10 @@ impl Gathered {
         match record {
             Record::Event(mut event) => {
                 event.migration = None;
-                self.records.push(Record::Event(event));
+                self.records.keep(Record::Event(event));
             }
             Record::Migration(migration) => self.never_begun.push(migration),
-            other => self.records.push(other),
+            other => self.records.keep(other),
         }
     }
 
@@ -69,19 +69,16 @@ impl Gathered {
             }
             Record::Resource(resource) => Record::Resource(resource),
         };
-        self.records.push(record.clone());
+        self.records.keep(record.clone());
         record
     }
 
     /// All as the records of one run.
-    pub(super) fn into_records(self) -> RunRecords {
-        let mut records = run_records(self.scenario, self.records);
-        records.migrations.sort_by_key(|migration| migration.migration);
-        for (mut migration, number) in self.never_begun.into_iter().zip(self.began.len() as u32..) {
-            migration.migration = MigrationId(number);
-            records.migrations.push(migration);
+    pub(super) fn into_records(mut self) -> RunRecords {
+        for (migration, number) in self.never_begun.into_iter().zip(self.began.len() as u32..) {
+            self.records
+                .keep(Record::Migration(MigrationRecord { migration: MigrationId(number), ..migration }));
         }
-        records.events.sort_by_key(|event| event.time);
-        records
+        actual_run(self.scenario, self.records)
     }
 }

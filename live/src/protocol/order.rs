@@ -2,7 +2,7 @@
 
 use algorithms::controller::Deadline;
 use algorithms::policy::Policy;
-use algorithms::storage_mirror::Switch;
+use algorithms::storage_mirror::{DiskOrder, StorageOrder, Switch};
 use serde::{Deserialize, Serialize};
 use sim_core::Bandwidth;
 
@@ -33,6 +33,13 @@ pub struct StorageRequest {
     pub disks: Vec<DiskTarget>,
     /// Whether the guest stays on its host, or follows them.
     pub switch: Switch,
+}
+
+impl From<&StorageOrder> for StorageRequest {
+    fn from(order: &StorageOrder) -> StorageRequest {
+        let target = |disk: &DiskOrder| DiskTarget { disk: disk.disk, to: disk.to.to_string() };
+        StorageRequest { disks: order.disks.iter().map(target).collect(), switch: order.switch }
+    }
 }
 
 /// A disk to be moved.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use algorithms::handover::{DestinationPhase, Resolution, SourcePhase, SourceStep, resolve};
+use algorithms::handover::{DestinationPhase, Known, Resolution, SourcePhase, SourceStep, resolve};
 
 use crate::agent::Agent;
 use crate::connection::Connection;
@@ -50,7 +50,7 @@ pub(super) fn find_out(agent: &Agent, request: &MigrateRequest, token: &Token) -
 fn settle(agent: &Agent, request: &MigrateRequest, token: &Token) -> Result<bool, LiveError> {
     let mut control = Connection::control(&request.address, &agent.credentials)?;
     let phase = phase(&mut control, token)?;
-    match resolve(Some(SourcePhase::Committed), phase) {
+    match resolve(Known::At(SourcePhase::Committed), phase.into()) {
         Resolution::Release => Ok(true),
         Resolution::Commit => {
             let resolution = Resolution::Commit;
@@ -60,9 +60,13 @@ fn settle(agent: &Agent, request: &MigrateRequest, token: &Token) -> Result<bool
         Resolution::TakeBack => Ok(false),
         // It runs the guest, and waits for what this host has.
         Resolution::Deliver => Ok(true),
-        Resolution::Renounce | Resolution::Anew | Resolution::Nothing => {
-            Err(ProtocolError::Unexpected(format!("the phase {phase:?}")).into())
-        }
+        // Nothing that a destination says of itself leads to these, but that it is still receiving: it is asked again.
+        Resolution::Renounce
+        | Resolution::Anew
+        | Resolution::Nothing
+        | Resolution::Lost
+        | Resolution::InDoubt
+        | Resolution::Both => Err(ProtocolError::Unexpected(format!("the phase {phase:?}")).into()),
     }
 }
 

@@ -9,6 +9,7 @@ use algorithms::failures::Breakage;
 use algorithms::handover::{Resolution, SourceStep};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
 use algorithms::policy::PreCopyPolicy;
+use algorithms::records::Whereabouts;
 use sim_core::{Bandwidth, Bytes, Pages};
 
 use super::decide;
@@ -68,7 +69,7 @@ impl Worker {
                 Ok(answer) => answer,
                 // What was under way when the migration is given up may fail; only the end of that counts.
                 Err(_) if self.stop.load(Ordering::SeqCst) && !is_undoing(command) => continue,
-                Err(error @ LiveError::InDoubt { .. }) => Answer::InDoubt(error.to_string()),
+                Err(LiveError::InDoubt { reason, .. }) => Answer::InDoubt(reason),
                 Err(LiveError::Full { storage, reason }) => {
                     tracing::warn!(storage, reason, "no space for a copy");
                     Answer::Input(Input::Broke(Breakage::Space { storage: storage.as_str().into() }))
@@ -118,7 +119,7 @@ impl Worker {
                 self.agent.collect(&self.request.guest);
                 Input::Finished
             }
-            Command::Abort => Input::Aborted { sent: self.abort()? },
+            Command::Abort => self.abort()?,
             // The driver's side has answered these, or they have no answer.
             Command::Loop(_) | Command::Page(PageCommand::Throttle { .. }) => {
                 return Ok(Answer::Input(Input::Tick));
@@ -239,18 +240,20 @@ impl Worker {
         Ok(())
     }
 
-    /// The guest goes on here. Memory of a slice that was not answered, which was sent all the same.
-    fn abort(&mut self) -> Result<Bytes, LiveError> {
+    /// Undoes: the guest goes on here, unless this host's disk says that it is the destination's. Says where it is, and
+    /// what was sent that was not answered.
+    fn abort(&mut self) -> Result<Input, LiveError> {
+        let here = |sent| Input::Aborted { sent, whereabouts: Whereabouts::AtSource };
         if disks::stays(&self.request) {
             self.agent.collect(&self.request.guest);
-            return Ok(self.partly_copied());
+            return Ok(here(self.partly_copied()));
         }
         if self.agent.has_released(&self.request.guest) {
             // It was lost in post-copy, and started anew at the destination.
             self.link = None;
             self.agent.let_go(&self.request.guest);
             self.agent.collect(&self.request.guest);
-            return Ok(Bytes::ZERO);
+            return Ok(Input::Aborted { sent: Bytes::ZERO, whereabouts: Whereabouts::AtDestination });
         }
         let noted = lock(&self.agent.ledger).source_step(&self.token, SourceStep::TakeBack);
         if let Err(error) = noted {
@@ -264,7 +267,7 @@ impl Worker {
         self.guest.throttle(0);
         self.guest.resume();
         let Some(mut link) = self.link.take() else {
-            return Ok(Bytes::ZERO);
+            return Ok(here(Bytes::ZERO));
         };
         let renounce = Request::Settle { token: self.token.clone(), resolution: Resolution::Renounce };
         if let Err(error) = link.control.order(&renounce) {
@@ -272,7 +275,7 @@ impl Worker {
             tracing::warn!(%error, token = %self.token, "the destination could not be told to give up");
         }
         let unanswered = self.sending.load(Ordering::SeqCst);
-        Ok(if unanswered { link.streams.sent().bytes() } else { self.partly_copied() })
+        Ok(here(if unanswered { link.streams.sent().bytes() } else { self.partly_copied() }))
     }
 }
 

@@ -2,9 +2,8 @@
 
 use algorithms::controller::{Command, Input};
 use algorithms::page_loop::{Opening, PageCommand, PageInput};
-use rand_distr::{Distribution, LogNormal};
 use serde::Serialize;
-use sim_core::{Bytes, SimTime, Span, Streams};
+use sim_core::{Bytes, SimTime, Span, Streams, draw, math};
 
 /// With fewer samples than this, how much they vary is not known.
 const FEW: usize = 3;
@@ -218,9 +217,9 @@ impl Evidence {
         let ratio = (self.memory / largest).max(1.001);
         // A little above the largest count, where the rate would be infinite.
         let sets = (1..=SETS_TRIED)
-            .map(|step| largest * 1.001 * ratio.powf(f64::from(step) / f64::from(SETS_TRIED)));
+            .map(|step| largest * 1.001 * math::powf(ratio, f64::from(step) / f64::from(SETS_TRIED)));
         let rates = |set: f64| -> Vec<f64> {
-            let rate = |count: &Count| -set * (-count.dirtied(set) / set).ln_1p() / count.seconds;
+            let rate = |count: &Count| -set * math::ln_1p(-count.dirtied(set) / set) / count.seconds;
             self.dirtied.iter().map(rate).collect()
         };
         // Of equals the largest: with one count, nothing says that the set has an end.
@@ -236,10 +235,7 @@ impl Evidence {
 
     /// A network and a guest like those that were seen.
     pub(super) fn draw(&self, streams: Streams) -> Draw {
-        let factor = |purpose: &str, spread: f64| {
-            let mut stream = streams.stream(purpose, "");
-            LogNormal::from_mean_cv(1.0, spread).map_or(1.0, |law| law.sample(&mut stream))
-        };
+        let factor = |purpose: &str, spread: f64| draw::log_normal(spread, &mut streams.stream(purpose, ""));
         Draw {
             rate: self.bytes_per_s * factor("forecast: rate", self.bytes_per_s_spread),
             touched: self.dirtied_bytes_per_s * factor("forecast: dirtying", self.dirtied_spread),
@@ -257,7 +253,7 @@ impl Draw {
         if self.set <= 0.0 {
             return unsent;
         }
-        let fresh = -self.set * (-self.touched * self.speed * span.as_secs_f64() / self.set).exp_m1();
+        let fresh = -self.set * math::exp_m1(-self.touched * self.speed * span.as_secs_f64() / self.set);
         let elsewhere = 1.0 - (unsent.as_f64() / self.set).min(1.0);
         (unsent + Bytes::from_f64_floor(fresh * elsewhere)).min(most).max(unsent)
     }
@@ -273,6 +269,7 @@ fn spread(values: &[f64]) -> f64 {
     if values.len() < FEW || mean <= 0.0 {
         return UNKNOWN_SPREAD;
     }
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+    let variance =
+        values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (values.len() - 1) as f64;
     (variance.sqrt() / mean).max(LEAST_SPREAD)
 }

@@ -11,7 +11,7 @@
 //! A curve that is not concave is its hull, scaled down at every t to the curve itself.
 
 use serde::{Deserialize, Serialize};
-use sim_core::{Bytes, PAGE_SIZE};
+use sim_core::{Bytes, PAGE_SIZE, math};
 
 use super::tempo::BurstRates;
 use super::{CurvePoint, Workload, interpolate};
@@ -58,7 +58,7 @@ impl Writes {
         let seconds = (to - from).max(0.0);
         match *self {
             Writes::Never => 0.0,
-            Writes::Random(per_second) => -(-per_second * seconds).exp_m1(),
+            Writes::Random(per_second) => -math::exp_m1(-per_second * seconds),
             Writes::Periodic(period) => (seconds / period).min(1.0),
             Writes::Arc { period, .. } if seconds >= period => 1.0,
             Writes::Arc { begin, end, period } => {
@@ -202,10 +202,14 @@ fn zipf(set: Bytes, bytes_per_sec: f64, exponent: f64) -> Vec<Group> {
 /// Σ i^−s for i from `first` to `last`.
 fn weight(first: f64, last: f64, s: f64) -> f64 {
     if first == last {
-        return first.powf(-s);
+        return math::powf(first, -s);
     }
     let (a, b) = (first - 0.5, last + 0.5);
-    if (s - 1.0).abs() < 1e-9 { (b / a).ln() } else { (b.powf(1.0 - s) - a.powf(1.0 - s)) / (1.0 - s) }
+    if (s - 1.0).abs() < 1e-9 {
+        math::ln(b / a)
+    } else {
+        (math::powf(b, 1.0 - s) - math::powf(a, 1.0 - s)) / (1.0 - s)
+    }
 }
 
 /// A concave curve bends down at its points: where its slope falls by Δ at t, a set of Δ·t ends whose

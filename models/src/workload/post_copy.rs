@@ -12,7 +12,7 @@
 //! as it writes them, and no others; one that reads a lot faults more. `wait`: a trip there and back, the
 //! page on the wire, and the handling of the fault at both ends.
 
-use sim_core::{PAGE_SIZE, Span};
+use sim_core::{PAGE_SIZE, Span, math};
 
 use super::groups::Group;
 
@@ -48,7 +48,7 @@ pub fn follow(waiting: &[(Group, f64)], duration: Span, trip: Span, touches: f64
     for index in 0..STEPS {
         // Per second at full speed, over the mean of the step.
         let wanted = |(bytes, (group, _)): (&f64, &(Group, f64))| {
-            let touched = -(-group.writes.per_second() * touches * step).exp_m1() / step;
+            let touched = -math::exp_m1(-group.writes.per_second() * touches * step) / step;
             bytes / PAGE_SIZE as f64 * touched
         };
         let faults: f64 = missing.iter().zip(waiting).map(wanted).sum();
@@ -62,7 +62,7 @@ pub fn follow(waiting: &[(Group, f64)], duration: Span, trip: Span, touches: f64
         let end = (left - (carried - fetched)).max(0.0) / left.max(f64::MIN_POSITIVE);
         let last = index + 1 == STEPS;
         for (bytes, (group, _)) in missing.iter_mut().zip(waiting) {
-            let untouched = (-group.writes.per_second() * touches * speed * step).exp();
+            let untouched = math::exp(-group.writes.per_second() * touches * speed * step);
             *bytes = if last { 0.0 } else { *bytes * untouched * end };
         }
     }

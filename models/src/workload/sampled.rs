@@ -1,9 +1,8 @@
 //! Draws of D(t): how many pages of each group happen to be written.
 
 use rand::RngExt;
-use rand_distr::{Binomial, Distribution};
 use rand_pcg::Pcg64;
-use sim_core::{Bytes, PAGE_SIZE, Span};
+use sim_core::{Bytes, PAGE_SIZE, Span, draw};
 
 use super::Workload;
 use super::groups::{Groups, Writes};
@@ -24,8 +23,7 @@ impl Workload {
             match group.writes {
                 // Which pages these are is known, not drawn.
                 Writes::Arc { .. } | Writes::Never => (pages * share).round() as u64,
-                _ => Binomial::new(pages as u64, share.clamp(0.0, 1.0))
-                    .map_or(0, |binomial| binomial.sample(random)),
+                _ => draw::binomial(pages as u64, share.clamp(0.0, 1.0), random),
             }
         });
         Bytes::new(drawn.sum::<u64>() * PAGE_SIZE)

@@ -4,9 +4,8 @@
 //! bursts are drawn from the guest's own random stream.
 
 use rand::RngExt;
-use rand_distr::{Distribution, Exp1};
 use rand_pcg::Pcg64;
-use sim_core::Span;
+use sim_core::{Span, draw, math};
 
 use super::groups::Groups;
 use super::{Phase, Workload};
@@ -81,7 +80,7 @@ fn phases(workload: &Workload) -> Vec<(f64, f64)> {
         Workload::Trace { working_set, every, dirtied } => {
             // D = W·(1 − e^(−λ·t)), solved for the writes to each page, λ.
             let (seconds, set) = (every.as_secs_f64(), working_set.as_f64());
-            let speed = |dirty: f64| -(-(dirty / set).min(ALMOST_ALL)).ln_1p() / seconds;
+            let speed = |dirty: f64| -math::ln_1p(-(dirty / set).min(ALMOST_ALL)) / seconds;
             dirtied.iter().map(|dirty| (seconds, speed(dirty.as_f64()))).collect()
         }
         _ => vec![(1.0, 1.0)],
@@ -150,8 +149,9 @@ impl BurstRates {
         // Q − Λ = [[−a − λ, a], [b, −b − λ·calm]]; its eigenvalues are mean ± root.
         let (first, last) = (-a - per_second, -b - per_second * self.calm_speed);
         let mean = (first + last) / 2.0;
-        let root = (((first - last) / 2.0).powi(2) + a * b).sqrt();
-        let (slow, fast) = (((mean + root) * seconds).exp(), ((mean - root) * seconds).exp());
+        let half = (first - last) / 2.0;
+        let root = (half * half + a * b).sqrt();
+        let (slow, fast) = (math::exp((mean + root) * seconds), math::exp((mean - root) * seconds));
         let busy = self.busy_share();
         // The rows of (Q − Λ − mean)·1, weighed by where it begins.
         let rows = busy * (first - mean + a) + (1.0 - busy) * (b + last - mean);
@@ -162,8 +162,8 @@ impl BurstRates {
         while switches.last().copied().unwrap_or(0.0) <= to {
             let busy = busy_first == switches.len().is_multiple_of(2);
             let rate = if busy { self.ending } else { self.beginning };
-            let lasts: f64 = Exp1.sample(random);
-            switches.push(switches.last().copied().unwrap_or(0.0) + (lasts / rate).max(1e-9));
+            let lasts = (draw::exponential(random) / rate).max(1e-9);
+            switches.push(switches.last().copied().unwrap_or(0.0) + lasts);
         }
     }
 
@@ -201,8 +201,8 @@ mod tests {
     fn bursts_without_calm_and_without_difference_are_steady() {
         let seconds = 3.0;
         let alike = BurstRates::new(Span::from_secs(2), Span::from_secs(1), 1.0);
-        assert!((alike.untouched(0.7, seconds) - (-0.7 * seconds).exp()).abs() < 1e-12);
+        assert!((alike.untouched(0.7, seconds) - math::exp(-0.7 * seconds)).abs() < 1e-12);
         let busy = BurstRates::new(Span::from_secs(1_000_000), Span::from_nanos(1), 0.0);
-        assert!((busy.untouched(0.7, seconds) - (-0.7 * seconds).exp()).abs() < 1e-5);
+        assert!((busy.untouched(0.7, seconds) - math::exp(-0.7 * seconds)).abs() < 1e-5);
     }
 }

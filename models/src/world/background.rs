@@ -1,7 +1,6 @@
 //! Traffic that is not ours: always on, or on and off for random times.
 
-use rand_distr::{Distribution, Exp};
-use sim_core::{ActivityId, Demand, Fluid, ResourceId, SimTime, Span, Streams};
+use sim_core::{ActivityId, Demand, Fluid, ResourceId, SimTime, Span, Streams, draw};
 
 use crate::cluster::{BackgroundTraffic, TrafficPattern};
 
@@ -70,9 +69,5 @@ impl Background {
 
 /// A draw from the exponential distribution; at least a nanosecond, so that time goes on.
 pub(super) fn exponential(mean: Span, random: &mut rand_pcg::Pcg64) -> Span {
-    let seconds = match Exp::new(1.0 / mean.as_secs_f64()) {
-        Ok(distribution) => distribution.sample(random),
-        Err(_) => 0.0,
-    };
-    Span::from_secs_f64(seconds).max(Span::from_nanos(1))
+    Span::from_secs_f64(mean.as_secs_f64() * draw::exponential(random)).max(Span::from_nanos(1))
 }

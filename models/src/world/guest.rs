@@ -5,8 +5,7 @@ use algorithms::orchestrator::Assignment;
 use algorithms::page_loop::{Opening, PageInput};
 use algorithms::policy::{PageCosts, PreCopyPolicy};
 use algorithms::records::{ImpactRecord, MigrationRecord, PostCopyRecord};
-use rand_distr::{Distribution, LogNormal};
-use sim_core::{Bytes, SimTime, Span, Streams};
+use sim_core::{Bytes, SimTime, Span, Streams, draw};
 
 use super::World;
 use super::migrating::Migrating;
@@ -192,8 +191,5 @@ fn speed(guest: &Guest, streams: &Streams) -> f64 {
     if guest.speed_variation == 0.0 {
         return 1.0;
     }
-    match LogNormal::from_mean_cv(1.0, guest.speed_variation) {
-        Ok(distribution) => distribution.sample(&mut streams.stream("workload speed", &guest.name)),
-        Err(_) => 1.0,
-    }
+    draw::log_normal(guest.speed_variation, &mut streams.stream("workload speed", &guest.name))
 }

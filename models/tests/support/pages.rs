@@ -1,6 +1,8 @@
 //! A guest page by page: when each page is written, which bit of which log is set, which page is sent
 //! when. Slow and plain, to hold the models of means against.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "compared within statistical error")]
+
 use algorithms::policy::Tracking;
 use models::workload::Workload;
 use rand::RngExt;

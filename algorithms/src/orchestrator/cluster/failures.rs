@@ -39,8 +39,12 @@ impl ClusterView {
 
     /// Guests that are not ours take memory of a host, for good.
     pub(in crate::orchestrator) fn take_memory(&mut self, host: HostId, memory: Bytes) {
-        self.hosts[host.index()].taken += memory;
-        *self.foreign.entry(host).or_default() += memory;
+        let view = &mut self.hosts[host.index()];
+        let foreign = self.foreign.entry(host).or_default();
+        // They cannot have more than there is.
+        let memory = memory.min(view.memory.saturating_sub(*foreign));
+        view.taken += memory;
+        *foreign += memory;
     }
 
     /// Whether memory, space and slots are taken by what is there and by nothing else, as it must be when
@@ -67,8 +71,12 @@ impl ClusterView {
     pub(in crate::orchestrator) fn arrived(&self, assignment: &Assignment, outcome: Outcome) -> bool {
         match outcome {
             Outcome::Completed => true,
-            // It was lost with the host that it ran on: the destination, unless the source died.
-            Outcome::Lost => assignment.kind != MigrationKind::Storage && !self.is_dead(assignment.source),
+            // It was lost with the host that it ran on: the destination, unless the source died. What goes offline
+            // never runs at its destination.
+            Outcome::Lost => {
+                !matches!(assignment.kind, MigrationKind::Storage | MigrationKind::Stop)
+                    && !self.is_dead(assignment.source)
+            }
             Outcome::Cancelled | Outcome::Failed | Outcome::NotStarted => false,
         }
     }
