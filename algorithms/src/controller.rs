@@ -227,130 +227,28 @@ impl Machine for MigrationController {
     type Command = Command;
     type Done = Outcome;
 
+    /// What goes as ordered is one table, what comes in between another: no row stands in both.
     fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
-        match (&self.state, input) {
-            (State::Idle, Input::Begin) => self.begin(now),
-            (State::Idle, Input::Tick) => {}
-            (State::Idle, Input::Cancel { reason } | Input::Failed { reason }) => {
-                self.never_begin(now, reason)
-            }
-            (State::Preparing, Input::Prepared) if self.mirror.is_some() => self.begin_disks(now)?,
-            (State::Preparing, Input::Prepared) => {
-                self.state = State::Copying;
-                self.begin_memory(now)?;
-            }
-            (State::CopyingDisks, Input::Tick | Input::Cancel { .. }) if self.is_switching_over() => {}
-            (State::CopyingDisks, Input::Storage(input)) => self.mirror_input(now, input)?,
-            (State::EndingMirror(moved), Input::MirrorEnded { written }) => {
-                let moved = *moved;
-                self.mirrored = written;
-                self.finish(moved);
-            }
-            (State::Aborting { undo: Undo::MirrorEnds, .. }, Input::MirrorEnded { written }) => {
-                self.mirrored = written;
-                self.undo_the_rest();
-            }
-            (State::Copying, Input::Page(input)) => self.page_input(now, input)?,
-            (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
-            // The destination may run the guest: too late to give up.
-            (State::Copying, Input::Cancel { .. }) if self.is_handed_over() => {}
-            (State::Copying, Input::Ready) if self.memory.waits_for_hand_over() => {
-                self.state = State::Committed;
-                self.deadline = SimTime::MAX;
-                self.outbox.command(Command::Commit);
-            }
-            (State::Committed, Input::Page(input)) => self.page_input(now, input)?,
-            (State::Committed, Input::Impact(impact)) => self.impact = Some(impact),
-            (State::Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
-            (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
-            (State::Aborting { undo, paused, .. }, Input::HostDied(Side::Source)) => {
-                let (undo, paused) = (*undo, *paused);
-                self.source_died_meanwhile(undo, paused);
-            }
-            (
-                State::Aborting { undo: Undo::AllIsUndone, outcome, reason, paused },
-                Input::Aborted { sent, whereabouts },
-            ) => {
-                let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
-                self.note_partly_sent(sent);
-                self.give_up(now, found(outcome, whereabouts), reason, paused);
-            }
-            // The VM runs at the destination: what is left undone there is to be looked at, and nothing to wait for.
-            (State::Finishing(moved), Input::Failed { reason }) => {
-                let moved = *moved;
-                self.warn_of_clean_up(now, &Failure::Said(reason));
-                self.complete(now, moved);
-            }
-            (State::EndingMirror(moved), Input::Failed { reason }) => {
-                let moved = *moved;
-                self.warn_of_clean_up(now, &Failure::Said(reason));
-                self.finish(moved);
-            }
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::Tick) => {
-                self.look_at_deadline(now)?
-            }
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::Cancel { reason }) => {
-                self.abort(now, Outcome::Cancelled, reason);
-            }
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::Failed { reason }) => {
-                self.fail(now, Failure::Said(reason));
-            }
-            (
-                State::Idle | State::Preparing | State::CopyingDisks | State::Copying,
-                Input::Adjust { policy },
-            ) => {
-                self.memory.adjust(&policy)?;
-                self.order.policy = *policy;
-            }
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::Silent { limit }) => {
-                self.fall_silent(now, limit)
-            }
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::Heard) => self.hear_again(now),
-            (State::Preparing | State::CopyingDisks | State::Copying, Input::HostDied(side)) => {
-                self.host_died_before(now, side)
-            }
-            (State::EndingMirror(moved) | State::Finishing(moved), Input::HostDied(side)) => {
-                let moved = *moved;
-                self.host_died_after(now, side, moved)
-            }
-            (
-                State::Preparing
-                | State::CopyingDisks
-                | State::Copying
-                | State::EndingMirror(_)
-                | State::Finishing(_),
-                Input::Broke(breakage),
-            ) => self.broke(now, breakage),
-            // What is left to do is done by one host alone, or has failed already.
-            (
-                State::EndingMirror(_) | State::Finishing(_) | State::Aborting { .. },
-                Input::Silent { .. } | Input::Heard,
-            )
-            | (State::Aborting { .. }, Input::Broke(_) | Input::HostDied(Side::Destination)) => {}
-            // What was under way when it was given up may still be answered.
-            (
-                State::Aborting { .. },
-                Input::Page(_)
-                | Input::Loop(_)
-                | Input::Storage(_)
-                | Input::Prepared
-                | Input::Ready
-                | Input::Failed { .. }
-                | Input::Cancel { .. },
-            ) => {}
-            // The guest has been handed over: too late to give up.
-            (State::Committed | State::EndingMirror(_) | State::Finishing(_), Input::Cancel { .. }) => {}
-            (
-                State::Committed
-                | State::EndingMirror(_)
-                | State::Finishing(_)
-                | State::Aborting { .. }
-                | State::Done(_),
-                Input::Tick,
-            ) => {}
-            (state, input) => return Err(Refused::of(&input, state)),
+        match input {
+            Input::Tick
+            | Input::Cancel { .. }
+            | Input::Failed { .. }
+            | Input::Adjust { .. }
+            | Input::Broke(_)
+            | Input::HostDied(_)
+            | Input::Silent { .. }
+            | Input::Heard => self.disturbed(now, input),
+            Input::Begin
+            | Input::Prepared
+            | Input::Page(_)
+            | Input::Loop(_)
+            | Input::Storage(_)
+            | Input::MirrorEnded { .. }
+            | Input::Ready
+            | Input::Impact(_)
+            | Input::Finished
+            | Input::Aborted { .. } => self.answered(now, input),
         }
-        Ok(())
     }
 
     fn poll(&mut self) -> Output<Command, Outcome> {
@@ -404,6 +302,106 @@ fn found(outcome: Outcome, whereabouts: Whereabouts) -> (Outcome, Whereabouts) {
 }
 
 impl MigrationController {
+    /// The beginning, and what answers a command.
+    fn answered(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
+        match (&self.state, input) {
+            (State::Idle, Input::Begin) => self.begin(now),
+            (State::Preparing, Input::Prepared) if self.mirror.is_some() => self.begin_disks(now)?,
+            (State::Preparing, Input::Prepared) => {
+                self.state = State::Copying;
+                self.begin_memory(now)?;
+            }
+            (State::CopyingDisks, Input::Storage(input)) => self.mirror_input(now, input)?,
+            (State::Copying, Input::Loop(input)) => self.loop_input(now, input)?,
+            (State::Copying | State::Committed, Input::Page(input)) => self.page_input(now, input)?,
+            (State::Copying, Input::Ready) if self.memory.waits_for_hand_over() => {
+                self.state = State::Committed;
+                self.deadline = SimTime::MAX;
+                self.outbox.command(Command::Commit);
+            }
+            (State::Committed, Input::Impact(impact)) => self.impact = Some(impact),
+            (State::EndingMirror(moved), Input::MirrorEnded { written }) => {
+                let moved = *moved;
+                self.mirrored = written;
+                self.finish(moved);
+            }
+            (State::Finishing(moved), Input::Finished) => self.complete(now, *moved),
+            (State::Aborting { undo: Undo::MirrorEnds, .. }, Input::MirrorEnded { written }) => {
+                self.mirrored = written;
+                self.undo_the_rest();
+            }
+            (
+                State::Aborting { undo: Undo::AllIsUndone, outcome, reason, paused },
+                Input::Aborted { sent, whereabouts },
+            ) => {
+                let (outcome, reason, paused) = (*outcome, reason.clone(), *paused);
+                self.note_partly_sent(sent);
+                self.give_up(now, found(outcome, whereabouts), reason, paused);
+            }
+            // What was under way when it was given up may still be answered.
+            (
+                State::Aborting { .. },
+                Input::Page(_) | Input::Loop(_) | Input::Storage(_) | Input::Prepared | Input::Ready,
+            ) => {}
+            (state, input) => return Err(Refused::of(&input, state)),
+        }
+        Ok(())
+    }
+
+    /// What comes in between: the time, an operator's wish, and what breaks.
+    fn disturbed(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
+        use State::{
+            Aborting, Committed, Copying, CopyingDisks, Done, EndingMirror, Finishing, Idle, Preparing,
+        };
+        match (&self.state, input) {
+            (Idle, Input::Cancel { reason } | Input::Failed { reason }) => self.never_begin(now, reason),
+            (CopyingDisks, Input::Tick | Input::Cancel { .. }) if self.is_switching_over() => {}
+            // The destination may run the guest: too late to give up.
+            (Copying, Input::Cancel { .. }) if self.is_handed_over() => {}
+            (Preparing | CopyingDisks | Copying, Input::Tick) => self.look_at_deadline(now)?,
+            (Preparing | CopyingDisks | Copying, Input::Cancel { reason }) => {
+                self.abort(now, Outcome::Cancelled, reason);
+            }
+            (Preparing | CopyingDisks | Copying, Input::Failed { reason }) => {
+                self.fail(now, Failure::Said(reason));
+            }
+            (Committed, Input::Failed { reason }) => self.abort(now, Outcome::Failed, reason),
+            // The guest runs at the destination: what is left undone there is to be looked at, and nothing to wait for.
+            (EndingMirror(moved) | Finishing(moved), Input::Failed { reason }) => {
+                let (moved, is_last) = (*moved, matches!(self.state, Finishing(_)));
+                self.warn_of_clean_up(now, &Failure::Said(reason));
+                if is_last { self.complete(now, moved) } else { self.finish(moved) }
+            }
+            (Idle | Preparing | CopyingDisks | Copying, Input::Adjust { policy }) => {
+                self.memory.adjust(&policy)?;
+                self.order.policy = *policy;
+            }
+            (Preparing | CopyingDisks | Copying, Input::Silent { limit }) => self.fall_silent(now, limit),
+            (Preparing | CopyingDisks | Copying, Input::Heard) => self.hear_again(now),
+            (Preparing | CopyingDisks | Copying, Input::HostDied(side)) => self.host_died_before(now, side),
+            (EndingMirror(moved) | Finishing(moved), Input::HostDied(side)) => {
+                let moved = *moved;
+                self.host_died_after(now, side, moved);
+            }
+            (Aborting { undo, paused, .. }, Input::HostDied(Side::Source)) => {
+                let (undo, paused) = (*undo, *paused);
+                self.source_died_meanwhile(undo, paused);
+            }
+            (Preparing | CopyingDisks | Copying | EndingMirror(_) | Finishing(_), Input::Broke(breakage)) => {
+                self.broke(now, breakage);
+            }
+            // What is left to do is done by one host alone, or has failed already.
+            (EndingMirror(_) | Finishing(_) | Aborting { .. }, Input::Silent { .. } | Input::Heard) => {}
+            (Aborting { .. }, Input::Broke(_) | Input::HostDied(Side::Destination)) => {}
+            (Aborting { .. }, Input::Failed { .. } | Input::Cancel { .. }) => {}
+            // The guest has been handed over: too late to give up.
+            (Committed | EndingMirror(_) | Finishing(_), Input::Cancel { .. }) => {}
+            (Idle | Committed | EndingMirror(_) | Finishing(_) | Aborting { .. } | Done(_), Input::Tick) => {}
+            (state, input) => return Err(Refused::of(&input, state)),
+        }
+        Ok(())
+    }
+
     /// A controller that waits for [`Input::Begin`].
     pub fn new(order: MigrationOrder) -> MigrationController {
         let (memory, mirror) = (MemoryLoop::of(&order), storage::mirror(&order));

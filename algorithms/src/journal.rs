@@ -241,6 +241,9 @@ where
                         self.write(&Entry::Ended(done.clone()));
                         continue;
                     }
+                    if let Some(record) = self.said.take() {
+                        return Output::Record(record);
+                    }
                     return Output::Done(done);
                 }
                 other => return other,

@@ -21,7 +21,8 @@ use algorithms::failures::catalogue::Evidence;
 use algorithms::failures::{FailurePoint, FailureRecord};
 use algorithms::records::{
     Advice, EventRecord, GuestRecord, ImpactRecord, Level, MigrationKind, MigrationRecord, Origin, Outcome,
-    Power, ResourceKind, ResourceRecord, RoundPhase, RoundRecord, RunRecord, RunRecords, TransferRecord, Whereabouts,
+    Power, ResourceKind, ResourceRecord, RoundPhase, RoundRecord, RunRecord, RunRecords, TransferRecord,
+    Whereabouts,
 };
 use row::Row;
 use sha2::{Digest, Sha256};

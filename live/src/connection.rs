@@ -1,6 +1,8 @@
 //! Connections between agents: TCP, mutual TLS, bounded waiting.
 
 mod read_ahead;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};

@@ -72,8 +72,8 @@ impl fmt::Display for Finding {
             ),
             Finding::Lost => f.write_str("is lost: neither side has it any more, and it must be made anew"),
             Finding::InDoubt => f.write_str(
-                "runs nowhere, and was left as it is: the destination lost it when it may have run it already, so that \
-                 the source's copy may be older; an operator must say which goes on",
+                "runs nowhere, and was left as it is: it was given to the destination, which does not have all of it \
+                 and may have run it, so that the source's copy may be older; an operator must say which goes on",
             ),
             Finding::Both => f.write_str(
                 "runs at both sides, and was left as it is: one of them was started by hand; stop the one that is not \

@@ -10,7 +10,7 @@ use algorithms::drain_plan::{DrainPlan, Expected, PlannedMove};
 use algorithms::ids::Name;
 use algorithms::operation::{Attempt, Deviation, Finish, Gates, Operation, Rules};
 use algorithms::policy::{HyperV, Policy};
-use algorithms::records::{MigrationKind, Outcome, Record};
+use algorithms::records::{EventKind, MigrationKind, Outcome, Record, Whereabouts};
 use live::LiveError;
 use live::apply::{Applied, Fleet, How, Operator, Signals, apply, signals};
 use live::protocol::Sending;
@@ -63,7 +63,7 @@ impl Drain {
         let how = How { policy, sending, deadline: None };
         let (out, inbox) = signals();
         operator.signals = Some(out.clone());
-        apply(operation, &self.fleet, &how, (out, inbox), operator).unwrap()
+        apply(operation, &self.fleet, &how, (out, inbox), operator)
     }
 
     fn place(&self, guest: &str) -> Vec<&str> {
@@ -194,11 +194,37 @@ fn what_fails_is_tried_again_and_every_attempt_leaves_its_record() {
     let policy = Policy::HyperV(HyperV::default());
     let how = How { policy, sending: Sending::default(), deadline: None };
     let (out, inbox) = signals();
-    let applied = apply(operation, &fleet, &how, (out, inbox), &mut operator).unwrap();
+    let applied = apply(operation, &fleet, &how, (out, inbox), &mut operator);
     assert_eq!((applied.finish, operator.started.len()), (Finish::Partly, 2));
     let outcomes: Vec<Outcome> = applied.records.migrations.iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed]);
     assert_eq!(drain.place("vm0"), ["a"]);
+}
+
+/// What never began leaves the same on real hosts as in a simulation: a line of the log, and a record of nothing.
+#[test]
+fn an_attempt_that_never_began_leaves_what_a_simulated_move_leaves() {
+    let drain = Drain::new(1);
+    let plan = drain.plan(60.0);
+    // The agent of the source is gone when its turn comes.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let addresses = [("a", nobody), ("b", drain.hosts[1].address.clone())];
+    let fleet = Fleet::new(
+        drain.bench.operator.clone(),
+        addresses.into_iter().map(|(name, address)| (name.into(), address)).collect(),
+    );
+    let operation = Operation::new(plan.clone(), &plan.inventory, Rules { retries: 0, ..Rules::default() });
+    let how = How { policy: plan.policy.clone(), sending: Sending::default(), deadline: None };
+    let mut operator = Watching::default();
+    let applied = apply(operation.unwrap(), &fleet, &how, signals(), &mut operator);
+    assert_eq!(applied.finish, Finish::Partly);
+    let [found] = &applied.records.migrations[..] else { panic!("{:?}", applied.records) };
+    assert!(found.reason.contains("cannot connect to an agent"), "{}", found.reason);
+    let simulated = operator.started[0].order.never_begun(found.reason.clone());
+    assert_eq!((found.transport.as_ref(), found.whereabouts), (None, Whereabouts::AtSource));
+    let line = applied.records.events.iter().find(|event| event.kind == EventKind::NotMoved).unwrap();
+    assert_eq!(Record::Event(line.clone()), simulated.event(line.time, None));
+    assert_eq!(Record::Migration(found.clone()), simulated.record(found.queued));
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn carry_out(fleet: &Fleet, plan: DrainPlan, rules: Rules, how: How, operator: &
     if operator.interrupt.is_some() {
         operator.interrupt = Some(out.clone());
     }
-    apply(operation, fleet, &how, (out, inbox), operator).unwrap()
+    apply(operation, fleet, &how, (out, inbox), operator)
 }
 
 fn how(limit: Option<Bandwidth>) -> How {
@@ -330,7 +330,7 @@ fn a_move_whose_host_was_killed_is_tried_again_and_leaves_one_copy() {
         let all = outcomes(&applied);
         assert_eq!(all.last(), Some(&last), "{victim} at {step:?}: {all:?}");
         assert_eq!(all.len(), operator.started.len(), "a record of every attempt");
-        assert!(operator.started.iter().all(|attempt| attempt.storage == operator.started[0].storage));
+        assert!(operator.started.iter().all(|attempt| attempt.order == operator.started[0].order));
         is_whole(&bench, &b.address, "web");
         assert_eq!((files(&bench, "a").len(), files(&bench, "b").len()), (0, 2), "{victim} at {step:?}");
         assert!(applied.records.migrations.iter().all(|record| record.kind == MigrationKind::SharedNothing));

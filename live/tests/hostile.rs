@@ -134,7 +134,7 @@ fn a_journal_that_was_tampered_with_does_not_replay() {
     let (migrated, _) = support::migrate(&mut client, order).unwrap();
     let path = std::path::Path::new(&migrated.journal);
     let lines = journal::read(path).unwrap();
-    let commands = lines.iter().filter(|line| matches!(line, journal::Line::Wanted(_))).count();
+    let commands = lines.iter().filter(|line| matches!(line, journal::Entry::Wanted(_))).count();
     assert_eq!(journal::replay(path, &lines).unwrap().commands, commands);
     for left_out in 0..lines.len() - 1 {
         let mut less = lines.clone();

@@ -5,7 +5,7 @@
 mod support;
 
 use algorithms::records::{MigrationRecord, Outcome, Record, RoundPhase, RoundRecord};
-use live::client::run_records;
+use live::client::actual_run;
 use live::guest::GuestSpec;
 use live::protocol::{Compression, Encryption, Sending};
 use live::tracking::{Method, best_method};
@@ -14,7 +14,7 @@ use sim_core::{Bandwidth, ByteRate, Bytes};
 use support::{Bench, busy, holders, migrate, request};
 
 fn split(records: &[Record]) -> (MigrationRecord, Vec<RoundRecord>) {
-    let records = run_records("test".into(), records.to_vec());
+    let records = actual_run("test".into(), records.iter().cloned().collect());
     (records.migrations[0].clone(), records.rounds)
 }
 

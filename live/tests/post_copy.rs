@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use algorithms::policy::{Policy, PostCopyStart, Qemu};
 use algorithms::records::{MigrationRecord, Outcome, Record, RoundPhase, RoundRecord};
 use algorithms::storage_mirror::Switch;
-use live::client::run_records;
+use live::client::actual_run;
 use live::guest::GuestSpec;
 use live::protocol::{Compression, Encryption, MigrateRequest, Sending};
 use models::workload::Workload;
@@ -37,7 +37,7 @@ fn order(name: &str, to: &Host, start: PostCopyStart, sending: Sending) -> Migra
 }
 
 fn split(records: &[Record]) -> (MigrationRecord, Vec<RoundRecord>) {
-    let records = run_records("test".into(), records.to_vec());
+    let records = actual_run("test".into(), records.iter().cloned().collect());
     (records.migrations[0].clone(), records.rounds)
 }
 

@@ -5,7 +5,7 @@
 mod support;
 
 use algorithms::policy::{Policy, PostCopyStart, Qemu};
-use algorithms::records::{Outcome, Record};
+use algorithms::records::{Outcome, Record, Whereabouts};
 use algorithms::storage_mirror::Switch;
 use live::guest::GuestSpec;
 use live::protocol::{MigrateRequest, Sending};
@@ -94,7 +94,9 @@ fn a_guest_that_is_lost_in_post_copy_is_recorded_as_lost() {
         Record::Migration(migration) => Some(migration),
         _ => None,
     });
-    let reason = &record.unwrap().reason;
+    let record = record.unwrap();
+    assert_eq!(record.whereabouts, Whereabouts::AtDestination, "it was started anew there");
+    let reason = &record.reason;
     assert!(reason.contains("lost in post-copy") && reason.contains("started the guest anew"), "{reason}");
     assert_eq!(running(&bench, &[&a.address, &b.address]), 1);
 }

@@ -42,14 +42,14 @@ type Expected = (
     Option<&'static str>,
 );
 
-#[test]
-fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
+/// What each alternative of the library's `failures` comes to: the guest, its outcome and event, how far it had come
+/// and where it is, and where it runs.
+fn failures_of_the_library() -> [Expected; 14] {
     use Category::{Authentication, Network, Resources, Storage};
     use FailurePoint::{CleanUp, Disks, Pause, Preparation, Round};
     use Outcome::{Completed, Failed, Lost, NotStarted};
     use Whereabouts::{AtSource, Off};
-    let scenario = library("failures");
-    let expected: [Expected; 14] = [
+    [
         ("space gone before", "sql1", NotStarted, Some(21502), None, Some("node1")),
         ("destination dead before", "web1", NotStarted, Some(1135), None, Some("node1")),
         (
@@ -92,7 +92,13 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
         ("source dies afterwards", "web1", Completed, None, None, Some("node2")),
         ("destination dies afterwards", "web1", Lost, Some(1135), Some((CleanUp, Off, Resources)), None),
         ("clean-up fails", "web1", Completed, None, None, Some("node2")),
-    ];
+    ]
+}
+
+#[test]
+fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
+    let scenario = library("failures");
+    let expected = failures_of_the_library();
     assert_eq!(scenario.runs.len(), expected.len() + 1, "and one in which nothing breaks");
     for (alternative, vm, outcome, event_id, failure, host) in expected {
         let records = run(&scenario, alternative);
@@ -107,7 +113,7 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
         let told = told.map(|it| (it.point, record.whereabouts, it.advice.as_ref().unwrap().category));
         assert_eq!(told, failure, "{alternative}");
         assert_eq!(runs_on(&records, vm), host, "{alternative}");
-        if outcome != Completed {
+        if outcome != Outcome::Completed {
             let events = records.events.iter().filter(|event| event.vm.as_deref() == Some(vm));
             let error = events.clone().find(|event| event.level == Level::Error).unwrap();
             let advice = error.advice.as_deref().unwrap();
@@ -116,7 +122,7 @@ fn every_failure_of_the_library_ends_as_hyper_v_would_leave_it() {
         }
     }
     let well = run(&scenario, "nothing breaks");
-    assert!(well.migrations.iter().all(|record| record.outcome == Completed));
+    assert!(well.migrations.iter().all(|record| record.outcome == Outcome::Completed));
     let paused = run(&scenario, "destination dies in the pause");
     assert!(of(&paused, "web1").blackout >= Span::from_secs(20), "until the connection is given up");
 }

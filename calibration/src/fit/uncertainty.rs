@@ -7,7 +7,7 @@
 use nalgebra::DMatrix;
 
 use super::solve::Solution;
-use super::{Prediction, Shown};
+use super::{Parameter, Prediction, Shown};
 
 /// From here on, two parameters are said not to be told apart.
 const CORRELATED: f64 = 0.95;
@@ -85,20 +85,8 @@ pub(super) fn judge(solution: Solution, shown: Shown) -> Fitted {
     };
     let mut warnings = shown.warnings.clone();
     for (index, parameter) in parameters.iter().enumerate() {
-        let place = (values[index] / parameter.low).ln() / (parameter.high / parameter.low).ln();
-        if norms[index] == 0.0 {
-            warnings.push(format!("the data say nothing of {}", parameter.name));
-        } else if !(AT_BOUND..=1.0 - AT_BOUND).contains(&place) {
-            warnings.push(format!("{} lies at the end of its range", parameter.name));
-        }
-        if norms[index] > 0.0 && inverse.is_some() && deviation(index) >= HARDLY_KNOWN {
-            warnings.push(format!(
-                "{} is hardly known: its standard error is {:.0} % of it; what it is used for may still be \
-                 predicted well, but do not read a fact from it",
-                parameter.name,
-                100.0 * deviation(index)
-            ));
-        }
+        let deviation = (norms[index] > 0.0).then(|| deviation(index));
+        warnings.extend(doubts(parameter, values[index], deviation));
     }
     if inverse.is_none() {
         warnings.push(
@@ -133,6 +121,28 @@ pub(super) fn judge(solution: Solution, shown: Shown) -> Fitted {
         condition,
         warnings,
     }
+}
+
+/// What is to be said of one parameter; its `deviation` is `None` where the data say nothing of it, and infinite where
+/// it is not known.
+fn doubts(parameter: &Parameter, value: f64, deviation: Option<f64>) -> Vec<String> {
+    let place = (value / parameter.low).ln() / (parameter.high / parameter.low).ln();
+    let Some(deviation) = deviation else {
+        return vec![format!("the data say nothing of {}", parameter.name)];
+    };
+    let mut doubts = Vec::new();
+    if !(AT_BOUND..=1.0 - AT_BOUND).contains(&place) {
+        doubts.push(format!("{} lies at the end of its range", parameter.name));
+    }
+    if deviation.is_finite() && deviation >= HARDLY_KNOWN {
+        doubts.push(format!(
+            "{} is hardly known: its standard error is {:.0} % of it; what it is used for may still be \
+             predicted well, but do not read a fact from it",
+            parameter.name,
+            100.0 * deviation
+        ));
+    }
+    doubts
 }
 
 fn correlations(inverse: &DMatrix<f64>, names: &[&str]) -> Vec<String> {

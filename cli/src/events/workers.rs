@@ -5,9 +5,7 @@
 //! looks for them in the real log finds them here.
 
 use algorithms::failures::catalogue::Logged;
-use algorithms::records::{
-    EventRecord, Level, MigrationKind, MigrationRecord, Outcome, RoundPhase, RunRecords,
-};
+use algorithms::records::{EventRecord, MigrationKind, MigrationRecord, Outcome, RoundPhase, RunRecords};
 use models::cluster::ClusterModel;
 use sim_core::Bytes;
 
@@ -31,15 +29,10 @@ fn of(record: &MigrationRecord, records: &RunRecords) -> [EventRecord; 3] {
     let last: Bytes = rounds
         .find(|round| round.phase == RoundPhase::StopAndCopy)
         .map_or(Bytes::ZERO, |round| round.bytes_sent);
-    let event = |logged: Logged, message: String| EventRecord {
-        time: record.started.unwrap_or(record.queued) + record.total,
-        level: Level::Information,
-        event_id: Some(logged.event().id),
-        migration: Some(record.migration),
-        vm: Some(record.vm.clone()),
-        host: Some(record.source.clone()),
-        message,
-        advice: None,
+    let end = record.started.unwrap_or(record.queued) + record.total;
+    let event = |logged: Logged, message: String| {
+        let event = EventRecord::information(end, message).of(record.migration, &record.vm);
+        event.at(&record.source).with_id(Some(logged.event().id))
     };
     let MigrationRecord { brownout, blackout, memory_bytes_sent, rounds, total, .. } = record;
     [

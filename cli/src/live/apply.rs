@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Apply) -> Result<(), Failure> {
     let operation = Operation::new(plan, &inventory, rules).map_err(unusable)?;
     let (out, inbox) = reachable();
     let mut progress = Progress::new(operation.plan(), out.clone());
-    let applied = apply(operation, &fleet, &how, (out, inbox), &mut progress)?;
+    let applied = apply(operation, &fleet, &how, (out, inbox), &mut progress);
     progress.end();
     show(arguments, &applied)
 }

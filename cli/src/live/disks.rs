@@ -1,10 +1,8 @@
 //! Disks of a scenario's guests, as agents are to have and to move them.
 
 use algorithms::ids::{HostId, StorageId, VmId};
-use algorithms::records::MigrationKind;
-use algorithms::storage_mirror::Switch;
 use live::disk::DiskSpec;
-use live::protocol::{DiskTarget, StorageRequest};
+use live::protocol::StorageRequest;
 use models::cluster::{ClusterModel, Guest};
 use models::one_move;
 
@@ -56,15 +54,6 @@ pub(super) fn one_move(
     let alone = one_move::alone(model, vm, destination, storage);
     let stays = |reason| Failure::NotMoved(format!("{} stays: {reason}", guest.name));
     let found = one_move::resolve(&alone).map_err(stays)?;
-    let switch = match found.kind {
-        MigrationKind::Storage => Switch::WhenCopied,
-        _ => Switch::WithMemory,
-    };
-    let target = |disk: &algorithms::orchestrator::DiskMove| DiskTarget {
-        disk: disk.disk,
-        to: model.storage[disk.to.index()].name.to_string(),
-    };
-    let disks: Vec<DiskTarget> = found.disks.iter().map(target).collect();
-    let request = (!disks.is_empty()).then_some(StorageRequest { disks, switch });
+    let request = found.storage.as_ref().map(StorageRequest::from);
     Ok((alone, request))
 }

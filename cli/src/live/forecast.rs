@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use live::journal::{self, Line};
-use models::forecast::{Forecast, ForecastError, Happening, Odds, Situation};
+use algorithms::journal::opened;
+use live::journal;
+use models::forecast::{Forecast, ForecastError, Odds, Situation};
 use reports::plain_table;
 use sim_core::{Bandwidth, Bytes, SimTime};
 
@@ -15,16 +16,10 @@ use crate::terminal;
 /// Runs the command.
 pub(super) fn run(arguments: &arguments::Forecast) -> Result<(), Failure> {
     let failed = |what: String| Failure::NoForecast { path: arguments.journal.clone(), what };
-    let mut lines = journal::read(&arguments.journal)?.into_iter();
-    let Some(Line::Order { version: journal::VERSION, order, hypervisor }) = lines.next() else {
-        return Err(failed(format!("it does not begin with an order of version {}", journal::VERSION)));
-    };
-    let happenings: Vec<Happening> = lines.filter_map(happening).collect();
+    let entries = journal::read(&arguments.journal)?;
+    let (order, entries) = opened(&entries).map_err(|error| failed(error.to_string()))?;
     let at = arguments.at.map_or(SimTime::MAX, |span| SimTime::ZERO + span);
-    let situation = match hypervisor {
-        Some(post_copy) => Situation::of_hypervisor(*order, post_copy, &happenings, at),
-        None => Situation::of(*order, &happenings, at),
-    };
+    let situation = Situation::of(order.clone(), entries, at);
     let forecast = situation
         .and_then(|situation| situation.forecast(arguments.seed, arguments.futures))
         .map_err(|error: ForecastError| failed(error.to_string()))?;
@@ -33,14 +28,6 @@ pub(super) fn run(arguments: &arguments::Forecast) -> Result<(), Failure> {
         Format::Table => table(&forecast),
     };
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
-}
-
-pub(super) fn happening(line: Line) -> Option<Happening> {
-    match line {
-        Line::Told(time, input) => Some(Happening::Told(time, input)),
-        Line::Wanted(command) => Some(Happening::Wanted(command)),
-        Line::Order { .. } | Line::Ended(_) => None,
-    }
 }
 
 fn table(forecast: &Forecast) -> String {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use algorithms::ids::{HostId, VmId};
 use algorithms::measured::{Measured, MeasuredValue, Quantity, Subject};
-use algorithms::records::{MigrationKind, Outcome, Record, RunRecords};
+use algorithms::records::{MigrationKind, Outcome, Record, RecordCollector, RunRecords, Whereabouts};
 use live::LiveError;
-use live::client::{Client, Migrated, run_records};
+use live::client::{Client, Migrated, actual_run};
 use live::disk::DiskSpec;
 use live::guest::GuestSpec;
 use live::machine::MOST_STEAL;
@@ -46,9 +46,14 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), Failure> {
     if migrated.outcome != Outcome::Completed {
         let reason = actual.migrations.last().map_or(String::new(), |record| record.reason.clone());
         let host = &model.hosts[source.index()].name;
-        let what = match migrated.outcome {
-            Outcome::Lost => format!("{} did not come to {} whole", arguments.vm, arguments.to),
-            _ => format!("{} stays at {host}", arguments.vm),
+        let whereabouts = actual.migrations.last().map(|record| record.whereabouts);
+        let what = match whereabouts {
+            Some(Whereabouts::AtDestination) => {
+                format!("{} did not come to {} whole", arguments.vm, arguments.to)
+            }
+            Some(Whereabouts::Off) => format!("{} runs nowhere", arguments.vm),
+            Some(Whereabouts::InDoubt) => format!("it is not known where {} is", arguments.vm),
+            Some(Whereabouts::AtSource) | None => format!("{} stays at {host}", arguments.vm),
         };
         return Err(Failure::NotMoved(format!("{what}: {reason}")));
     }
@@ -165,13 +170,13 @@ fn migrate(
         storage,
     };
     let over = cancel_on_interrupt(known, source, &request.guest)?;
-    let mut records = Vec::new();
+    let mut records = RecordCollector::default();
     let migrated = known.client(source)?.migrate(request, |record| {
         tell(&record);
-        records.push(record);
+        records.keep(record);
     });
     over.store(true, Ordering::Relaxed);
-    Ok((migrated?, run_records(model.name.clone(), records)))
+    Ok((migrated?, actual_run(model.name.clone(), records)))
 }
 
 impl SendingArguments {

@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use algorithms::controller::MigrationController;
+use algorithms::journal::Replayed;
 use algorithms::policy::{HyperV, Policy};
 use algorithms::records::Record;
 use algorithms::storage_mirror::Switch;
@@ -185,8 +187,8 @@ pub fn migrate(client: &mut Client, request: MigrateRequest) -> Result<(Migrated
     Ok((migrated, records))
 }
 
-/// Replays a journal: the same commands, or it panics.
-pub fn replay(path: impl AsRef<Path>) -> journal::Replayed {
+/// Replays a journal: the same commands and the same inputs refused, or it panics.
+pub fn replay(path: impl AsRef<Path>) -> Replayed<MigrationController> {
     let lines = journal::read(path.as_ref()).unwrap();
     journal::replay(path.as_ref(), &lines).unwrap()
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use algorithms::drain_plan::{DrainPlan, Expected};
 use algorithms::ids::{MigrationId, Name};
 use algorithms::operation::Attempt;
-use algorithms::records::{Outcome, Record};
-use algorithms::storage_mirror::PROGRESS;
+use algorithms::orchestrator::MoveOrder;
+use algorithms::records::{EventKind, Outcome, Record};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use live::apply::{Operator, Signals};
 use sim_core::Bytes;
@@ -80,9 +80,10 @@ impl Operator for Progress {
 
     fn started(&mut self, attempt: &Attempt) {
         let number = MigrationId(self.guests.len() as u32);
-        self.guests.push(attempt.vm.clone());
-        let planned = self.planned.get(&attempt.vm).copied().unwrap_or_default();
-        let Attempt { vm, source, destination, attempt, storage, .. } = attempt;
+        let Attempt { order, attempt } = attempt;
+        let MoveOrder { vm, source, destination, storage, .. } = &**order;
+        self.guests.push(vm.clone());
+        let planned = self.planned.get(vm).copied().unwrap_or_default();
         let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
         let disks = storage.iter().flat_map(|order| &order.disks).map(|disk| disk.bytes);
         let with = if storage.is_some() {
@@ -139,7 +140,7 @@ impl Operator for Progress {
             }
             Record::Event(event) => {
                 // A migration's own beginning and end are told above, and its rounds.
-                let of_disks = event.message.starts_with(PROGRESS);
+                let of_disks = event.kind == EventKind::DiskProgress;
                 let bar = event.migration.and_then(|number| self.bar_of.get(&number)).filter(|_| of_disks);
                 if let Some(bar) = bar {
                     bar.set_message(event.message.clone());
