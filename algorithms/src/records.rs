@@ -3,11 +3,14 @@
 //! The simulation driver and the live driver write these and nothing else; tables, JSON, figures,
 //! progress and logs are all made from them. Planned and actual differ in [`Origin`] only.
 //!
-//! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`].
+//! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`]. Written as JSON they are
+//! plain numbers whose keys name the unit; the attributes here are the one definition of that JSON, for programs,
+//! agents and journals. What `reports` adds is a version, and each migration's rounds in their place.
 
 mod collector;
 mod impact;
 mod never_begun;
+mod numbers;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +71,7 @@ pub struct RunRecord {
     /// Simulated or measured.
     pub origin: Origin,
     /// From the beginning to the end of the last migration: a whole plan's time.
+    #[serde(rename = "makespan_s", with = "numbers::seconds")]
     pub makespan: Span,
 }
 
@@ -109,37 +113,45 @@ pub struct MigrationRecord {
     /// The event id that the hypervisor would log, where it logs one.
     pub event_id: Option<u32>,
     /// When it was asked for.
+    #[serde(rename = "queued_s", with = "numbers::seconds")]
     pub queued: SimTime,
     /// When it began (preparation included); `None` where it never did.
+    #[serde(default, rename = "started_s", with = "numbers::optional_seconds")]
     pub started: Option<SimTime>,
     /// From `started` to its end; zero where it never began.
+    #[serde(rename = "total_s", with = "numbers::seconds")]
     pub total: Span,
     /// Total time before the pause, when the guest runs slower.
+    #[serde(rename = "brownout_s", with = "numbers::seconds")]
     pub brownout: Span,
     /// The pause: the guest runs nowhere. Also called downtime.
+    #[serde(rename = "blackout_s", with = "numbers::seconds")]
     pub blackout: Span,
     /// Memory sent over the network, all rounds together.
+    #[serde(with = "numbers::bytes")]
     pub memory_bytes_sent: Bytes,
     /// Disk content written at the destination: copied, and mirrored there meanwhile. Where the
     /// hosts differ, all of it went over the network. Of a role that was saved: its saved state, which
     /// is written to its storage and crosses no network of ours.
+    #[serde(with = "numbers::bytes")]
     pub storage_bytes_sent: Bytes,
     /// The disks that it moved or was to move, in their order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "numbers::disks")]
     pub disks: Vec<DiskOrder>,
-    /// Rounds, the stop-and-copy round included.
+    /// Rounds, the stop-and-copy round included. `round_count` in JSON, where the rounds themselves are `rounds`.
+    #[serde(rename = "round_count")]
     pub rounds: u32,
     /// What sending took, and what held it back, where the driver can tell.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Box<TransferRecord>>,
     /// What it did to the guest, where the driver can tell.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Box<ImpactRecord>>,
     /// Of one that failed: how far it had come, and what would help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<FailureRecord>>,
     /// Of what a failover cluster moves: what made it move, how, and why to there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Name>,
 }
 
@@ -235,14 +247,19 @@ pub struct RoundRecord {
     /// Whether the guest ran meanwhile.
     pub phase: RoundPhase,
     /// When it began.
+    #[serde(rename = "start_s", with = "numbers::seconds")]
     pub start: SimTime,
     /// From its start until its last byte was across.
+    #[serde(rename = "duration_s", with = "numbers::seconds")]
     pub duration: Span,
     /// Sent in it, as the hypervisor's stream counts it: page headers included, zero pages as they go.
+    #[serde(with = "numbers::bytes")]
     pub bytes_sent: Bytes,
     /// What was dirty when it ended: left unsent, or written meanwhile.
+    #[serde(with = "numbers::bytes")]
     pub dirty_bytes_left: Bytes,
     /// `bytes_sent` ÷ `duration`.
+    #[serde(rename = "rate_bits_per_s", with = "numbers::bits_per_second")]
     pub rate: Bandwidth,
     /// For which share of the round's time the guest's processors were kept from running, in percent.
     #[serde(default)]
@@ -272,6 +289,7 @@ pub struct ResourceRecord {
     /// What it can do at most, in the unit of `kind`.
     pub capacity: f64,
     /// The length of every interval.
+    #[serde(rename = "interval_s", with = "numbers::seconds")]
     pub interval: Span,
     /// Mean use in each interval from the beginning of the run, in the unit of `kind`.
     pub used: Vec<f64>,
@@ -295,6 +313,7 @@ pub enum ResourceKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// When.
+    #[serde(rename = "time_s", with = "numbers::seconds")]
     pub time: SimTime,
     /// How bad.
     pub level: Level,

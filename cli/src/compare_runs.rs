@@ -9,10 +9,8 @@ use reports::{alternatives, comparison_page, comparison_text, planned_actual, re
 
 use crate::arguments::{CompareRuns, Format};
 use crate::failure::Failure;
+use crate::measurements::MOST_RECORDS_BYTES;
 use crate::terminal;
-
-/// Records are read from files of at most this many bytes, so that a wrong one cannot fill the memory.
-const MOST_BYTES: u64 = 4 << 30;
 
 /// Runs the command.
 pub fn run(arguments: &CompareRuns) -> Result<(), Failure> {
@@ -40,10 +38,12 @@ fn runs(path: &Path, alternative: Option<&str>) -> Result<Vec<RunRecords>, Failu
     let failed = |what: String| Failure::NoRecords { path: path.clone(), what };
     let mut text = String::new();
     let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
-    let read =
-        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
-    if read as u64 > MOST_BYTES {
-        return Err(failed(format!("it is longer than {MOST_BYTES} bytes")));
+    let read = file
+        .take(MOST_RECORDS_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(error.to_string()))?;
+    if read as u64 > MOST_RECORDS_BYTES {
+        return Err(failed(format!("it is longer than {MOST_RECORDS_BYTES} bytes")));
     }
     let mut runs = read_runs(&text).map_err(|error| failed(error.to_string()))?;
     let names: Vec<String> = alternatives(&runs).into_iter().map(|group| group.label).collect();

@@ -7,6 +7,12 @@ use calibration::datasets::{MOST_BYTES, Measurements, Source, recorded};
 
 use crate::failure::Failure;
 
+/// What `--out DIR` calls the records of its runs, whole; every frame beside it says less.
+const RECORDS: &str = "records.json";
+/// What it calls the frame of migrations: read where the records are missing, or where it is named itself.
+const MIGRATIONS: &str = "migrations.parquet";
+/// Records are read from files of at most this many bytes, so that a wrong one cannot fill the memory.
+pub const MOST_RECORDS_BYTES: u64 = 4 << 30;
 /// Files that one command reads at most.
 const MOST_FILES: usize = 20_000;
 /// How deep directories are looked through.
@@ -52,9 +58,12 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failu
     let mut entries: Vec<PathBuf> =
         entries.map_err(|error| failure(path, error))?.iter().map(std::fs::DirEntry::path).collect();
     entries.sort();
-    // What `--out DIR` leaves says the same three times over.
-    let ours = entries.iter().any(|entry| entry.ends_with("migrations.parquet"));
-    for entry in entries.into_iter().filter(|entry| !ours || !is_a_further_one(entry)) {
+    // What `--out DIR` leaves says the same three times over; the records say most.
+    let has = |name: &str| entries.iter().any(|entry| entry.ends_with(name));
+    let of_a_run = [RECORDS, MIGRATIONS].into_iter().find(|name| has(name));
+    for entry in
+        entries.into_iter().filter(|entry| of_a_run.is_none_or(|name| !is_a_further_one(entry, name)))
+    {
         if (entry.is_dir() && depth < MOST_DEPTH) || (entry.is_file() && has_ending(&entry, &ENDINGS)) {
             find(&entry, depth + 1, files)?;
         }
@@ -62,13 +71,11 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failu
     Ok(())
 }
 
-/// Whether a file of `--out DIR` says what `migrations.parquet` and `rounds.parquet` beside it say, or nothing of
-/// migrations.
-fn is_a_further_one(path: &Path) -> bool {
+/// Whether a file of `--out DIR` says what `taken` beside it says, or nothing of migrations.
+fn is_a_further_one(path: &Path, taken: &str) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
-    let frame = matches!(stem, "migrations" | "rounds" | "resources" | "events");
-    name == "records.json" || (frame && name != "migrations.parquet")
+    matches!(stem, "migrations" | "rounds" | "resources" | "events") && name != taken
 }
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
@@ -79,8 +86,9 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
 fn source(path: &Path) -> Result<Source, Failure> {
     let name = path.display().to_string();
     let size = std::fs::metadata(path).map_err(|error| failure(path, error))?.len();
-    if size > MOST_BYTES as u64 {
-        let message = format!("{name}: {size} bytes are more than the {MOST_BYTES} that are read");
+    let most = if path.ends_with(RECORDS) { MOST_RECORDS_BYTES } else { MOST_BYTES as u64 };
+    if size > most {
+        let message = format!("{name}: {size} bytes are more than the {most} that are read");
         return Err(Failure::Measurements(message));
     }
     let bytes = std::fs::read(path).map_err(|error| failure(path, error))?;

@@ -85,7 +85,7 @@ fn near(preset: &Value, parameter: &str, truth: f64, percent: f64) {
 }
 
 #[test]
-fn what_a_scenario_was_made_with_comes_out_of_its_parquet_again() {
+fn what_a_scenario_was_made_with_comes_out_of_its_records_again() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
     measured(at, r#""hyper-v-2022""#);
@@ -187,16 +187,19 @@ fn a_guests_curve_goes_from_the_preset_into_a_scenario() {
 }
 
 #[test]
-fn records_as_json_say_the_same_as_the_parquet_beside_them() {
+fn records_go_before_the_parquet_beside_them_which_says_the_same() {
     let directory = tempfile::tempdir().unwrap();
     measured(directory.path(), r#""hyper-v-2022""#);
     let [whole, parquet, json] = ["measured", "measured/migrations.parquet", "measured/records.json"]
         .map(|records| calibrated(directory.path(), records)["fits"]["recorded"]["parameters"].clone());
-    assert_eq!(whole, parquet, "what lies beside it is not counted twice");
+    assert_eq!(whole, json, "what lies beside it is not counted twice");
     for (name, value) in parquet.as_object().unwrap() {
         let [a, b] = [value, &json[name]].map(|value| value["value"].as_f64().unwrap());
         assert!((a / b - 1.0).abs() < 1e-3, "{name}: {a} and {b}");
     }
+    std::fs::remove_file(directory.path().join("measured/records.json")).unwrap();
+    let without = calibrated(directory.path(), "measured")["fits"]["recorded"]["parameters"].clone();
+    assert_eq!(without, parquet, "the Parquet is read where there are no records");
 }
 
 #[test]
@@ -225,11 +228,13 @@ fn broken_records_are_refused_with_their_place() {
     std::fs::write(at.join("cut.parquet"), &whole[..whole.len() / 2]).unwrap();
     let error = fails(at, &["calibrate", "cut.parquet"]);
     assert!(error.contains("cut.parquet"), "{error}");
-    std::fs::write(at.join("odd.json"), r#"{"schema": 1, "runs": [{"scenario": 3}]}"#).unwrap();
+    std::fs::write(at.join("odd.json"), r#"{"schema": 2, "runs": [{"scenario": 3}]}"#).unwrap();
     let error = fails(at, &["calibrate", "odd.json"]);
     assert!(error.contains("odd.json") && error.contains("line 1"), "{error}");
     std::fs::write(at.join("new.json"), r#"{"schema": 7, "runs": []}"#).unwrap();
-    assert!(fails(at, &["calibrate", "new.json"]).contains("version is 7"));
+    assert!(fails(at, &["calibrate", "new.json"]).contains("version 7, made by a newer migtwin"));
+    std::fs::write(at.join("old.json"), r#"{"schema": 1, "runs": []}"#).unwrap();
+    assert!(fails(at, &["calibrate", "old.json"]).contains("made by an older migtwin"));
 }
 
 const PROXMOX: &str = "2024-05-02 10:00:00 starting migration of VM 104 to node 'pve2' (10.0.0.2)\n\

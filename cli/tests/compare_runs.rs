@@ -40,7 +40,7 @@ fn two_runs_of_a_drain_are_compared_in_text_json_and_page() {
     assert!(std::fs::read_to_string(page).unwrap().contains("Planned beside actual"));
     let output = migtwin(&["compare-runs", text(&planned), text(&actual), "--format", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["schema"], 1);
+    assert_eq!(json["schema"], 2);
     let first = &json["runs"][0]["migrations"][0];
     let difference =
         first["actual"]["total_s"].as_f64().unwrap() - first["planned"]["total_s"].as_f64().unwrap();

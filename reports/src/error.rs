@@ -58,6 +58,24 @@ pub enum ReportError {
         /// What is wrong, and where.
         what: String,
     },
+    /// Records of a version that is not read any more.
+    #[error(
+        "records of version {found}, made by an older migtwin, and this one reads version {}: run the command that made them again",
+        crate::json::SCHEMA
+    )]
+    OlderRecords {
+        /// Their version.
+        found: u32,
+    },
+    /// Records of a version that is not known yet.
+    #[error(
+        "records of version {found}, made by a newer migtwin, and this one reads version {}: read them with that one",
+        crate::json::SCHEMA
+    )]
+    NewerRecords {
+        /// Their version.
+        found: u32,
+    },
     /// The records could not be written as JSON.
     #[error("cannot write the records as JSON: a mistake in migtwin, please report it with the scenario")]
     Json(#[from] serde_json::Error),

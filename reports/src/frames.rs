@@ -18,7 +18,8 @@ use crate::words;
 
 /// One row for each migration, whether it was completed or not.
 ///
-/// `started_s` is null where it never began. Times are seconds since the run began.
+/// `started_s` is null where it never began. Times are seconds since the run began. Columns are called as the keys of
+/// the JSON are, `rounds` excepted, which is its `round_count`.
 pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
     let rows = Rows::of(runs, |run| run.migrations.iter());
     let columns = vec![
@@ -27,9 +28,11 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("source", |row| row.source.to_string()),
         rows.column("destination", |row| text(&row.destination)),
         rows.column("kind", |row| words::kind(row.kind)),
-        rows.column("transport", |row| row.transport.to_string()),
+        rows.column("transport", |row| text(&row.transport)),
         rows.column("outcome", |row| words::outcome(row.outcome)),
+        rows.column("whereabouts", |row| words::whereabouts(row.whereabouts)),
         rows.column("reason", |row| row.reason.clone()),
+        rows.column("stop", |row| row.stop.map(words::stop)),
         rows.column("event_id", |row| row.event_id),
         rows.column("queued_s", |row| row.queued.as_secs_f64()),
         rows.column("started_s", |row| row.started.map(|time| time.as_secs_f64())),
@@ -38,6 +41,7 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("blackout_s", |row| row.blackout.as_secs_f64()),
         rows.column("memory_bytes_sent", |row| row.memory_bytes_sent.get()),
         rows.column("storage_bytes_sent", |row| row.storage_bytes_sent.get()),
+        rows.column("disk_names", disk_names),
         rows.column("rounds", |row| row.rounds),
         rows.column("bottleneck", |row| row.transfer.as_ref().and_then(|each| text(&each.bottleneck))),
         rows.column("bottleneck_share", |row| row.transfer.as_ref().map(|each| each.bottleneck_share)),
@@ -57,7 +61,6 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("failure_category", |row| {
             row.failure.as_ref().and_then(|each| Some(each.advice.as_ref()?.category.name()))
         }),
-        rows.column("guest_left", |row| row.failure.as_ref().map(|each| words::guest_state(each.guest))),
         rows.column("why", |row| text(&row.why)),
     ];
     rows.frame("migrations", columns)
@@ -112,6 +115,7 @@ pub fn events(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
     let columns = vec![
         rows.column("time_s", |row: &EventRecord| row.time.as_secs_f64()),
         rows.column("level", |row| words::level(row.level)),
+        rows.column("kind", |row| words::event_kind(row.kind)),
         rows.column("event_id", |row| row.event_id),
         rows.column("migration", |row| row.migration.map(|id| id.0)),
         rows.column("vm", |row| text(&row.vm)),
@@ -168,6 +172,12 @@ impl<'a, T: Copy> Rows<'a, T> {
 
 fn text(name: &Option<Name>) -> Option<String> {
     name.as_ref().map(|name| name.to_string())
+}
+
+/// The disks that moved or were to move, in their order; null where there were none.
+fn disk_names(record: &MigrationRecord) -> Option<String> {
+    let names: Vec<&str> = record.disks.iter().map(|disk| &*disk.name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn post_copy(record: &MigrationRecord) -> Option<&PostCopyRecord> {

@@ -1,80 +1,61 @@
 //! Our own `migrations.parquet` and `rounds.parquet`, read again as the records that they were made of.
 //!
-//! The log and the use of resources stand in frames of their own and are not read, nor is what a failure or a
-//! failover cluster left: enough for calibration, which looks at migrations and their rounds. The files may
+//! A column is called as the record's key in the JSON is, so that a row is read as if it were an object of the JSON;
+//! nothing here lists fields. What only the JSON has (transfer, impact, failure, disks, the log) is not read: enough
+//! for calibration, which looks at migrations and their rounds, and reads the JSON where there is one. The files may
 //! come from anywhere: whatever is wrong with them is an error.
 
 use std::fs::File;
 use std::path::Path;
 
-use algorithms::ids::{MigrationId, Name};
 use algorithms::records::{MigrationRecord, RoundRecord, RunRecord, RunRecords};
 use polars::error::PolarsResult;
-use polars::prelude::{DataFrame, DataType};
+use polars::prelude::{AnyValue, DataFrame};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use serde::de::DeserializeOwned;
-use sim_core::{Bandwidth, Bytes, SimTime, Span};
+use serde_json::{Map, Value};
+use sim_core::{SimTime, Span};
 
 use crate::error::ReportError;
 
 /// What makes a frame one of migrations.
 const COLUMNS: [&str; 6] = ["scenario", "vm", "outcome", "total_s", "blackout_s", "memory_bytes_sent"];
+/// A column that frames have had since the second version of the records.
+const COLUMN_SINCE_VERSION_2: &str = "whereabouts";
 /// The most rows that are read.
 const MOST_ROWS: usize = 1_000_000;
-/// The longest time that is believed, in seconds: a thousand years.
-const LONGEST: f64 = 3.2e10;
 
 /// The runs in a `migrations.parquet`, with the rounds of the `rounds.parquet` beside it; any other table
 /// of ours has none.
 ///
 /// # Errors
 ///
-/// Where a file is none, cannot be read, or holds what no record of ours does.
+/// Where a file is none, cannot be read, is an older migtwin's, or holds what no record of ours does.
 pub fn read_parquet(path: &Path) -> Result<Vec<RunRecords>, ReportError> {
     let frame = read(path)?;
     if COLUMNS.iter().any(|column| frame.column(column).is_err()) {
         return Ok(Vec::new());
     }
-    let mut runs = migrations(&Frame::of(&frame)).map_err(|what| unreadable(path, &what))?;
+    if frame.column(COLUMN_SINCE_VERSION_2).is_err() {
+        return Err(unreadable(path, &ReportError::OlderRecords { found: 1 }));
+    }
+    let mut runs = migrations(&frame).map_err(|what| unreadable(path, &what))?;
     let beside = path.with_file_name("rounds.parquet");
     if beside.exists() {
-        rounds(&Frame::of(&read(&beside)?), &mut runs).map_err(|what| unreadable(&beside, &what))?;
+        rounds(&read(&beside)?, &mut runs).map_err(|what| unreadable(&beside, &what))?;
     }
     Ok(runs)
 }
 
-fn migrations(frame: &Frame) -> Result<Vec<RunRecords>, String> {
+fn migrations(frame: &DataFrame) -> Result<Vec<RunRecords>, String> {
     let mut runs = Vec::new();
-    for row in 0..frame.frame.height() {
-        let run = run_of(frame, row)?;
-        let started = frame.optional("started_s", row)?.map(seconds).transpose()?;
-        let migration = MigrationRecord {
-            migration: MigrationId(frame.number("migration", row)? as u32),
-            vm: frame.text("vm", row)?.into(),
-            source: frame.text("source", row)?.into(),
-            destination: Some(frame.text("destination", row)?)
-                .filter(|name| !name.is_empty())
-                .map(Name::from),
-            kind: frame.word("kind", row)?,
-            transport: frame.text("transport", row)?.into(),
-            outcome: frame.word("outcome", row)?,
-            reason: frame.text("reason", row)?,
-            event_id: None,
-            queued: SimTime::ZERO + seconds(frame.number("queued_s", row)?)?,
-            started: started.map(|since| SimTime::ZERO + since),
-            total: seconds(frame.number("total_s", row)?)?,
-            brownout: seconds(frame.number("brownout_s", row)?)?,
-            blackout: seconds(frame.number("blackout_s", row)?)?,
-            memory_bytes_sent: frame.bytes("memory_bytes_sent", row)?,
-            storage_bytes_sent: frame.bytes("storage_bytes_sent", row)?,
-            rounds: frame.number("rounds", row)? as u32,
-            transfer: None,
-            impact: None,
-            failure: None,
-            why: None,
-        };
-        let records = of_run(&mut runs, run);
+    for number in 0..frame.height() {
+        let mut row = row(frame, number)?;
+        // The one column that the JSON calls otherwise.
+        row.extend(row.get("rounds").cloned().map(|count| ("round_count".to_string(), count)));
+        let migration: MigrationRecord = record(&row, number)?;
+        let records = of_run(&mut runs, run_of(row, number)?);
         if let Some(started) = migration.started {
             let end = started + migration.total - SimTime::ZERO;
             records.run.makespan = records.run.makespan.max(end);
@@ -84,34 +65,53 @@ fn migrations(frame: &Frame) -> Result<Vec<RunRecords>, String> {
     Ok(runs)
 }
 
-fn rounds(frame: &Frame, runs: &mut Vec<RunRecords>) -> Result<(), String> {
-    for row in 0..frame.frame.height() {
-        let round = RoundRecord {
-            migration: MigrationId(frame.number("migration", row)? as u32),
-            round: frame.number("round", row)? as u32,
-            phase: frame.word("phase", row)?,
-            start: SimTime::ZERO + seconds(frame.number("start_s", row)?)?,
-            duration: seconds(frame.number("duration_s", row)?)?,
-            bytes_sent: frame.bytes("bytes_sent", row)?,
-            dirty_bytes_left: frame.bytes("dirty_bytes_left", row)?,
-            rate: Bandwidth::from_bits_per_sec(frame.number("rate_bits_per_s", row)? as u64),
-            throttle_percent: frame.number("throttle_percent", row)? as u32,
-        };
-        of_run(runs, run_of(frame, row)?).rounds.push(round);
+fn rounds(frame: &DataFrame, runs: &mut Vec<RunRecords>) -> Result<(), String> {
+    for number in 0..frame.height() {
+        let row = row(frame, number)?;
+        let round: RoundRecord = record(&row, number)?;
+        of_run(runs, run_of(row, number)?).rounds.push(round);
     }
     Ok(())
 }
 
+/// A row as an object of the JSON; what is null is left out.
+fn row(frame: &DataFrame, number: usize) -> Result<Map<String, Value>, String> {
+    let cell = |column: &polars::prelude::Column| -> PolarsResult<Option<(String, Value)>> {
+        Ok(value(&column.get(number)?).map(|value| (column.name().to_string(), value)))
+    };
+    let cells: PolarsResult<Vec<_>> = frame.columns().iter().map(cell).collect();
+    Ok(cells.map_err(|error| error.to_string())?.into_iter().flatten().collect())
+}
+
+/// `None` where there is nothing, or nothing that a record of ours has.
+fn value(cell: &AnyValue) -> Option<Value> {
+    match cell {
+        AnyValue::String(text) => Some(Value::from(*text)),
+        AnyValue::StringOwned(text) => Some(Value::from(text.as_str())),
+        AnyValue::Float32(_) | AnyValue::Float64(_) => cell.extract::<f64>().and_then(number),
+        _ => cell.extract::<u64>().map(Value::from).or_else(|| cell.extract::<f64>().and_then(number)),
+    }
+}
+
+/// Other programs make floats of integers when they write a table again.
+fn number(number: f64) -> Option<Value> {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    let is_integer = number.fract() == 0.0 && (0.0..EXACT).contains(&number);
+    if is_integer {
+        Some(Value::from(number as u64))
+    } else {
+        number.is_finite().then(|| Value::from(number))
+    }
+}
+
+fn record<T: DeserializeOwned>(row: &Map<String, Value>, number: usize) -> Result<T, String> {
+    T::deserialize(row).map_err(|error: serde_json::Error| format!("row {}: {error}", number + 1))
+}
+
 /// The run that a row belongs to, whose makespan is not known yet.
-fn run_of(frame: &Frame, row: usize) -> Result<RunRecord, String> {
-    Ok(RunRecord {
-        scenario: frame.text("scenario", row)?.into(),
-        alternative: Some(frame.text("alternative", row)?).filter(|name| !name.is_empty()).map(Name::from),
-        seed: frame.number("seed", row)? as u64,
-        replication: frame.number("replication", row)? as u32,
-        origin: frame.word("origin", row)?,
-        makespan: Span::ZERO,
-    })
+fn run_of(mut row: Map<String, Value>, number: usize) -> Result<RunRecord, String> {
+    row.insert("makespan_s".to_string(), Value::from(0));
+    record(&row, number)
 }
 
 /// The records of a run, empty where it is new.
@@ -137,54 +137,4 @@ fn read(path: &Path) -> Result<DataFrame, ReportError> {
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> ReportError {
     ReportError::Read { path: path.to_path_buf(), message: error.to_string() }
-}
-
-fn seconds(count: f64) -> Result<Span, String> {
-    let is_time = (0.0..=LONGEST).contains(&count);
-    is_time.then(|| Span::from_secs_f64(count)).ok_or_else(|| format!("{count} s is no time of ours"))
-}
-
-/// A frame whose columns are asked for one value at a time.
-struct Frame<'a> {
-    frame: &'a DataFrame,
-}
-
-impl Frame<'_> {
-    fn of(frame: &DataFrame) -> Frame<'_> {
-        Frame { frame }
-    }
-
-    fn text(&self, column: &str, row: usize) -> Result<String, String> {
-        let value = || -> PolarsResult<Option<String>> {
-            Ok(self.cast(column, row, &DataType::String)?.str()?.get(0).map(str::to_string))
-        };
-        value().map(Option::unwrap_or_default).map_err(|error| error.to_string())
-    }
-
-    fn optional(&self, column: &str, row: usize) -> Result<Option<f64>, String> {
-        let value =
-            || -> PolarsResult<Option<f64>> { Ok(self.cast(column, row, &DataType::Float64)?.f64()?.get(0)) };
-        value().map_err(|error| error.to_string())
-    }
-
-    fn number(&self, column: &str, row: usize) -> Result<f64, String> {
-        let number = self.optional(column, row)?.unwrap_or(0.0);
-        let good = number.is_finite() && number >= 0.0;
-        good.then_some(number).ok_or_else(|| format!("row {}: `{column}` is {number}", row + 1))
-    }
-
-    fn bytes(&self, column: &str, row: usize) -> Result<Bytes, String> {
-        Ok(Bytes::from_f64_floor(self.number(column, row)?))
-    }
-
-    /// One of the words that stand for an enum; the same as in the JSON.
-    fn word<T: DeserializeOwned>(&self, column: &str, row: usize) -> Result<T, String> {
-        let word = self.text(column, row)?;
-        serde_json::from_value(serde_json::Value::String(word.clone()))
-            .map_err(|_| format!("row {}: `{column}` is `{word}`, which is no word of ours", row + 1))
-    }
-
-    fn cast(&self, column: &str, row: usize, to: &DataType) -> PolarsResult<polars::prelude::Column> {
-        self.frame.column(column)?.slice(row as i64, 1).cast(to)
-    }
 }

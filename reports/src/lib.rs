@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!                        ┌─ frames  ─ export    Parquet and CSV, for programs and spreadsheets
-//!  records ──────────────┼─ json                one object, version 1, for programs; and read back
+//!  records ──────────────┼─ json                one object, version 2, for programs; and read back
 //!                        ├─ planned_actual      a run beside its plan, and why they differ
 //!   + measured ─ compare ┼─ grid ─┬─ table      text for the terminal
 //!   + closed forms       │        └─ page ──┐   one HTML file

@@ -180,7 +180,7 @@ fn pair_runs<'a>(planned: &'a [RunRecords], actual: &'a RunRecords) -> RunPair<'
 /// Migrations as they are shown, by their numbers.
 type Sides<'a> = BTreeMap<u32, MigrationJson<'a>>;
 
-fn sides<'a>(run: &'a RunRecords, rounds: &Rounds) -> Sides<'a> {
+fn sides<'a>(run: &'a RunRecords, rounds: &Rounds<'a>) -> Sides<'a> {
     run.migrations.iter().map(|record| (record.migration.0, migration_json(record, rounds))).collect()
 }
 

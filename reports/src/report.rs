@@ -82,7 +82,7 @@ pub fn write_report(directory: &Path, input: &ReportInput) -> Result<Vec<PathBuf
 }
 
 /// The JSON text of all runs, planned beside measured included: a single run's object where there is
-/// one run, else `{"schema":1,"runs":[…]}`.
+/// one run, else `{"schema":2,"runs":[…]}`.
 pub fn report_json(input: &ReportInput) -> Result<String, ReportError> {
     let compared = |run: &usize| Some((*run, input.compared(*run)?.1));
     let measured: BTreeMap<usize, Vec<Comparison>> = input.measured.keys().filter_map(compared).collect();

@@ -3,9 +3,12 @@
 //! They are the same as in the JSON (a test holds them to that), so that a reader can search for
 //! one word everywhere.
 
-use algorithms::failures::{FailurePoint, GuestState};
+use algorithms::failures::FailurePoint;
 use algorithms::measured::{Quantity, Subject};
-use algorithms::records::{Level, MigrationKind, Origin, Outcome, ResourceKind, RoundPhase};
+use algorithms::policy::StopReason;
+use algorithms::records::{
+    EventKind, Level, MigrationKind, MigrationRecord, Origin, Outcome, ResourceKind, RoundPhase, Whereabouts,
+};
 
 pub(crate) const fn origin(origin: Origin) -> &'static str {
     match origin {
@@ -35,12 +38,45 @@ pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Where a failure left the guest.
-pub(crate) const fn guest_state(state: GuestState) -> &'static str {
-    match state {
-        GuestState::AtSource => "at_source",
-        GuestState::AtDestination => "at_destination",
-        GuestState::Off => "off",
+/// Where a migration left the VM.
+pub(crate) const fn whereabouts(whereabouts: Whereabouts) -> &'static str {
+    match whereabouts {
+        Whereabouts::AtSource => "at_source",
+        Whereabouts::AtDestination => "at_destination",
+        Whereabouts::Off => "off",
+        Whereabouts::InDoubt => "in_doubt",
+    }
+}
+
+/// Where a migration left the VM, where that is not what its outcome says by itself: for people.
+pub(crate) fn where_left(record: &MigrationRecord) -> Option<String> {
+    let unusual = record.whereabouts != record.outcome.whereabouts();
+    unusual.then(|| format!("VM {}", spoken(whereabouts(record.whereabouts))))
+}
+
+/// Why the last round was the last.
+pub(crate) const fn stop(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Converged => "converged",
+        StopReason::RoundLimit => "round_limit",
+        StopReason::SentLimit => "sent_limit",
+        StopReason::RateLimit => "rate_limit",
+        StopReason::Forced => "forced",
+        StopReason::PostCopy => "post_copy",
+        StopReason::DisksCopied => "disks_copied",
+    }
+}
+
+pub(crate) const fn event_kind(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Note => "note",
+        EventKind::Started => "started",
+        EventKind::Ended => "ended",
+        EventKind::NotMoved => "not_moved",
+        EventKind::DiskProgress => "disk_progress",
+        EventKind::Throttled => "throttled",
+        EventKind::PausedByOthers => "paused_by_others",
+        EventKind::InputRefused => "input_refused",
     }
 }
 
@@ -138,8 +174,20 @@ mod tests {
         for each in [Completed, Cancelled, Failed, Lost, NotStarted] {
             assert_eq!(json(each), outcome(each));
         }
-        for each in [GuestState::AtSource, GuestState::AtDestination, GuestState::Off] {
-            assert_eq!(json(each), guest_state(each));
+        use Whereabouts::{AtDestination, AtSource, InDoubt, Off};
+        for each in [AtSource, AtDestination, Off, InDoubt] {
+            assert_eq!(json(each), whereabouts(each));
+        }
+        use StopReason::{Converged, DisksCopied, Forced, PostCopy, RateLimit, RoundLimit, SentLimit};
+        for each in [Converged, RoundLimit, SentLimit, RateLimit, Forced, PostCopy, DisksCopied] {
+            assert_eq!(json(each), stop(each));
+        }
+        use EventKind::{
+            DiskProgress, Ended, InputRefused, NotMoved, Note, PausedByOthers, Started, Throttled,
+        };
+        let said = [Note, Started, Ended, NotMoved];
+        for each in said.into_iter().chain([DiskProgress, Throttled, PausedByOthers, InputRefused]) {
+            assert_eq!(json(each), event_kind(each));
         }
         for each in [RoundPhase::PreCopy, RoundPhase::StopAndCopy, RoundPhase::PostCopy] {
             assert_eq!(json(each), phase(each));

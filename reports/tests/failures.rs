@@ -4,9 +4,9 @@
 
 mod fixtures;
 
-use algorithms::failures::{FailurePoint, FailureRecord, GuestState};
+use algorithms::failures::{FailurePoint, FailureRecord};
 use algorithms::preflight::Category;
-use algorithms::records::{Advice, GuestRecord, Level, Outcome, Power, RunRecords};
+use algorithms::records::{Advice, GuestRecord, Level, Outcome, Power, RunRecords, Whereabouts};
 use reports::{ReportInput, TableOptions, failures_text, page, report_text, run_json};
 use sim_core::Span;
 
@@ -25,9 +25,9 @@ fn failed() -> RunRecords {
         fixtures::add_migration(&mut run, vm, 8, 50, 0.0);
         let last = run.migrations.last_mut().unwrap();
         (last.outcome, last.event_id, last.blackout) = (outcome, Some(21502), Span::ZERO);
-        let guest = if outcome == Outcome::Lost { GuestState::Off } else { GuestState::AtSource };
+        last.whereabouts = outcome.whereabouts();
         let (point, evidence) = (FailurePoint::Round(2), None);
-        last.failure = Some(Box::new(FailureRecord { point, guest, evidence, advice: Some(advice()) }));
+        last.failure = Some(Box::new(FailureRecord { point, evidence, advice: Some(advice()) }));
         let mut event = fixtures::event(3.0, Level::Error, Some(21502), Some(vm), "given up in round 2");
         event.advice = Some(Box::new(advice()));
         run.events.push(event);
@@ -62,6 +62,17 @@ fn the_page_has_them_too() {
 }
 
 #[test]
+fn a_vm_in_doubt_is_told_as_such_in_text_and_page() {
+    let mut run = failed();
+    run.migrations[1].whereabouts = Whereabouts::InDoubt;
+    let input = ReportInput { runs: vec![run], ..Default::default() };
+    assert!(report_text(&input, TableOptions::default()).contains("VM in doubt"));
+    assert!(page(&input).unwrap().contains("VM in doubt"));
+    let input = ReportInput { runs: vec![failed()], ..Default::default() };
+    assert!(!report_text(&input, TableOptions::default()).contains("whereabouts"), "as the outcomes say");
+}
+
+#[test]
 fn frames_and_json_say_how_far_it_came_and_where_the_guest_is() {
     let frame = reports::frames::migrations(&[failed()]).unwrap();
     let column = |name: &str| {
@@ -70,7 +81,7 @@ fn frames_and_json_say_how_far_it_came_and_where_the_guest_is() {
     };
     assert_eq!(column("failed_at"), ["round 2"; 3]);
     assert_eq!(column("failure_category"), ["network"; 3]);
-    assert_eq!(column("guest_left"), ["at_source", "at_source", "off"]);
+    assert_eq!(column("whereabouts"), ["at_source", "at_source", "off"]);
     let run = failed();
     let json = serde_json::to_string(&run_json(&run, &[])).unwrap();
     let read = reports::read_runs(&json).unwrap().remove(0);

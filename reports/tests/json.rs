@@ -1,4 +1,4 @@
-//! The JSON of version 1: exactly the promised keys, base units, and nothing that is no JSON.
+//! The JSON of version 2: exactly the promised keys, base units, and nothing that is no JSON.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -11,14 +11,17 @@ use reports::{ReportInput, report_json, run_json};
 use serde_json::Value;
 
 const RUN: [&str; 6] = ["schema", "scenario", "seed", "makespan_s", "migrations", "events"];
-const MIGRATION: [&str; 16] = [
+const MIGRATION: [&str; 20] = [
+    "migration",
     "vm",
     "source",
     "destination",
     "kind",
     "transport",
     "outcome",
+    "whereabouts",
     "reason",
+    "stop",
     "event_id",
     "queued_s",
     "started_s",
@@ -27,11 +30,12 @@ const MIGRATION: [&str; 16] = [
     "blackout_s",
     "memory_bytes_sent",
     "storage_bytes_sent",
+    "round_count",
     "rounds",
 ];
-const ROUND: [&str; 6] =
-    ["round", "start_s", "duration_s", "bytes_sent", "dirty_bytes_left", "rate_bits_per_s"];
-const EVENT: [&str; 6] = ["time_s", "level", "event_id", "vm", "host", "message"];
+const ROUND: [&str; 7] =
+    ["migration", "round", "start_s", "duration_s", "bytes_sent", "dirty_bytes_left", "rate_bits_per_s"];
+const EVENT: [&str; 8] = ["time_s", "level", "kind", "event_id", "migration", "vm", "host", "message"];
 const MEASURED: [&str; 7] = ["subject", "quantity", "unit", "planned", "measured", "error_pct", "calibrated"];
 
 fn sorted<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<String> {
@@ -88,7 +92,7 @@ fn one_run_is_an_object_and_several_are_a_list_of_them() {
     let one: Value = serde_json::from_str(&report_json(&one).unwrap()).unwrap();
     let two: Value = serde_json::from_str(&report_json(&two).unwrap()).unwrap();
     assert_eq!(one["scenario"], "precopy-101");
-    assert_eq!((&two["schema"], &two["runs"][1]), (&Value::from(1), &one));
+    assert_eq!((&two["schema"], &two["runs"][1]), (&Value::from(2), &one));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::Bytes;
 
+use super::numbers;
 use crate::ids::Name;
 
 /// What a migration's transfer took from the hosts and the network.
@@ -14,10 +15,13 @@ pub struct TransferRecord {
     /// The share of its sending time for which that was so, from 0 to 1.
     pub bottleneck_share: f64,
     /// Processor time taken at the source, in core-seconds.
+    #[serde(rename = "source_core_s")]
     pub source_core_seconds: f64,
     /// Processor time taken at the destination, in core-seconds.
+    #[serde(rename = "destination_core_s")]
     pub destination_core_seconds: f64,
     /// Bytes on the wire: headers and gaps included, and after compression.
+    #[serde(with = "numbers::bytes")]
     pub wire_bytes: Bytes,
     /// The share of the memory sent that was compressed, from 0 to 1; `None` where the transport
     /// does not compress.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use algorithms::policy::StopReason;
 use algorithms::records::{
     MigrationKind, MigrationRecord, Origin, Outcome, RoundPhase, RoundRecord, RunRecords,
 };
@@ -131,7 +132,7 @@ fn of_migration<'a>(
         bytes: migration.memory_bytes_sent.as_f64(),
         rounds,
         rest: rest.duration.as_secs_f64(),
-        ended: ended(&migration.reason),
+        ended: ended(migration.stop),
     })
 }
 
@@ -148,14 +149,10 @@ fn of_round(round: &RoundRecord) -> RecordedRound {
     }
 }
 
-/// By the words of [`algorithms::policy::StopReason`].
-fn ended(reason: &str) -> Ended {
-    use algorithms::policy::StopReason;
-    if reason.starts_with(&StopReason::Converged.to_string()) {
-        Ended::Converged
-    } else if reason.starts_with(&StopReason::RoundLimit.to_string()) {
-        Ended::RoundLimit
-    } else {
-        Ended::Otherwise
+fn ended(stop: Option<StopReason>) -> Ended {
+    match stop {
+        Some(StopReason::Converged) => Ended::Converged,
+        Some(StopReason::RoundLimit) => Ended::RoundLimit,
+        _ => Ended::Otherwise,
     }
 }

@@ -7,7 +7,8 @@ use sim_core::SimTime;
 use super::{Grid, Tone, left, right};
 use crate::{human, words};
 
-/// One row for each migration. `queued` is empty for those asked for at the very beginning, and
+/// One row for each migration. `whereabouts` are told where they are not what the outcome says by itself, such as in
+/// doubt; `queued` is empty for those asked for at the very beginning, and
 /// `reason` for those that were completed; `how` and `why` are for what a failover cluster moves. A
 /// column that is empty throughout is left out.
 pub(crate) fn migrations(run: &RunRecords) -> Grid {
@@ -15,6 +16,7 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
         left("vm"),
         left("from → to"),
         left("outcome"),
+        left("whereabouts"),
         left("how"),
         right("queued"),
         right("started"),
@@ -32,7 +34,11 @@ pub(crate) fn migrations(run: &RunRecords) -> Grid {
     for record in &run.migrations {
         grid.push(tone_of(record.outcome), migration_cells(record));
     }
-    let grid = grid.without_if_empty("how").without_if_empty("queued").without_if_empty("storage\nsent");
+    let grid = grid
+        .without_if_empty("whereabouts")
+        .without_if_empty("how")
+        .without_if_empty("queued")
+        .without_if_empty("storage\nsent");
     let grid = grid.without_if_empty("guest\nslowed").without_if_empty("faults");
     grid.without_if_empty("reason").without_if_empty("why")
 }
@@ -112,6 +118,7 @@ fn migration_cells(record: &MigrationRecord) -> Vec<String> {
         record.vm.to_string(),
         format!("{} → {destination}", record.source),
         words::spoken(words::outcome(record.outcome)),
+        words::where_left(record).unwrap_or_default(),
         how(record),
         if record.queued > SimTime::ZERO {
             human::seconds(record.queued.as_secs_f64())

@@ -70,7 +70,8 @@ pub(crate) fn sending(alternatives: &[Alternative]) -> Grid {
 
 /// The transports of a run's migrations, each once.
 fn transports(run: &RunRecords) -> String {
-    let mut names: Vec<&str> = run.migrations.iter().map(|record| &*record.transport).collect();
+    let mut names: Vec<&str> =
+        run.migrations.iter().filter_map(|record| record.transport.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
     names.join(", ")

@@ -1,21 +1,14 @@
 //! Records from their JSON: what `records.json` and `--format json` hold, taken back.
 //!
 //! The use of resources is not in the JSON, and so not in the records that come of it. Anything else
-//! is, to the nanosecond. The text may come from anywhere: whatever is wrong with it is an error with
-//! its line and column.
+//! is, to the nanosecond; rounds that ended at one time come in the order of their migrations. The text may come from
+//! anywhere: whatever is wrong with it is an error with its line and column.
 
-use std::borrow::Cow;
-
-use algorithms::ids::{MigrationId, Name};
-use algorithms::records::{
-    EventRecord, ImpactRecord, MigrationRecord, PostCopyRecord, RoundRecord, RunRecord, RunRecords,
-    TransferRecord,
-};
+use algorithms::records::{MigrationRecord, RoundRecord, RunRecords};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use sim_core::{Bandwidth, Bytes, SimTime, Span};
 
-use super::{EventJson, ImpactJson, MigrationJson, RoundJson, RunJson, SCHEMA, TransferJson};
+use super::{MigrationJson, RunJson, RunsJson, SCHEMA};
 use crate::error::ReportError;
 
 /// Which of the two shapes a text has.
@@ -23,12 +16,6 @@ use crate::error::ReportError;
 struct Shape {
     schema: u32,
     runs: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Runs<'a> {
-    #[serde(borrow)]
-    runs: Vec<RunJson<'a>>,
 }
 
 /// Whether a text is meant to hold our records, whether or not it does: JSON with a version, and with runs or
@@ -47,146 +34,69 @@ pub fn are_records(text: &str) -> bool {
     })
 }
 
-/// The runs in a JSON text of version 1, in their order; migrations are numbered by their places.
+/// The runs in a JSON text of version 2, in their order.
 ///
 /// # Errors
 ///
-/// [`ReportError::NotRecords`] where the text is no such JSON, or of another version.
+/// [`ReportError::NotRecords`] where the text is no such JSON, [`ReportError::OlderRecords`] or
+/// [`ReportError::NewerRecords`] where it is of another version.
 pub fn read_runs(text: &str) -> Result<Vec<RunRecords>, ReportError> {
     let shape: Shape = serde_json::from_str(text).map_err(not_records)?;
-    if shape.schema != SCHEMA {
-        let found = shape.schema;
-        let what = format!("its version is {found}, and this migtwin reads version {SCHEMA}");
-        return Err(ReportError::NotRecords { what });
-    }
+    check_version(shape.schema)?;
     let runs = match shape.runs {
-        Some(_) => serde_json::from_str::<Runs>(text).map_err(not_records)?.runs,
+        Some(_) => serde_json::from_str::<RunsJson>(text).map_err(not_records)?.runs,
         None => vec![serde_json::from_str::<RunJson>(text).map_err(not_records)?],
     };
-    Ok(runs.into_iter().map(records).collect())
+    let runs: Result<_, _> = runs.into_iter().map(records).collect();
+    runs.map_err(|what| ReportError::NotRecords { what })
+}
+
+fn check_version(found: u32) -> Result<(), ReportError> {
+    match found {
+        SCHEMA => Ok(()),
+        older if older < SCHEMA => Err(ReportError::OlderRecords { found }),
+        _ => Err(ReportError::NewerRecords { found }),
+    }
 }
 
 fn not_records(error: serde_json::Error) -> ReportError {
     ReportError::NotRecords { what: error.to_string() }
 }
 
-fn records(run: RunJson) -> RunRecords {
-    let mut rounds = Vec::new();
-    let mut migrations = Vec::with_capacity(run.migrations.len());
-    for (mut migration, number) in run.migrations.into_iter().zip(0..) {
-        let id = MigrationId(number);
-        let of_this = std::mem::take(&mut migration.rounds);
-        migrations.push(migration_record(id, migration, of_this.len()));
-        rounds.extend(of_this.iter().map(|round| round_record(id, round)));
-    }
-    // In the order in which they ended, as drivers leave them.
-    rounds.sort_by_key(|round: &RoundRecord| round.start + round.duration);
-    RunRecords {
-        run: RunRecord {
-            scenario: name(run.scenario),
-            alternative: run.alternative.map(name),
-            seed: run.seed,
-            replication: run.replication,
-            origin: run.origin,
-            makespan: span(run.makespan_s),
-        },
+fn records(run: RunJson) -> Result<RunRecords, String> {
+    check_version(run.schema).map_err(|error| error.to_string())?;
+    let (migrations, rounds) = migrations_and_rounds(run.migrations)?;
+    Ok(RunRecords {
+        run: run.run.into_owned(),
         migrations,
         rounds,
         resources: Vec::new(),
-        events: run.events.into_iter().map(event_record).collect(),
+        events: run.events.into_owned(),
         guests: run.guests.into_owned(),
+    })
+}
+
+/// Migrations are told apart by their numbers, so that each must have its own.
+fn migrations_and_rounds(
+    all: Vec<MigrationJson>,
+) -> Result<(Vec<MigrationRecord>, Vec<RoundRecord>), String> {
+    let (mut migrations, mut rounds) = (Vec::<MigrationRecord>::with_capacity(all.len()), Vec::new());
+    for MigrationJson { record, rounds: of_this } in all {
+        let number = record.migration.0;
+        if let Some(before) = migrations.last().filter(|before| before.migration >= record.migration) {
+            let before = before.migration.0;
+            return Err(format!("migration {number} comes after migration {before}; numbers must increase"));
+        }
+        if let Some(stray) = of_this.iter().find(|round| round.migration != record.migration) {
+            let (round, other) = (stray.round, stray.migration.0);
+            return Err(format!(
+                "round {round} below migration {number} says that it is of migration {other}"
+            ));
+        }
+        migrations.push(record.into_owned());
+        rounds.extend(of_this.into_iter().map(|round| round.into_owned()));
     }
-}
-
-fn migration_record(migration: MigrationId, json: MigrationJson, rounds: usize) -> MigrationRecord {
-    MigrationRecord {
-        migration,
-        vm: name(json.vm),
-        source: name(json.source),
-        destination: json.destination.map(name),
-        kind: json.kind,
-        transport: name(json.transport),
-        outcome: json.outcome,
-        reason: json.reason.into_owned(),
-        event_id: json.event_id,
-        queued: time(json.queued_s),
-        started: json.started_s.map(time),
-        total: span(json.total_s),
-        brownout: span(json.brownout_s),
-        blackout: span(json.blackout_s),
-        memory_bytes_sent: Bytes::new(json.memory_bytes_sent),
-        storage_bytes_sent: Bytes::new(json.storage_bytes_sent),
-        rounds: rounds as u32,
-        transfer: json.transfer.map(|transfer| Box::new(transfer_record(transfer))),
-        impact: json.impact.map(|impact| Box::new(impact_record(&impact))),
-        failure: json.failure.map(|failure| Box::new(failure.into_owned())),
-        why: json.why.map(name),
-    }
-}
-
-fn impact_record(json: &ImpactJson) -> ImpactRecord {
-    let post_copy = json.post_copy.as_ref().map(|post_copy| PostCopyRecord {
-        duration: span(post_copy.duration_s),
-        faults: post_copy.faults,
-        waited: span(post_copy.waited_s),
-    });
-    ImpactRecord {
-        slow_down: json.slow_down,
-        throttle_max_percent: json.throttle_max_percent,
-        lost: span(json.lost_s),
-        post_copy,
-    }
-}
-
-fn transfer_record(json: TransferJson) -> TransferRecord {
-    TransferRecord {
-        bottleneck: json.bottleneck.map(name),
-        bottleneck_share: json.bottleneck_share,
-        source_core_seconds: json.source_core_s,
-        destination_core_seconds: json.destination_core_s,
-        wire_bytes: Bytes::new(json.wire_bytes),
-        compressed_share: json.compressed_share,
-    }
-}
-
-fn round_record(migration: MigrationId, json: &RoundJson) -> RoundRecord {
-    RoundRecord {
-        migration,
-        round: json.round,
-        phase: json.phase,
-        start: time(json.start_s),
-        duration: span(json.duration_s),
-        bytes_sent: Bytes::new(json.bytes_sent),
-        dirty_bytes_left: Bytes::new(json.dirty_bytes_left),
-        rate: Bandwidth::from_bits_per_sec(json.rate_bits_per_s),
-        throttle_percent: json.throttle_percent,
-    }
-}
-
-/// Which migration an event belongs to is not in the JSON; guest and host are.
-fn event_record(json: EventJson) -> EventRecord {
-    EventRecord {
-        time: time(json.time_s),
-        level: json.level,
-        event_id: json.event_id,
-        migration: None,
-        vm: json.vm.map(name),
-        host: json.host.map(name),
-        message: json.message.into_owned(),
-        advice: json.advice.map(|advice| Box::new(advice.into_owned())),
-    }
-}
-
-fn name(text: Cow<str>) -> Name {
-    Name::from(&*text)
-}
-
-fn time(seconds: f64) -> SimTime {
-    SimTime::from_nanos(span(seconds).as_nanos())
-}
-
-/// A hundred years at most, so that sums of times stay in range whatever the text says.
-fn span(seconds: f64) -> Span {
-    const HUNDRED_YEARS: f64 = 100.0 * 365.25 * 86_400.0;
-    Span::from_secs_f64(seconds.min(HUNDRED_YEARS))
+    // In the order in which they ended, as drivers leave them.
+    rounds.sort_by_key(|round: &RoundRecord| round.start + round.duration);
+    Ok((migrations, rounds))
 }

@@ -1,10 +1,14 @@
 //! A comparison as text for the terminal and as a page: the same grids in both.
 
+use std::borrow::Cow;
+
+use algorithms::records::{MigrationRecord, Outcome, RoundRecord};
+
 use super::why::Why;
 use super::{About, MigrationPair, PlannedActual, RunPair, Summary, Value};
 use crate::grid::{Grid, Tone, left, right};
 use crate::human;
-use crate::json::{MigrationJson, RoundJson};
+use crate::json::MigrationJson;
 use crate::page::{Html, document};
 use crate::table::{TableOptions, show};
 use crate::words;
@@ -127,12 +131,16 @@ fn note(pair: &MigrationPair) -> String {
         return if pair.planned.is_some() { "did not happen" } else { "was not planned" }.to_string();
     };
     let ended = |side: &str, migration: &MigrationJson| {
-        let outcome = words::outcome(migration.outcome);
-        (outcome != "completed").then(|| format!("{side}: {}, {}", words::spoken(outcome), migration.reason))
+        let MigrationRecord { outcome, reason, .. } = &*migration.record;
+        let told = words::spoken(words::outcome(*outcome));
+        let left = words::where_left(&migration.record).map(|place| format!(", {place}")).unwrap_or_default();
+        (*outcome != Outcome::Completed || !left.is_empty())
+            .then(|| format!("{side}: {told}{left}, {reason}"))
     };
-    let elsewhere = (planned.destination != actual.destination).then(|| {
-        let place =
-            |migration: &MigrationJson| migration.destination.as_deref().unwrap_or("nowhere").to_string();
+    let elsewhere = (planned.record.destination != actual.record.destination).then(|| {
+        let place = |migration: &MigrationJson| {
+            migration.record.destination.as_deref().unwrap_or("nowhere").to_string()
+        };
         format!("went to {}, not to {}", place(actual), place(planned))
     });
     let notes = [ended("planned", planned), ended("actual", actual), elsewhere];
@@ -175,23 +183,26 @@ fn rounds(pair: &MigrationPair) -> Grid {
         right("planned dirty left"),
         right("actual dirty left"),
     ]);
-    let of = |side: &Option<MigrationJson>| side.as_ref().map_or(Vec::new(), |side| side.rounds.clone());
-    let (planned, actual) = (of(&pair.planned), of(&pair.actual));
-    let quantities: [fn(&RoundJson) -> String; 4] = [
-        |round| human::seconds(round.duration_s),
-        |round| human::bytes(round.bytes_sent as f64),
-        |round| human::bits_per_second(round.rate_bits_per_s as f64),
-        |round| human::bytes(round.dirty_bytes_left as f64),
+    let (planned, actual) = (rounds_of(&pair.planned), rounds_of(&pair.actual));
+    let quantities: [fn(&RoundRecord) -> String; 4] = [
+        |round| human::seconds(round.duration.as_secs_f64()),
+        |round| human::bytes(round.bytes_sent.as_f64()),
+        |round| human::bits_per_second(round.rate.bits_per_sec() as f64),
+        |round| human::bytes(round.dirty_bytes_left.as_f64()),
     ];
     for place in 0..planned.len().max(actual.len()) {
         let sides = [planned.get(place), actual.get(place)];
-        let shown = |quantity: fn(&RoundJson) -> String| {
-            sides.map(|side| side.map_or(human::NOTHING.to_string(), quantity))
+        let shown = |quantity: fn(&RoundRecord) -> String| {
+            sides.map(|side| side.map_or(human::NOTHING.to_string(), |round| quantity(round)))
         };
         let number = std::iter::once((place + 1).to_string());
         grid.push(Tone::Plain, number.chain(quantities.into_iter().flat_map(shown)).collect());
     }
     grid
+}
+
+fn rounds_of<'a>(side: &'a Option<MigrationJson>) -> &'a [Cow<'a, RoundRecord>] {
+    side.as_ref().map_or(&[], |side| &side.rounds)
 }
 
 fn summary_lines(summary: &Summary) -> Vec<String> {
