@@ -5,14 +5,26 @@
 //!          ◀── poll ────            ◀── poll, then write ────
 //! ```
 //!
-//! One rule for every machine and every host: an entry is written before it has an effect. An input is written
-//! before the machine is told it, a refusal as soon as it is known, a command before the host gets it. Where an
-//! entry cannot be written while the migration [goes on](Stage::GoesOn), what it says does not happen: the
-//! machine is told that the migration has failed, and gives up in good order. Once the migration is decided, or is
-//! being given up, nothing waits for the journal. Both are said in the records, once.
+//! One rule holds for every machine and every host: an entry is written before it has an effect. An input is written
+//! before the machine is told it, a refusal before the next input, a command before the host gets it:
 //!
-//! [`replay`] tells the inputs to a fresh machine, and finds it wanting the same commands and refusing the same
-//! inputs. A machine of an unfinished journal is the migration at that moment, and can be simulated on.
+//! ```text
+//!   Opened ─▶ Told ─▶ Wanted ─▶ Wanted ─▶ Told ─▶ Refused ─▶ Told ─▶ Wanted ─▶ … ─▶ Told ─▶ Ended
+//!   order     input and what it led to    one that did not fit       the answer to a command
+//! ```
+//!
+//! An entry that cannot be written is the last that is tried. What that means depends on how far the migration has come
+//! ([`Stage`]), and is said once in the records:
+//!
+//! ```text
+//!   before the decision    what was not written does not happen; the machine is told that the migration has failed,
+//!                          and gives up in good order                                                       an error
+//!   from the decision on   the migration goes on to its end without a journal                             a warning
+//! ```
+//!
+//! [`replay`] tells the inputs to a fresh machine, and checks that it wants the same commands and refuses the same
+//! inputs. A machine of an unfinished journal is the migration at that moment, and can be simulated on. An input that
+//! led to nothing is missed by nobody: replay does not find out where one is left out.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -19,29 +19,49 @@
 //! virtual time or a real machine: both are driven by [`settle`].
 //!
 //! *Input.* `handle(now, input)` takes in one thing that happened. The times of successive inputs never decrease;
-//! keeping them so is the host's duty. An input that does not fit the state is [`Refused`]: the machine is exactly
-//! as it was before, and the host records the refusal and goes on. A refusal is never a reason to stop driving.
+//! keeping them so is the host's duty. They are earlier than [`SimTime::MAX`], which means never. An input that does
+//! not fit the state is [`Refused`]: the machine is exactly as it was before, and the host records the refusal and
+//! goes on. A refusal is never a reason to stop driving.
 //!
 //! *Output.* After each input the host polls until [`Output::Wait`] or [`Output::Done`]. `Wait(until)` asks for a
-//! tick (each machine's `Tick` input) at that time, unless another input comes first; [`SimTime::MAX`] means that
-//! no tick is wanted. A tick that comes early or late does no harm.
+//! tick (each machine's `Tick` input, where it has one) at that time, unless another input comes first;
+//! [`SimTime::MAX`] means that no tick is wanted. A tick that comes early or late does no harm. A machine that has
+//! returned `Done` returns it from then on, whatever it is told.
 //!
-//! *Commands.* A command is complete: who gets it needs nothing else from the machine. A host answers it with the
-//! input that the command's documentation names, once, or reports a failure in its place. Commands whose
-//! documentation says so are not answered. An answer may come at once ([`Host::carry_out`] returns it, and
-//! [`settle`] tells it when all other output was taken) or at any later time, as any other input. Other inputs may
-//! come in between. After a command that gives up (such as
-//! [`Abort`](crate::controller::Command::Abort)) late answers to earlier commands are accepted and ignored.
+//! *Commands.* A command is complete: who gets it needs nothing else from the machine. Its documentation names the
+//! input that answers it; there is one answer to each, at any time:
+//!
+//! ```text
+//!   command ──▶ carry_out ─┬─ the result is known      ──▶ Some(answer): settle tells it when poll is empty
+//!                          ├─ it is under way          ──▶ None; the answer is an input of its own, later
+//!                          ├─ it cannot be carried out ──▶ the machine's input for failures, in place of the answer
+//!                          ├─ it is not answered       ──▶ None, and nothing later (its documentation says so)
+//!                          └─ the host itself is broken ─▶ Err: settle returns it, and nobody drives the machine on
+//! ```
+//!
+//! Other inputs may come before the answer. Once a machine gives up, late answers to earlier commands are accepted and
+//! ignored, failures among them. So what undoes has no failure to report: it is answered by what was found
+//! ([`Aborted`](crate::controller::Input::Aborted) says where the VM is, or that this is in doubt;
+//! [`MirrorEnded`](crate::controller::Input::MirrorEnded) how much was written, as far as that is known).
 //!
 //! *Nesting.* A machine that contains another drives it by the same loop: the inner machine's commands, wrapped,
-//! and its records become the outer one's. So there is one loop for all levels.
+//! and its records become the outer one's. So there is one loop for all levels:
+//!
+//! ```text
+//!   operation ─▶ orchestrator          host ─▶ controller ─┬─▶ page loop, or the watch over a hypervisor's
+//!        drains, gates, retries                            └─▶ storage mirror
+//! ```
 //!
 //! # Writing a driver
 //!
-//! Implement [`Host`] for what carries out commands, then either
+//! Implement [`Host`] for what carries out commands. Then do one of these:
 //!
-//! - keep a queue of events, and call [`settle`] for each as the simulation does; or
-//! - implement [`WaitingHost`] too (a select over sockets and deadlines), and call [`run`].
+//! - Keep a queue of events, as the simulation does. For each event call [`settle`]; schedule a tick for
+//!   [`Settled::Wait`]; stop at [`Settled::Done`].
+//! - Implement [`WaitingHost`] too, which waits on sockets and deadlines at once, and call [`run`].
+//!
+//! To keep a journal of what is told and wanted, drive a [`Journalled`](crate::journal::Journalled) machine in place of
+//! the machine.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

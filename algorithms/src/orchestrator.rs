@@ -52,6 +52,7 @@ pub struct Orchestrator {
     waiting: BTreeMap<MigrationId, Waiting>,
     /// Moves of this phase that others follow, by the followed.
     followers: BTreeMap<MigrationId, Vec<MigrationId>>,
+    #[serde(with = "pairs")]
     queues: BTreeMap<(HostId, Line), VecDeque<Assignment>>,
     under_way: BTreeMap<MigrationId, Assignment>,
     /// Of moves that are queued for a destination that the plan does not name: what becomes of disks.
@@ -239,5 +240,28 @@ impl Orchestrator {
         let none_can_go = self.waiting.values().all(|move_| !move_.follows.is_empty());
         let nothing_goes = self.under_way.is_empty() && self.queues.is_empty();
         !self.waiting.is_empty() && nothing_goes && none_can_go
+    }
+}
+
+/// A map whose keys are no text, as a list of pairs: a key of JSON must be text.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Vec::<(K, V)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
     }
 }

@@ -200,9 +200,11 @@ fn what_follows_a_queue_head_refused_at_its_start_goes_on_at_once() {
 #[test]
 fn an_orchestrator_stored_in_the_middle_of_a_drain_goes_on_the_same() {
     let plan = Plan { phases: vec![phase(vec![drain(&[0], Force::On)])] };
-    let mut orchestrator = Orchestrator::new(plan, cluster(3, &[(0, High), (0, Low)]));
+    let mut orchestrator = Orchestrator::new(plan, cluster(3, &[(0, High), (0, Low), (0, High), (0, High)]));
     let said = tell(&mut orchestrator, 0, Input::Begin);
-    let mut copy = orchestrator.clone();
+    let text = serde_json::to_string(&orchestrator).unwrap();
+    let mut copy: Orchestrator = serde_json::from_str(&text).unwrap();
+    assert_eq!(copy, orchestrator);
     let ends = |orchestrator: &mut Orchestrator| {
         let each = said
             .started()

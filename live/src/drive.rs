@@ -12,7 +12,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use algorithms::controller::{Command, Input, MigrationController, MigrationOrder};
+use algorithms::controller::{Command, Input, MigrationController};
 use algorithms::journal::{Journal, Journalled};
 use algorithms::machine::{Host, WaitingHost, run};
 use algorithms::records::{Outcome, Record};
@@ -35,25 +35,23 @@ pub enum Answer {
     InDoubt(String),
 }
 
-/// The controller with its journal.
-type Controller<J> = Journalled<MigrationController, J>;
+/// The controller with its journal. It is begun before anything else is, so that whatever was begun has a journal.
+pub type Controller<J> = Journalled<MigrationController, J>;
 
-/// Drives a migration to its end.
+/// Drives a migration, of which nothing was told yet, to its end.
 ///
 /// # Errors
 ///
-/// [`LiveError::InDoubt`] where the host side says so; any other where the journal cannot be begun or
-/// the host side fails to take a command.
+/// [`LiveError::InDoubt`] where the host side says so; any other where the host side fails to take a command.
 pub fn drive<J: Journal<Entry, Error = LiveError>>(
-    order: MigrationOrder,
+    mut controller: Controller<J>,
     clock: WallClock,
-    journal: J,
     answers: &Receiver<Answer>,
     carry_out: impl FnMut(Command) -> Result<(), LiveError>,
     keep: impl FnMut(Record),
 ) -> Result<Outcome, LiveError> {
-    let mut host = AgentHost { guest: order.vm.to_string(), clock, answers, carry_out, keep };
-    let mut controller = Controller::begin(order, journal)?;
+    let guest = controller.machine().order().vm.to_string();
+    let mut host = AgentHost { guest, clock, answers, carry_out, keep };
     run(&mut controller, (clock.now(), Input::Begin), &mut host)
 }
 

@@ -33,7 +33,7 @@ use sim_core::SimTime;
 
 use crate::agent::Agent;
 use crate::clock::WallClock;
-use crate::drive::{Answer, drive};
+use crate::drive::{Answer, Controller, drive};
 use crate::error::LiveError;
 use crate::guest::Guest;
 use crate::journal::JournalFile;
@@ -81,6 +81,7 @@ fn follow(
     let order = order(agent, request, guest);
     let journal = JournalFile::create(journal_path(agent, request, &token))?;
     let path = journal.path().display().to_string();
+    let controller = Controller::begin(order, journal)?;
     agent.collect(&request.guest);
     if !disks::stays(request) {
         let (token, leaving) = (token.clone(), disks::leaving(request, guest));
@@ -89,8 +90,7 @@ fn follow(
     agent.reached(Step::Begun);
     let processors = ProcessorTime::now();
     let outgoing = Outgoing::start(agent, request, guest, token.clone(), answers)?;
-    let result =
-        drive(order, WallClock::start(), journal, inbox, |command| outgoing.carry_out(command), keep);
+    let result = drive(controller, WallClock::start(), inbox, |command| outgoing.carry_out(command), keep);
     outgoing.end();
     let outcome = match result {
         Ok(outcome) => outcome,
@@ -103,8 +103,8 @@ fn follow(
     Ok(Reply::Migrated { outcome, journal: path, steal: processors.steal_since() })
 }
 
-/// What the machine cannot do: its driver ended before it, since the journal could not be begun, the worker has died, or
-/// nobody can know where the guest is. It goes on here, unless it was given away.
+/// What the machine cannot do: its driver ended before it, since the worker has died or nobody can know where the guest
+/// is. It goes on here, unless it was given away.
 fn keep_running(agent: &Agent, guest: &Guest, token: &Token, error: LiveError) -> LiveError {
     let name = &guest.spec().name;
     if agent.is_given_away(name) {

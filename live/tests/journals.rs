@@ -16,7 +16,7 @@ use algorithms::policy::{HyperV, Policy};
 use algorithms::records::{EventKind, EventRecord, Level, MigrationRecord, Outcome, Record, Whereabouts};
 use live::LiveError;
 use live::clock::WallClock;
-use live::drive::{Answer, drive};
+use live::drive::{Answer, Controller, drive};
 use live::journal::{Entry, JournalFile, read};
 use live::protocol::Sending;
 use sim_core::{Bandwidth, Bytes, SimTime};
@@ -75,8 +75,9 @@ fn driven(journal: impl Journal<Entry, Error = LiveError>, odd: Option<Input>) -
         }
         Ok(())
     };
-    let outcome =
-        drive(order(), WallClock::start(), journal, &inbox, carry_out, |record| records.push(record));
+    let outcome = Controller::begin(order(), journal).and_then(|controller| {
+        drive(controller, WallClock::start(), &inbox, carry_out, |record| records.push(record))
+    });
     Driven { outcome, commands, records }
 }
 

@@ -8,11 +8,11 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use algorithms::failures::{Breakage, FailurePoint, GuestState, Side};
+use algorithms::failures::{Breakage, FailurePoint, Side};
 use algorithms::ids::{HostId, StorageId, VmId};
 use algorithms::plan::StorageMove;
 use algorithms::policy::{HyperV, Policy, Qemu, Xen};
-use algorithms::records::{Outcome, Power, ResourceKind, RunRecords};
+use algorithms::records::{Outcome, Power, ResourceKind, RunRecords, Whereabouts};
 use models::cluster::{ClusterModel, Timing};
 use models::faults::{Fault, MigrationStep, RandomFaults, Recurring, ScheduledFault, When};
 use models::storage::{Disk, DiskFormat, DiskIo, StorageKind, StorageLocation, Throughput};
@@ -190,16 +190,19 @@ proptest! {
             let moves: Vec<_> = records.migrations.iter().filter(|record| record.vm == guest.name).collect();
             prop_assert_eq!(moves.len(), 1);
             let (record, first) = (moves[0], &model.hosts[guest.host.index()].name);
-            let failure = record.failure.as_deref().map(|failure| failure.guest);
+            let failed = record.failure.is_some();
             let lost_there = record.failure.as_deref().is_some_and(|it| it.point == FailurePoint::CleanUp);
             let arrived = record.outcome == Outcome::Completed || record.outcome == Outcome::Lost && lost_there;
             let expected = if arrived { record.destination.as_ref().unwrap() } else { first };
             prop_assert_eq!(&state.host, expected, "{:?} {}", record.outcome, record.reason);
             prop_assert_eq!(state.power == Power::Off, dead.contains(&*state.host));
             match record.outcome {
-                Outcome::Lost => prop_assert_eq!((failure, state.power), (Some(GuestState::Off), Power::Off)),
-                Outcome::Failed => prop_assert_eq!(failure, Some(GuestState::AtSource)),
-                _ => prop_assert_eq!(failure, None),
+                Outcome::Lost => {
+                    prop_assert_eq!((record.whereabouts, state.power), (Whereabouts::Off, Power::Off));
+                    prop_assert!(failed);
+                }
+                Outcome::Failed => prop_assert_eq!((failed, record.whereabouts), (true, Whereabouts::AtSource)),
+                _ => prop_assert!(!failed),
             }
         }
     }

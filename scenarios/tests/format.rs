@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use algorithms::hypervisor_loop::PostCopy;
 use algorithms::ids::{HostId, VmId};
-use algorithms::levers::AutoConverge;
 use algorithms::measured::{Quantity, Subject};
-use algorithms::policy::{HyperV, Policy, Slowing};
+use algorithms::policy::{HyperV, Policy, PostCopyStart, Slowing, Xbzrle};
 use models::cluster::ClusterModel;
 use models::transport::Transport;
 use models::workload::Workload;
@@ -72,15 +70,25 @@ fn levers_of_real_qemu_are_the_policys_where_live_says_nothing_else() {
     };
     let policy = "policy: Qemu(slow_down: AutoConverge(initial: 40), post_copy: AfterPasses(3))";
     let of_policy = levers(policy);
-    assert_eq!(of_policy.auto_converge, AutoConverge::On);
-    assert_eq!(of_policy.post_copy, PostCopy::AfterPasses(3));
-    let given = levers(&format!("{policy}, live: (auto_converge: false, post_copy_after: 1)"));
-    assert_eq!((given.auto_converge, given.post_copy), (AutoConverge::Off, PostCopy::AfterPasses(1)));
-    assert_eq!(levers("live: (multifd: 2)").auto_converge, AutoConverge::Off);
-    // What then holds for real is what is simulated of it.
-    let Slowing::AutoConverge(rules) = of_policy.rules().slowing else { panic!("{of_policy:?}") };
+    let Slowing::AutoConverge(rules) = &of_policy.policy.slowing else { panic!("{of_policy:?}") };
     assert_eq!(rules.initial_percent, 40);
-    assert_eq!(given.rules().slowing, Slowing::Off);
+    assert_eq!(of_policy.policy.post_copy, PostCopyStart::AfterPasses(3));
+    let given = levers(&format!("{policy}, live: (auto_converge: false, post_copy_after: 1)")).policy;
+    assert_eq!((given.slowing, given.post_copy), (Slowing::Off, PostCopyStart::AfterPasses(1)));
+    assert_eq!(levers("live: (multifd: 2)").policy.slowing, Slowing::Off);
+}
+
+/// What is set on the real hypervisor is what a forecast and the journal's order go by.
+#[test]
+fn every_lever_that_live_sets_is_in_the_rules() {
+    let text = format!(
+        "(hosts: [(name: \"node{{1..2}}\", memory: \"64 GiB\")], {VM} plan: [], hypervisor: (preset: \"qemu-7.2\", \
+         live: (xbzrle: \"128 MiB\", auto_converge: true, post_copy_after: 2)))"
+    );
+    let rules = scenario(&text).runs.remove(0).qemu.unwrap().policy;
+    assert_eq!(rules.xbzrle, Some(Xbzrle { cache: Bytes::from_mib(128), ..Xbzrle::default() }));
+    assert!(matches!(rules.slowing, Slowing::AutoConverge(_)), "{rules:?}");
+    assert_eq!(rules.post_copy, PostCopyStart::AfterPasses(2));
 }
 
 #[test]

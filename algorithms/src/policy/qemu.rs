@@ -19,7 +19,7 @@
 //! which finds the same end of the pass while the rate is steady.
 
 use serde::{Deserialize, Serialize};
-use sim_core::{Bandwidth, Bytes, SimTime, Span};
+use sim_core::{Bandwidth, Bytes, PAGE_SIZE, SimTime, Span};
 
 use super::{
     AutoConverge, Counted, DirtyLimit, Doubling, DoublingState, Next, PageCosts, PreCopyPolicy, RoundsSoFar,
@@ -176,14 +176,16 @@ impl PreCopyPolicy for Qemu {
             // Post-copy may be asked for before anything was measured.
             let step = self.max_bandwidth.filter(|_| self.time_left(so_far).is_some());
             let step = step.map(|limit| limit.bytes_per_sec_f64() * STEP.as_secs_f64());
-            return Slice::Send(step.map_or(half, |step| Bytes::from_f64_floor(step.max(1.0)).min(half)));
+            return Slice::Send(
+                step.map_or(half, |step| Bytes::from_f64_floor(step.max(PAGE_SIZE as f64)).min(half)),
+            );
         };
         let over = pending.as_f64() - self.threshold(so_far, measured);
         if over < 0.0 || pending == Bytes::ZERO {
             return Slice::PassEnds;
         }
-        // Whole steps, as many as it takes to get under the threshold.
-        let step = (rate * self.step(measured).as_secs_f64()).max(1.0);
+        // Whole steps, as many as it takes to get under the threshold; a page at least, however slowly it goes.
+        let step = (rate * self.step(measured).as_secs_f64()).max(PAGE_SIZE as f64);
         let mut steps = (over / step).floor() + 1.0;
         if let Some(left) = self.time_left(so_far) {
             if left == Span::ZERO {

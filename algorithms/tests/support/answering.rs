@@ -258,3 +258,20 @@ pub fn decides(command: &Command, hand_over: HandOver) -> bool {
         _ => false,
     }
 }
+
+impl Hosts {
+    /// The time at which the hosts answered last.
+    pub fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// What happens next, where that is no tick.
+    pub fn next_input(&mut self) -> Option<Input> {
+        if self.waited == 0 {
+            self.waited = 1;
+            return Some(Input::Begin);
+        }
+        let waited = WaitingHost::<MigrationController>::wait(self, SimTime::MAX).ok()?;
+        Some(waited.1)
+    }
+}

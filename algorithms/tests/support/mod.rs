@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, reason = "tests; no test uses all of it")]
 
 pub mod answering;
+pub mod anything;
 pub mod driving;
 
 use std::convert::Infallible;
