@@ -51,7 +51,10 @@ fn live_qemu_drains_a_host_and_back_for_real() {
     };
     assert_eq!(moved(&run).len(), 4, "there and back: {said}");
     assert_eq!(moved(planned), moved(&run), "the same orchestrator gives the same moves");
-    assert_eq!((&run["origin"], &run["schema"], &planned["schema"]), (&"actual".into(), &2.into(), &2.into()));
+    assert_eq!(
+        (&run["origin"], &run["schema"], &planned["schema"]),
+        (&"actual".into(), &2.into(), &2.into())
+    );
     for proof in run["qemu"]["proofs"].as_array().unwrap() {
         assert!(proof["damage"].is_null() && proof["pages_verified"].as_u64() > Some(5_000), "{proof}");
     }

@@ -125,7 +125,10 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
     let run = chosen(&scenario, arguments)?;
     let Some(levers) = &run.qemu else {
         let name = &run.model.hypervisor.name;
-        return Err(bad_input(format!("the hypervisor of `{}` is {name}; say hypervisor: \"qemu-7.2\"", scenario.name)));
+        return Err(bad_input(format!(
+            "the hypervisor of `{}` is {name}; say hypervisor: \"qemu-7.2\"",
+            scenario.name
+        )));
     };
     let directory = Directory::make(arguments.directory.as_deref())?;
     let wanted = arguments.accelerator.map(|choice| match choice {
@@ -264,7 +267,9 @@ fn tell(
         actual: actual.records,
     };
     let text = match arguments.output.format {
-        Format::Json => serde_json::to_string_pretty(&side_by_side.json()).map_err(std::io::Error::from)? + "\n",
+        Format::Json => {
+            serde_json::to_string_pretty(&side_by_side.json()).map_err(std::io::Error::from)? + "\n"
+        }
         Format::Table => table(&side_by_side),
     };
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
