@@ -130,6 +130,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
             scenario.name
         )));
     };
+    let attached = attached(arguments)?;
     let directory = Directory::make(arguments.directory.as_deref())?;
     let wanted = arguments.accelerator.map(|choice| match choice {
         AcceleratorChoice::Kvm => AcceleratorKind::Kvm,
@@ -142,7 +143,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
         directory: &directory.0,
         accelerator: &accelerator,
         levers,
-        attached: &attached(arguments)?,
+        attached: &attached,
         measure_for: MEASURE_FOR,
         cancel: &watch_for_interrupts(),
         progress: &say,
