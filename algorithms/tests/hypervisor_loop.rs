@@ -11,7 +11,9 @@ use algorithms::controller::{
 use algorithms::hypervisor_loop::{LoopCommand, LoopInput};
 use algorithms::machine::Refused;
 use algorithms::policy::{Policy, PostCopyStart, Qemu, StopReason};
-use algorithms::records::{EventKind, MigrationRecord, Outcome, Record, RoundPhase, RoundRecord, Whereabouts};
+use algorithms::records::{
+    EventKind, MigrationRecord, Outcome, Record, RoundPhase, RoundRecord, Whereabouts,
+};
 use proptest::prelude::*;
 use sim_core::{Bytes, SimTime, Span};
 use support::assert_refused;
@@ -220,7 +222,10 @@ fn one_that_somebody_lets_go_on_where_it_has_arrived_runs() {
     told.says(1_500, LoopInput::Sent { sent: mb(150) });
     told.tell(1_510, Input::Finished);
     let record = told.migration();
-    assert_eq!((record.outcome, record.blackout, record.paused_by_others), (Outcome::Completed, Span::ZERO, false));
+    assert_eq!(
+        (record.outcome, record.blackout, record.paused_by_others),
+        (Outcome::Completed, Span::ZERO, false)
+    );
 }
 
 #[test]
@@ -243,7 +248,10 @@ fn a_migration_of_a_paused_guest_that_is_given_up_says_that_it_is_paused() {
     told.tell(950, Input::Cancel { reason: "asked for".into() });
     told.tell(960, Input::Aborted { sent: Bytes::ZERO, whereabouts: Whereabouts::AtSource });
     let record = told.migration();
-    assert_eq!((record.outcome, record.blackout, record.paused_by_others), (Outcome::Cancelled, Span::ZERO, true));
+    assert_eq!(
+        (record.outcome, record.blackout, record.paused_by_others),
+        (Outcome::Cancelled, Span::ZERO, true)
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use live::LiveError;
+use live::qemu::QemuError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use models::world::ModelError;
 use reports::ReportError;
@@ -40,6 +41,9 @@ pub enum Failure {
     /// Something went wrong on real hosts.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// Something went wrong with QEMU's machines, or a scenario asks for what they do not do.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
     /// A migration of real hosts has ended, other than it should.
     #[error("{0}")]
     NotMoved(String),
@@ -88,7 +92,8 @@ impl Failure {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Interrupted => ExitCode::from(130),
             Failure::CannotRun(_) => ExitCode::FAILURE,
-            Failure::Live(_) | Failure::NotMoved(_) => ExitCode::from(3),
+            Failure::Qemu(QemuError::Scenario(_)) => ExitCode::from(2),
+            Failure::Live(_) | Failure::Qemu(_) | Failure::NotMoved(_) => ExitCode::from(3),
             _ => ExitCode::from(2),
         }
     }

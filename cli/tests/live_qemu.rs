@@ -43,22 +43,26 @@ fn live_qemu_drains_a_host_and_back_for_real() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let run: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let of = |which: &str| run[which]["migrations"].as_array().unwrap().clone();
-    let moved = |which: &str| -> Vec<(String, String, String)> {
+    let planned = &run["qemu"]["planned"];
+    let of = |run: &Value| run["migrations"].as_array().unwrap().clone();
+    let moved = |of_run: &Value| -> Vec<(String, String, String)> {
         let text = |record: &Value, field: &str| record[field].as_str().unwrap().to_string();
-        of(which).iter().map(|one| (text(one, "vm"), text(one, "source"), text(one, "outcome"))).collect()
+        of(of_run).iter().map(|one| (text(one, "vm"), text(one, "source"), text(one, "outcome"))).collect()
     };
-    assert_eq!(moved("actual").len(), 4, "there and back: {said}");
-    assert_eq!(moved("planned"), moved("actual"), "the same orchestrator gives the same moves");
-    assert_eq!(run["actual"]["run"]["origin"], "actual");
-    for proof in run["proofs"].as_array().unwrap() {
+    assert_eq!(moved(&run).len(), 4, "there and back: {said}");
+    assert_eq!(moved(planned), moved(&run), "the same orchestrator gives the same moves");
+    assert_eq!(
+        (&run["origin"], &run["schema"], &planned["schema"]),
+        (&"actual".into(), &2.into(), &2.into())
+    );
+    for proof in run["qemu"]["proofs"].as_array().unwrap() {
         assert!(proof["damage"].is_null() && proof["pages_verified"].as_u64() > Some(5_000), "{proof}");
     }
     for name in ["planned.json", "predicted.json", "actual.json", "0.journal", "3.journal"] {
         assert!(out.join(name).metadata().unwrap().len() > 100, "{name}");
     }
     // The passes of each tell of the network, and of what its guest writes.
-    let seen = run["seen"].as_array().unwrap();
+    let seen = run["qemu"]["seen"].as_array().unwrap();
     assert!(!seen.is_empty(), "{said}");
     for each in seen {
         // However short its passes: no faster than the limit; and slower only on a machine with little time to spare.
@@ -92,10 +96,18 @@ fn live_qemu_says_what_it_needs() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (status, said) = run(&file, "qemu-system-x86_64");
-    assert!(status == Some(3) && said.contains("qemu-7.2"), "{said}");
+    assert!(status == Some(2) && said.contains("qemu-7.2"), "{said}");
     std::fs::write(&file, SCENARIO).unwrap();
     let (status, said) = run(&file, "qemu-that-is-not-there");
     assert!(status == Some(3) && said.contains("apt-get install"), "{said}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_migtwin"));
+    let output = command.args(["live", "qemu", "--incoming", "web=/nowhere"]).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("--attach web=SOCKET"), "{said}");
+    let two = SCENARIO.replace("plan: [", "alternatives: [(name: \"x\"), (name: \"y\")], plan: [");
+    std::fs::write(&file, two).unwrap();
+    let (status, said) = run(&file, "qemu-system-x86_64");
+    assert!(status == Some(2) && said.contains("--alternative"), "{said}");
 }
 
 /// One guest that is slow enough to be caught on its way.

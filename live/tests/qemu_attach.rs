@@ -62,9 +62,13 @@ fn running_source(directory: &Path, guest: &RomGuest) -> Machine {
 }
 
 fn migrate(source: &Machine, incoming: Option<PathBuf>, memory_mib: u64) -> Result<QemuRun, QemuError> {
+    migrate_from(source.operator_socket(), incoming, memory_mib)
+}
+
+fn migrate_from(source: PathBuf, incoming: Option<PathBuf>, memory_mib: u64) -> Result<QemuRun, QemuError> {
     let scenario = scenario(memory_mib);
     let place = directory();
-    let attached = Attached { vm: "web".into(), source: source.operator_socket(), incoming };
+    let attached = Attached { vm: "web".into(), source, incoming };
     let levers: &QemuLevers = scenario.runs[0].qemu.as_ref().unwrap();
     let options = RunOptions {
         binary: QEMU,
@@ -154,4 +158,59 @@ fn what_cannot_be_is_refused_and_left_running() {
     source.qmp.execute("stop", serde_json::json!({})).unwrap();
     let words = said(migrate(&source, None, 48));
     assert!(words.contains("its guest is paused"), "{words}");
+}
+
+/// Attaches to a guest and to the machine that waits for it; somebody else, at another monitor of the guest's, does
+/// something as soon as its migration is under way.
+fn migrated_with(somebody: impl FnOnce(&mut Qmp) + Send) -> (QemuRun, Machine, Machine) {
+    let (directory, guest) = (directory(), guest(48, 4, 16));
+    let mut source = running_source(directory.path(), &guest);
+    let waiting = machine(directory.path(), "waits", &guest, &[], Role::Receives);
+    let (from, to) = (source.operator_socket(), waiting.operator_socket());
+    let run = std::thread::scope(|scope| {
+        let qmp = &mut source.qmp;
+        scope.spawn(move || {
+            let under_way = |qmp: &mut Qmp| {
+                qmp.execute("query-migrate", serde_json::json!({})).unwrap()["status"] == "active"
+            };
+            while !under_way(qmp) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            somebody(qmp);
+        });
+        migrate_from(from, Some(to), 48).unwrap()
+    });
+    (run, source, waiting)
+}
+
+#[test]
+fn a_guest_that_somebody_pauses_meanwhile_arrives_paused_and_is_said_to_be() {
+    if !is_there() {
+        return;
+    }
+    let (run, _, mut waiting) =
+        migrated_with(|qmp| drop(qmp.execute("stop", serde_json::json!({})).unwrap()));
+    let (record, left) = (&run.records.migrations[0], run.moves.values().next().unwrap());
+    assert_eq!((record.outcome, left.runs), (Outcome::Completed, WhoRuns::DestinationPaused), "{record:?}");
+    assert!(record.paused_by_others && record.blackout == sim_core::Span::ZERO, "{record:?}");
+    assert_eq!(waiting.qmp.run_state().unwrap(), "paused");
+    waiting.qmp.execute("cont", serde_json::json!({})).unwrap();
+    assert!(works(&mut waiting));
+}
+
+#[test]
+fn one_that_somebody_pauses_and_lets_go_on_five_times_arrives_running() {
+    if !is_there() {
+        return;
+    }
+    let (run, _, mut waiting) = migrated_with(|qmp| {
+        for _ in 0..5 {
+            for command in ["stop", "cont"] {
+                qmp.execute(command, serde_json::json!({})).unwrap();
+            }
+        }
+    });
+    let (record, left) = (&run.records.migrations[0], run.moves.values().next().unwrap());
+    assert_eq!((record.outcome, left.runs), (Outcome::Completed, WhoRuns::Destination), "{record:?}");
+    assert!(!record.paused_by_others && works(&mut waiting));
 }

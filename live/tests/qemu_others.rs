@@ -45,7 +45,11 @@ impl Bench {
         self.migrate_until(&AtomicBool::new(false), &mut others)
     }
 
-    fn migrate_until(&mut self, cancel: &AtomicBool, others: &mut impl FnMut(&Entry, &mut Qmp, &mut Qmp)) -> Left {
+    fn migrate_until(
+        &mut self,
+        cancel: &AtomicBool,
+        others: &mut impl FnMut(&Entry, &mut Qmp, &mut Qmp),
+    ) -> Left {
         let levers = limits(100, 100);
         let Bench { guest, pair, source, destination, .. } = self;
         run_until(pair, order(guest, &levers), &levers, cancel, |entry| others(entry, source, destination))
@@ -124,7 +128,12 @@ fn a_guest_that_somebody_paused_arrives_paused() {
     assert!(bench.pair.source.has_ended() || !works(&mut bench.pair.source));
     let record = left.migration();
     assert!(record.paused_by_others && record.blackout == Span::ZERO, "{record:?}");
-    assert_eq!((record.whereabouts, left.pauses().len()), (Whereabouts::AtDestination, 2), "{:?}", left.pauses());
+    assert_eq!(
+        (record.whereabouts, left.pauses().len()),
+        (Whereabouts::AtDestination, 2),
+        "{:?}",
+        left.pauses()
+    );
     assert!(record.rounds >= 2, "its passes are counted: {record:?}");
     // Whoever has paused it lets it go on, and it is whole.
     say(&mut bench.destination, "cont");
@@ -196,16 +205,17 @@ fn giving_up_when_all_is_about_to_arrive_at_one_that_would_start_by_itself_leave
     }
     for stop_first in [false, true] {
         let (mut bench, cancel) = (Bench::new(), AtomicBool::new(false));
-        let left = bench.migrate_until(&cancel, &mut |entry: &Entry, source: &mut Qmp, destination: &mut Qmp| {
-            if has_begun(entry) {
-                say(destination, "cont");
-                if stop_first {
-                    say(source, "stop");
-                    say(source, "cont");
+        let left =
+            bench.migrate_until(&cancel, &mut |entry: &Entry, source: &mut Qmp, destination: &mut Qmp| {
+                if has_begun(entry) {
+                    say(destination, "cont");
+                    if stop_first {
+                        say(source, "stop");
+                        say(source, "cont");
+                    }
                 }
-            }
-            cancel.fetch_or(is_switchover(entry), Ordering::Relaxed);
-        });
+                cancel.fetch_or(is_switchover(entry), Ordering::Relaxed);
+            });
         assert_eq!(running(&mut bench.pair), 1, "{:?}", left.ended);
         let there = left.ended.runs == WhoRuns::Destination;
         assert!(there || left.ended.runs == WhoRuns::Source, "{:?}", left.ended);
@@ -226,7 +236,11 @@ fn a_cont_at_the_source_when_all_was_sent_leaves_one_running() {
         }
     });
     assert_eq!((left.ended.outcome, left.ended.runs), (Outcome::Failed, WhoRuns::Source));
-    assert!(left.migration().reason.contains("let the guest go on at the source"), "{}", left.migration().reason);
+    assert!(
+        left.migration().reason.contains("let the guest go on at the source"),
+        "{}",
+        left.migration().reason
+    );
     assert_eq!(running(&mut bench.pair), 1);
     bench.is_whole(false);
 }

@@ -80,7 +80,7 @@ pub use export::{write_frames, write_text};
 pub use failures::failures_text;
 pub use figures::{alternatives_figure, convergence_figure, gantt_figure, rounds_figure, usage_figure};
 pub use import::read_parquet;
-pub use json::{are_records, read_runs, run_json};
+pub use json::{RunJson, are_records, read_runs, run_json};
 pub use page::page;
 pub use planned_actual::{comparison_page, comparison_text, planned_actual};
 pub use report::{ReportInput, report_json, write_report};

@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use algorithms::ids::MigrationId;
 use algorithms::records::{MigrationRecord, Outcome, RunRecords};
-use live::journal::{self, Line};
+use live::journal;
 use live::machine::MOST_STEAL;
 use live::process;
 use live::qemu::QemuError;
 use live::qemu::accelerator::{Accelerator, AcceleratorKind, probe};
 use live::qemu::attach::Attached;
 use live::qemu::recover::Recovered;
+use live::qemu::resolution::WhoRuns;
 use live::qemu::run::{QemuRun, RunOptions};
 use models::cluster::ClusterModel;
-use models::forecast::{Evidence, Happening, Situation};
+use models::forecast::{Evidence, Situation};
 use models::world::{self, simulate};
-use reports::{ReportInput, report_json};
+use reports::{ReportInput, RunJson, report_json, run_json, write_text};
 use scenarios::{Scenario, ScenarioRun};
 use serde::Serialize;
 use sim_core::SimTime;
@@ -31,25 +32,62 @@ use crate::failure::Failure;
 /// For how long the guests' writing is measured before the run.
 const MEASURE_FOR: Duration = Duration::from_secs(2);
 
-/// The three runs, side by side.
+/// What is printed as JSON: the run as every command prints one, and what QEMU's has besides.
 #[derive(Serialize)]
-struct SideBySide {
-    schema: u32,
-    accelerator: String,
-    qemu: String,
+struct ActualJson<'a> {
+    #[serde(flatten)]
+    actual: RunJson<'a>,
+    qemu: QemuJson<'a>,
+}
+
+#[derive(Serialize)]
+struct QemuJson<'a> {
+    accelerator: &'a str,
+    version: &'a str,
     /// Share of processor time that others took, from 0 to 1.
     steal: f64,
     /// Whether the timing says anything: not where others took too much.
     comparable: bool,
     /// As the scenario says.
-    planned: RunRecords,
+    planned: RunJson<'a>,
     /// With the rates at which the guests really wrote before.
+    predicted: RunJson<'a>,
+    /// Of each migration: who runs the guest, and whether its memory is whole.
+    proofs: &'a [Proof],
+    /// Of each migration: what its passes tell of the network and of the guest.
+    seen: &'a [Seen],
+}
+
+/// The three runs, side by side.
+struct SideBySide {
+    accelerator: String,
+    version: String,
+    steal: f64,
+    planned: RunRecords,
     predicted: RunRecords,
     actual: RunRecords,
-    /// Of each migration: who runs the guest, and whether its memory is whole.
     proofs: Vec<Proof>,
-    /// Of each migration: what its passes tell of the network and of the guest.
     seen: Vec<Seen>,
+}
+
+impl SideBySide {
+    fn json(&self) -> ActualJson<'_> {
+        let qemu = QemuJson {
+            accelerator: &self.accelerator,
+            version: &self.version,
+            steal: self.steal,
+            comparable: self.is_comparable(),
+            planned: run_json(&self.planned, &[]),
+            predicted: run_json(&self.predicted, &[]),
+            proofs: &self.proofs,
+            seen: &self.seen,
+        };
+        ActualJson { actual: run_json(&self.actual, &[]), qemu }
+    }
+
+    fn is_comparable(&self) -> bool {
+        self.steal <= MOST_STEAL
+    }
 }
 
 #[derive(Serialize)]
@@ -61,10 +99,9 @@ struct Seen {
 
 /// What the passes of a migration tell, by its journal; nothing where that is not whole.
 fn seen(migration: MigrationId, journal: &Path) -> Option<Seen> {
-    let mut lines = journal::read(journal).ok()?.into_iter();
-    let Line::Order { order, hypervisor: Some(post_copy), .. } = lines.next()? else { return None };
-    let happenings: Vec<Happening> = lines.filter_map(super::forecast::happening).collect();
-    let situation = Situation::of_hypervisor(*order, post_copy, &happenings, SimTime::MAX).ok()?;
+    let entries = journal::read(journal).ok()?;
+    let (order, rest) = algorithms::journal::opened(&entries).ok()?;
+    let situation = Situation::of(order.clone(), rest, SimTime::MAX).ok()?;
     let evidence = situation.evidence().clone();
     (evidence.bytes_per_s > 0.0).then_some(Seen { migration, evidence })
 }
@@ -73,6 +110,8 @@ fn seen(migration: MigrationId, journal: &Path) -> Option<Seen> {
 struct Proof {
     migration: MigrationId,
     standing: String,
+    #[serde(skip)]
+    runs: WhoRuns,
     /// `None` for a guest that was attached to: nothing is known of what its memory should be.
     pages_verified: Option<u64>,
     damage: Option<String>,
@@ -86,7 +125,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
     let run = chosen(&scenario, arguments)?;
     let Some(levers) = &run.qemu else {
         let name = &run.model.hypervisor.name;
-        return Err(Failure::NotMoved(format!(
+        return Err(bad_input(format!(
             "the hypervisor of `{}` is {name}; say hypervisor: \"qemu-7.2\"",
             scenario.name
         )));
@@ -96,7 +135,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
         AcceleratorChoice::Kvm => AcceleratorKind::Kvm,
         AcceleratorChoice::Tcg => AcceleratorKind::Tcg,
     });
-    let accelerator = probe(&arguments.qemu, &directory.0, wanted).map_err(live)?;
+    let accelerator = probe(&arguments.qemu, &directory.0, wanted)?;
     say(&format!("QEMU {}, guests run on {}: {}", version(&accelerator), accelerator.kind, accelerator.why));
     let options = RunOptions {
         binary: &arguments.qemu,
@@ -108,7 +147,7 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
         cancel: &watch_for_interrupts(),
         progress: &say,
     };
-    let actual = live::qemu::run::run(&run.model, options).map_err(live)?;
+    let actual = live::qemu::run::run(&run.model, options)?;
     let planned = planned(&scenario, &run.model)?;
     let predicted = planned_with(&scenario, &run.model, &actual)?;
     if let Some(out) = &arguments.out {
@@ -119,8 +158,9 @@ pub fn run(arguments: &LiveQemu) -> Result<(), Failure> {
     if bad.is_empty() { Ok(()) } else { Err(Failure::NotMoved(bad.join("; "))) }
 }
 
-fn live(error: QemuError) -> Failure {
-    Failure::NotMoved(error.to_string())
+/// What is asked for cannot be, as it is asked for.
+fn bad_input(words: String) -> Failure {
+    Failure::Qemu(QemuError::Scenario(words))
 }
 
 /// The machines that are named by --attach and --incoming.
@@ -128,7 +168,7 @@ fn attached(arguments: &LiveQemu) -> Result<Vec<Attached>, Failure> {
     let socket_of = |vm: &str| arguments.incoming.iter().find(|(name, _)| name == vm);
     for (vm, socket) in &arguments.incoming {
         if !arguments.attach.iter().any(|(name, _)| name == vm) {
-            return Err(Failure::NotMoved(format!(
+            return Err(bad_input(format!(
                 "a machine waits for `{vm}` at {socket}, and none is named that runs it: --attach {vm}=SOCKET"
             )));
         }
@@ -152,8 +192,9 @@ fn version(accelerator: &Accelerator) -> String {
 fn chosen<'a>(scenario: &'a Scenario, arguments: &LiveQemu) -> Result<&'a ScenarioRun, Failure> {
     match (&arguments.alternative, &scenario.runs[..]) {
         (None, [only]) => Ok(only),
-        (None, _) => {
-            Err(Failure::NotMoved("the scenario has alternatives: choose one by --alternative".into()))
+        (None, several) => {
+            let names: Vec<_> = several.iter().filter_map(|run| run.alternative.as_deref()).collect();
+            Err(Failure::SeveralAlternatives { scenario: scenario.name.to_string(), known: names.join(", ") })
         }
         (Some(wanted), _) => alternative(scenario, wanted),
     }
@@ -208,26 +249,27 @@ fn tell(
     let (planned, predicted, actual) = runs;
     let proofs = actual.moves.iter().map(|(migration, seen)| Proof {
         migration: *migration,
-        standing: seen.standing.to_string(),
+        standing: seen.runs.to_string(),
+        runs: seen.runs,
         pages_verified: seen.pages.as_ref().and_then(|pages| Some(pages.as_ref().ok()?.pages)),
         damage: seen.pages.as_ref().and_then(|pages| Some(pages.as_ref().err()?.to_string())),
         socket: seen.socket.display().to_string(),
     });
     let of_passes = actual.moves.iter().filter_map(|(migration, left)| seen(*migration, &left.journal));
     let side_by_side = SideBySide {
-        schema: 1,
-        seen: of_passes.collect(),
         accelerator: accelerator.kind.to_string(),
-        qemu: version(accelerator),
+        version: version(accelerator),
         steal: actual.steal,
-        comparable: actual.steal <= MOST_STEAL,
         planned,
         predicted,
         proofs: proofs.collect(),
+        seen: of_passes.collect(),
         actual: actual.records,
     };
     let text = match arguments.output.format {
-        Format::Json => serde_json::to_string_pretty(&side_by_side).map_err(std::io::Error::from)? + "\n",
+        Format::Json => {
+            serde_json::to_string_pretty(&side_by_side.json()).map_err(std::io::Error::from)? + "\n"
+        }
         Format::Table => table(&side_by_side),
     };
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
@@ -239,29 +281,7 @@ fn table(runs: &SideBySide) -> String {
         "vm", "", "planned", "predicted", "actual", "error"
     );
     for actual in &runs.actual.migrations {
-        let of = |records: &RunRecords| {
-            records.migrations.iter().find(|record| record.migration == actual.migration).cloned()
-        };
-        let columns = [of(&runs.planned), of(&runs.predicted), Some(actual.clone())];
-        let mut row = |name: &str, value: &dyn Fn(&MigrationRecord) -> f64, digits: usize| {
-            let values = columns.each_ref().map(|record| record.as_ref().map(value));
-            let shown = values.map(|value| value.map_or("-".into(), |value| format!("{value:.digits$}")));
-            let error = match (values[1], values[2]) {
-                (Some(predicted), Some(actual)) if actual > 0.0 => {
-                    format!("{:+.1} %", (predicted / actual - 1.0) * 100.0)
-                }
-                _ => String::new(),
-            };
-            let [planned, predicted, actual_value] = shown;
-            text += &format!(
-                "{:12} {name:22} {planned:>10} {predicted:>10} {actual_value:>10} {error:>8}\n",
-                actual.vm
-            );
-        };
-        row("total, s", &|record| record.total.as_secs_f64(), 3);
-        row("blackout, ms", &|record| record.blackout.as_secs_f64() * 1e3, 1);
-        row("sent, MB", &|record| record.memory_bytes_sent.as_f64() / 1e6, 1);
-        row("rounds", &|record| f64::from(record.rounds), 0);
+        text += &rows(runs, actual);
     }
     for seen in &runs.seen {
         let vm = runs.actual.migrations.iter().find(|record| record.migration == seen.migration);
@@ -274,7 +294,12 @@ fn table(runs: &SideBySide) -> String {
             bytes_per_s / 1e6,
         );
     }
-    for proof in runs.proofs.iter().filter(|proof| proof.pages_verified.is_none() && proof.damage.is_none()) {
+    // Where a guest is that outlives the run, or that does not just run.
+    let to_say = |proof: &&Proof| {
+        let of_others = proof.pages_verified.is_none() && proof.damage.is_none();
+        of_others || !matches!(proof.runs, WhoRuns::Source | WhoRuns::Destination)
+    };
+    for proof in runs.proofs.iter().filter(to_say) {
         let vm = runs.actual.migrations.iter().find(|record| record.migration == proof.migration);
         text += &format!("{:12} {}: {}\n", vm.map_or("", |record| &*record.vm), proof.standing, proof.socket);
     }
@@ -282,16 +307,48 @@ fn table(runs: &SideBySide) -> String {
     let pages: u64 = runs.proofs.iter().filter_map(|proof| proof.pages_verified).sum();
     text += &format!(
         "\nQEMU {} on {}; {proven} of {} guests proven whole, {pages} pages; {:.1} % of processor time stolen\n",
-        runs.qemu,
+        runs.version,
         runs.accelerator,
         runs.proofs.len(),
         runs.steal * 100.0
     );
-    if !runs.comparable {
+    if !runs.is_comparable() {
         let most = MOST_STEAL * 100.0;
         text += &format!("not comparable: above {most} % of stolen time a timing says nothing\n");
     }
     text += "predicted: planned with the rates at which the guests wrote before they moved; error: predicted against actual\n";
+    text
+}
+
+/// Planned, predicted and actual of one migration.
+fn rows(runs: &SideBySide, actual: &MigrationRecord) -> String {
+    let of = |records: &RunRecords| {
+        records.migrations.iter().find(|record| record.migration == actual.migration).cloned()
+    };
+    let columns = [of(&runs.planned), of(&runs.predicted), Some(actual.clone())];
+    let mut text = String::new();
+    let mut row = |name: &str, value: &dyn Fn(&MigrationRecord) -> f64, digits: usize| {
+        let values = columns.each_ref().map(|record| record.as_ref().map(value));
+        let shown = values.map(|value| value.map_or("-".into(), |value| format!("{value:.digits$}")));
+        let error = match (values[1], values[2]) {
+            (Some(predicted), Some(actual)) if actual > 0.0 => {
+                format!("{:+.1} %", (predicted / actual - 1.0) * 100.0)
+            }
+            _ => String::new(),
+        };
+        let [planned, predicted, actual_value] = shown;
+        text += &format!(
+            "{:12} {name:22} {planned:>10} {predicted:>10} {actual_value:>10} {error:>8}\n",
+            actual.vm
+        );
+    };
+    row("total, s", &|record| record.total.as_secs_f64(), 3);
+    row("blackout, ms", &|record| record.blackout.as_secs_f64() * 1e3, 1);
+    row("sent, MB", &|record| record.memory_bytes_sent.as_f64() / 1e6, 1);
+    row("rounds", &|record| f64::from(record.rounds), 0);
+    if actual.paused_by_others && actual.outcome == Outcome::Completed {
+        text += &format!("{:12} arrived paused, as somebody left it: no blackout was measured\n", actual.vm);
+    }
     text
 }
 
@@ -306,11 +363,11 @@ fn keep(out: &Path, planned: &RunRecords, predicted: &RunRecords, actual: &QemuR
             runs: vec![records.clone()],
             ..ReportInput::default()
         };
-        std::fs::write(out.join(format!("{name}.json")), report_json(&input)? + "\n")?;
+        write_text(out.join(format!("{name}.json")), &(report_json(&input)? + "\n"))?;
     }
     for seen in actual.moves.values() {
         let name = seen.journal.file_name().unwrap_or_default();
-        std::fs::copy(&seen.journal, out.join(name))?;
+        write_text(out.join(name), &std::fs::read_to_string(&seen.journal)?)?;
     }
     Ok(())
 }

@@ -96,9 +96,10 @@ pub struct Ended {
 pub fn migrate(migration: Migration<'_>) -> Result<Ended, LiveError> {
     let Migration { order, source, to, notices, clock, cancel, journal } = migration;
     let (destination, copies) = match to {
-        To::Machine { destination, levers, address, nbd } => {
-            (Some(Destination { qmp: destination, levers, address, port: None }), nbd.map(Copies::Destination))
-        }
+        To::Machine { destination, levers, address, nbd } => (
+            Some(Destination { qmp: destination, levers, address, port: None }),
+            nbd.map(Copies::Destination),
+        ),
         To::Images(images) => (None, Some(Copies::Images(images))),
     };
     let mut controller = Controller::begin(order.clone(), journal)?;
@@ -205,9 +206,8 @@ impl Host<Controller<'_>> for Driver<'_> {
 
     fn carry_out(&mut self, _: SimTime, command: Command) -> Result<Option<Input>, Infallible> {
         let done = self.command(command);
-        match done.unwrap_or_else(|error| Some(Input::Failed { reason: error.to_string() })) {
-            Some(answer) => self.happened(self.clock.now(), answer),
-            None => {}
+        if let Some(answer) = done.unwrap_or_else(|error| Some(Input::Failed { reason: error.to_string() })) {
+            self.happened(self.clock.now(), answer);
         }
         Ok(None)
     }

@@ -161,7 +161,9 @@ fn told(journal: &Path) -> Result<(HandOver, Wish), LiveError> {
                 hand_over = HandOver::Ordered;
             }
             Entry::Told(_, Input::Loop(LoopInput::PausedByOther)) => wish = Wish::Paused,
-            Entry::Told(_, Input::Loop(LoopInput::ResumedByOther | LoopInput::Resumed)) => wish = Wish::Running,
+            Entry::Told(_, Input::Loop(LoopInput::ResumedByOther | LoopInput::Resumed)) => {
+                wish = Wish::Running
+            }
             _ => {}
         }
     }

@@ -149,7 +149,9 @@ impl fmt::Display for WhoRuns {
         f.write_str(match self {
             WhoRuns::Source => "the guest runs at the source",
             WhoRuns::Destination => "the guest runs at the destination",
-            WhoRuns::SourcePaused => "the guest is at the source, paused as somebody left it: `cont` starts it",
+            WhoRuns::SourcePaused => {
+                "the guest is at the source, paused as somebody left it: `cont` starts it"
+            }
             WhoRuns::DestinationPaused => {
                 "the guest is at the destination, paused as somebody left it: `cont` starts it"
             }
@@ -252,7 +254,9 @@ impl Machines<'_> {
 
     /// Nothing is left to do but to let the one go on that has the VM.
     fn go_on(&mut self, source: Condition) -> WhoRuns {
-        if let (Condition::Running | Condition::Standing, Some(machine)) = (source, self.source.as_deref_mut()) {
+        if let (Condition::Running | Condition::Standing, Some(machine)) =
+            (source, self.source.as_deref_mut())
+        {
             return source_goes_on(machine, self.wish);
         }
         match self.destination.as_deref_mut().map_or(Condition::Gone, Condition::of_destination) {

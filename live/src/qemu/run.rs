@@ -208,7 +208,9 @@ impl<'scope, 'a: 'scope> Running<'scope, '_, 'a> {
     fn start(&mut self, order: Box<MoveOrder>) -> Option<Input> {
         let kind = order.assignment.kind;
         if let MigrationKind::Quick | MigrationKind::Stop | MigrationKind::Start = kind {
-            let words = format!("QEMU machines do not do this here yet ({kind:?}): only live migrations, with or without disks");
+            let words = format!(
+                "QEMU machines do not do this here yet ({kind:?}): only live migrations, with or without disks"
+            );
             return Some(self.never_begun(&order, words));
         }
         let Some(home) = self.homes.remove(&order.assignment.vm) else {

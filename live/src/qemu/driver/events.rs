@@ -56,9 +56,8 @@ impl Driver<'_> {
                 Ok(Some(self.destination_failed(format!("the destination is gone: {words}"))))
             }
         };
-        match heard.unwrap_or_else(|error| Some(failed(error.to_string()))) {
-            Some(input) => self.happened(at, input),
-            None => {}
+        if let Some(input) = heard.unwrap_or_else(|error| Some(failed(error.to_string()))) {
+            self.happened(at, input);
         }
     }
 
@@ -165,7 +164,8 @@ impl Driver<'_> {
                 Ok(Some(Input::Loop(LoopInput::AtSwitchover)))
             }
             "device" if self.mirrors.is_some() && !self.watch.continued => {
-                let words = "somebody has told QEMU to hand over before the disks had caught up (`migrate-continue`)";
+                let words =
+                    "somebody has told QEMU to hand over before the disks had caught up (`migrate-continue`)";
                 Ok(Some(failed(words.into())))
             }
             "device" => {
@@ -234,7 +234,9 @@ impl Driver<'_> {
             JobEnd::GoesOn => Ok(None),
             JobEnd::Failed(words) => Ok(Some(failed(words))),
             // Disks alone use their copies now; disks that go with their VM have caught up.
-            JobEnd::AllEnded if self.destination.is_none() => Ok(Some(Input::Storage(MirrorInput::SwitchedOver))),
+            JobEnd::AllEnded if self.destination.is_none() => {
+                Ok(Some(Input::Storage(MirrorInput::SwitchedOver)))
+            }
             JobEnd::AllEnded => self.go_on().map(|()| None),
         }
     }
@@ -254,7 +256,8 @@ impl Driver<'_> {
                 self.watch.ran_early = None;
                 if self.watch.handed_over && self.watch.ran_there {
                     self.watch.paused_there = true;
-                    let message = format!("somebody has paused {} at {}", self.order.vm, self.order.destination);
+                    let message =
+                        format!("somebody has paused {} at {}", self.order.vm, self.order.destination);
                     let event = EventRecord::warning(at, message).at(&self.order.destination);
                     self.log(event.of_kind(EventKind::PausedByOthers));
                 }
@@ -278,7 +281,9 @@ impl Driver<'_> {
             let Ok(found) = MigrationStatus::of(self.source) else { break };
             match found.status.as_str() {
                 "cancelling" | "cancelled" => return failed(CANCELLED.into()),
-                "failed" => return failed(found.error.map_or(words.clone(), |why| format!("{words}: {why}"))),
+                "failed" => {
+                    return failed(found.error.map_or(words.clone(), |why| format!("{words}: {why}")));
+                }
                 "setup" | "active" | "device" => std::thread::sleep(Duration::from_millis(20)),
                 _ => break,
             }

@@ -84,7 +84,8 @@ impl Job<'_> {
     fn move_disks(&self, home: &mut Home) -> Result<Moved, QemuError> {
         let vm = self.order.assignment.vm;
         if home.guest.is_none() {
-            let words = format!("virtual machine `{}` is attached to: its disks are not known here", self.order.vm);
+            let words =
+                format!("virtual machine `{}` is attached to: its disks are not known here", self.order.vm);
             return Err(QemuError::Scenario(words));
         }
         let mut places = home.places.clone();
