@@ -159,7 +159,7 @@ struct Running<'scope, 'env, 'a> {
     clock: WallClock,
     homes: BTreeMap<VmId, Box<Home>>,
     /// To be started once their guests are to be had again.
-    waiting: Vec<Box<MoveOrder>>,
+    waiting: Vec<MoveOrder>,
     log: RecordCollector,
     moves: BTreeMap<MigrationId, RealMove>,
     /// Threads that have not given their guest back.
@@ -214,7 +214,7 @@ impl<'scope, 'a: 'scope> Running<'scope, '_, 'a> {
             return Some(self.never_begun(&order, words));
         }
         let Some(home) = self.homes.remove(&order.assignment.vm) else {
-            self.waiting.push(order);
+            self.waiting.push(*order);
             return None;
         };
         let (model, options, clock, tell) = (self.model, self.options, self.clock, self.tell.clone());
@@ -236,7 +236,7 @@ impl<'scope, 'a: 'scope> Running<'scope, '_, 'a> {
                 self.under_way -= 1;
                 self.homes.extend(home.map(|home| (vm, home)));
                 // None of them is of a kind that is answered at once: those never wait.
-                std::mem::take(&mut self.waiting).into_iter().find_map(|again| self.start(again))
+                std::mem::take(&mut self.waiting).into_iter().find_map(|again| self.start(Box::new(again)))
             }
             Ok(News::Seen(migration, seen)) => {
                 self.moves.insert(migration, seen);
