@@ -104,7 +104,7 @@ fn live_qemu_says_what_it_needs() {
     let output = command.args(["live", "qemu", "--incoming", "web=/nowhere"]).arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("--attach web=SOCKET"), "{said}");
-    let two = SCENARIO.replace("plan: [", "alternatives: [(name: \"x\"), (name: \"y\")], plan: [");
+    let two = SCENARIO.replace("plan: [", "alternatives: {\"x\": (), \"y\": ()}, plan: [");
     std::fs::write(&file, two).unwrap();
     let (status, said) = run(&file, "qemu-system-x86_64");
     assert!(status == Some(2) && said.contains("--alternative"), "{said}");
