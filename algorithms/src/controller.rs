@@ -15,9 +15,9 @@
 //! post-copy the rest of the memory is sent while it is `Committed`.
 //! What breaks on the way is `controller/failing.rs`.
 //!
-//! Whose the page loop is, the order says ([`LoopOwner`]): either our own [`PageLoop`], whose commands go to the host,
-//! or a [`HypervisorLoop`], which watches the hypervisor's and pulls its levers. There is one of the two, never both;
-//! see `controller/memory_loop.rs`.
+//! The order says whose the page loop is ([`LoopOwner`]): either [our own](crate::page_loop), whose commands go to
+//! the host, or the hypervisor's, which [another machine](crate::hypervisor_loop) watches and steers by its levers.
+//! There is one of the two, never both; see `controller/memory_loop.rs`.
 
 mod deadline;
 mod ending;

@@ -134,7 +134,7 @@ fn functions_stay_short() {
             // The files are formatted: a function ends where a brace stands as far in as its first line.
             let indent = &line[..line.len() - line.trim_start().len()];
             let ends = |line: &&str| line.strip_prefix(indent).is_some_and(|rest| rest.starts_with('}'));
-            let length = lines[start..].iter().position(|line| ends(&line)).map_or(1, |last| last + 1);
+            let length = lines[start..].iter().position(ends).map_or(1, |last| last + 1);
             // One that is declared only has no brace of its own.
             let declared =
                 lines[start..].iter().take_while(|line| !line.contains('{')).any(|line| line.ends_with(';'));

@@ -51,11 +51,11 @@ fn every_scenario_of_the_library_runs() {
 }
 
 #[test]
-fn json_has_the_keys_of_version_1() {
+fn json_has_the_keys_of_version_2() {
     let run = json(&["simulate", "scenarios/library/precopy-101.ron", "--format", "json", "--seed", "9"]);
     assert_eq!(
         (&run["schema"], &run["seed"], &run["scenario"]),
-        (&1.into(), &9.into(), &"precopy-101".into())
+        (&2.into(), &9.into(), &"precopy-101".into())
     );
     let migration = &run["migrations"][0];
     let keys = [
@@ -65,6 +65,8 @@ fn json_has_the_keys_of_version_1() {
         "kind",
         "transport",
         "outcome",
+        "whereabouts",
+        "stop",
         "reason",
         "event_id",
         "queued_s",

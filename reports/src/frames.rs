@@ -39,6 +39,7 @@ pub fn migrations(runs: &[RunRecords]) -> Result<DataFrame, ReportError> {
         rows.column("total_s", |row| row.total.as_secs_f64()),
         rows.column("brownout_s", |row| row.brownout.as_secs_f64()),
         rows.column("blackout_s", |row| row.blackout.as_secs_f64()),
+        rows.column("paused_by_others", |row| row.paused_by_others),
         rows.column("memory_bytes_sent", |row| row.memory_bytes_sent.get()),
         rows.column("storage_bytes_sent", |row| row.storage_bytes_sent.get()),
         rows.column("disk_names", disk_names),

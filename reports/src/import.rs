@@ -88,6 +88,7 @@ fn value(cell: &AnyValue) -> Option<Value> {
     match cell {
         AnyValue::String(text) => Some(Value::from(*text)),
         AnyValue::StringOwned(text) => Some(Value::from(text.as_str())),
+        AnyValue::Boolean(yes) => Some(Value::from(*yes)),
         AnyValue::Float32(_) | AnyValue::Float64(_) => cell.extract::<f64>().and_then(number),
         _ => cell.extract::<u64>().map(Value::from).or_else(|| cell.extract::<f64>().and_then(number)),
     }

@@ -140,12 +140,12 @@ fn migrations() -> impl Strategy<Value = MigrationRecord> {
     let who = (names(), names(), of(names()), kinds(), of(names()), of(names()));
     let how = (outcomes(), whereabouts(), ".{0,9}", of(stops()), of(any::<u32>()), disks());
     let when = (times(), of(times()), spans(), spans(), spans(), bytes(), bytes());
-    let what = (of(transfers()), of(impacts()), of(failures()));
+    let what = (of(transfers()), of(impacts()), of(failures()), any::<bool>());
     (who, how, when, what).prop_map(|(who, how, when, what)| {
         let (vm, source, destination, kind, transport, why) = who;
         let (outcome, whereabouts, reason, stop, event_id, disks) = how;
         let (queued, started, total, brownout, blackout, memory_bytes_sent, storage_bytes_sent) = when;
-        let (transfer, impact, failure) = what;
+        let (transfer, impact, failure, paused_by_others) = what;
         MigrationRecord {
             migration: MigrationId(0),
             vm,
@@ -163,6 +163,7 @@ fn migrations() -> impl Strategy<Value = MigrationRecord> {
             total,
             brownout,
             blackout,
+            paused_by_others,
             memory_bytes_sent,
             storage_bytes_sent,
             disks,

@@ -3,7 +3,7 @@
 //! `rand_distr` has all of these, but its samplers take exp and ln from `num_traits::Float`. That is `libm`
 //! or the platform's C library, as some other crate of the same build happens to switch on a feature, so that
 //! one and the same model draws other numbers in another program. Of `rand_distr` come here only the samplers
-//! that multiply, add and compare; logarithms come from [`math`](crate::math).
+//! that multiply, add and compare; logarithms come from [`math`].
 
 use rand::RngExt;
 use rand_distr::{Distribution, OpenClosed01, UnitDisc};
