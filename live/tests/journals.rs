@@ -136,7 +136,7 @@ fn a_journal_that_cannot_be_written_ends_what_is_not_decided_and_nothing_else() 
         assert_eq!(*outcome, driven.migration().outcome);
         if fails_at > decision {
             assert_eq!(*outcome, Outcome::Completed, "entry {fails_at}");
-            assert_eq!(said("the journal ends here, the migration goes on"), 1, "entry {fails_at}");
+            assert_eq!(said("the journal ends here, what is left is done without"), 1, "entry {fails_at}");
             continue;
         }
         assert!(matches!(outcome, Outcome::Failed | Outcome::NotStarted), "entry {fails_at}: {outcome:?}");
