@@ -227,7 +227,7 @@ impl Machine for MigrationController {
     type Command = Command;
     type Done = Outcome;
 
-    /// What goes as ordered is one table, what comes in between another: no row stands in both.
+    /// Answers to commands are one table, and disturbances are another. No row is in both.
     fn handle(&mut self, now: SimTime, input: Input) -> Result<(), Refused> {
         match input {
             Input::Tick

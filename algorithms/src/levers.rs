@@ -25,7 +25,7 @@ impl QemuLevers {
         QemuLevers { policy, ..QemuLevers::default() }
     }
 
-    /// Returns which rule of the policy no lever of QEMU stands for here, and what could be said instead.
+    /// Returns the rule of the policy for which QEMU has no lever here, and what to write instead.
     pub fn not_set(&self) -> Option<&'static str> {
         matches!(self.policy.slowing, Slowing::DirtyLimit(_)).then_some(
             "a dirty limit needs KVM's dirty ring and is simulated only; live: (auto_converge: true) slows real \
