@@ -332,7 +332,7 @@ impl HypervisorLoop {
     fn after_others(&mut self, paused: bool) -> Option<State> {
         match self.state {
             State::Idle | State::Done(_) => return None,
-            // Once it is handed over, what others do to it at the source is no matter of this migration.
+            // After the hand-over, this migration ignores what others do to the VM at the source.
             State::Resuming { .. } | State::Pulling { .. } => return Some(self.state),
             State::Copying { .. } | State::Stopped { .. } => self.paused_by_other = paused,
         }

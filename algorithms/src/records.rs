@@ -3,7 +3,7 @@
 //! The simulation driver and the live driver write these and nothing else; tables, JSON, figures,
 //! progress and logs are all made from them. Planned and actual differ in [`Origin`] only.
 //!
-//! Units stand in the types: times are [`SimTime`] since the run began, sizes are [`Bytes`]. Written as JSON they are
+//! The types carry the units: times are [`SimTime`] since the run began, sizes are [`Bytes`]. Written as JSON they are
 //! plain numbers whose keys name the unit; the attributes here are the one definition of that JSON, for programs,
 //! agents and journals. What `reports` adds is a version, and each migration's rounds in their place.
 
@@ -370,7 +370,7 @@ impl EventRecord {
         EventRecord { time, level, kind, event_id, migration, vm, host, message, advice }
     }
 
-    /// Returns an event of something that is as it should be.
+    /// Returns an event that reports normal operation.
     pub fn information(time: SimTime, message: impl Into<String>) -> EventRecord {
         EventRecord::new(time, Level::Information, message)
     }

@@ -7,7 +7,7 @@ use calibration::datasets::{MOST_BYTES, Measurements, Source, recorded};
 
 use crate::failure::Failure;
 
-/// What `--out DIR` calls the records of its runs, whole; every frame beside it says less.
+/// The file of `--out DIR` that holds all records of its runs. The frames in the same directory hold less.
 const RECORDS: &str = "records.json";
 /// What it calls the frame of migrations: read where the records are missing, or where it is named itself.
 const MIGRATIONS: &str = "migrations.parquet";
@@ -71,7 +71,7 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failu
     Ok(())
 }
 
-/// Whether a file of `--out DIR` says what `taken` beside it says, or nothing of migrations.
+/// Whether a file of `--out DIR` repeats what `taken` in the same directory says, or says nothing of migrations.
 fn is_a_further_one(path: &Path, taken: &str) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
